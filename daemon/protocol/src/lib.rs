@@ -1,0 +1,34 @@
+//! What the thin server, the command line and the daemon say to each other.
+//!
+//! Frames are length-delimited MessagePack with named fields ([`frame`]). A connection opens with
+//! [`Hello`] and [`Welcome`]; then requests, notifications and cancellations go one way and
+//! responses and events the other.
+//!
+//! This crate must not know sockets, editors, or how any answer is computed: serde data only.
+//!
+//! Invariant: within one protocol version fields and variants are only added, with a default.
+//! Invariant: paths are absolute unless a field says "relative to the root"; lines are 1-based;
+//! positions in text are UTF-8 byte offsets.
+
+mod error;
+mod finding;
+pub mod frame;
+mod hello;
+mod message;
+mod report;
+
+pub use error::{ErrorKind, RemoteError};
+pub use finding::{Finding, FindingKind, OfferedFix, Related};
+pub use hello::{
+    BUILD_ID, Hello, HelloHead, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, SessionParams, Welcome,
+    negotiate, newer,
+};
+pub use message::{
+    ClientFrame, DocumentId, Event, Notification, ProgressStage, Request, Response, RootPhase,
+    ServerFrame, TextChange,
+};
+pub use report::{
+    CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest, FileEdit,
+    FixEntry, FixEvidence, FixReport, FixSource, FixStats, Notice, RootStatus, SessionStatus,
+    StatusReport, TestEntry, TestOutcome, TestReport, Tier,
+};

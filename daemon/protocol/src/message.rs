@@ -1,0 +1,272 @@
+//! Requests, notifications, responses and events.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Check, EvidenceReport, Finding, FixReport, Notice, OfferedFix, RemoteError, StatusReport,
+    TestReport, Tier,
+};
+
+/// A document, by its absolute path on the daemon's machine.
+pub type DocumentId = PathBuf;
+
+/// Client to daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientFrame {
+    /// Wants exactly one [`ServerFrame::Response`] with the same id.
+    Request {
+        /// Chosen by the client, unique in the connection.
+        id: u64,
+        /// What is wanted.
+        body: Request,
+    },
+    /// Wants no answer. Handled in order with requests.
+    Notify(Notification),
+    /// The client no longer wants the answer to this request; its job stops.
+    Cancel {
+        /// The request's id.
+        id: u64,
+    },
+}
+
+/// Daemon to client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerFrame {
+    /// The answer to a request.
+    Response {
+        /// The request's id.
+        id: u64,
+        /// The answer or the error.
+        result: Result<Response, RemoteError>,
+    },
+    /// Something happened.
+    Event(Event),
+}
+
+/// What a client can ask for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Run tests, sandboxed, on the session's view.
+    Test {
+        /// Workspace root.
+        root: PathBuf,
+        /// Test ids; empty means all.
+        tests: Vec<String>,
+    },
+    /// Look for verified fixes.
+    Fix {
+        /// Workspace root.
+        root: PathBuf,
+        /// Failing tests to fix; empty means every failing test.
+        tests: Vec<String>,
+        /// The only tests that may be run; empty means all. Others stay hidden.
+        visible: Vec<String>,
+        /// Highest tier to use.
+        tier: Tier,
+        /// Budget in seconds for candidates, after the baseline; `None` means the configured one.
+        budget_secs: Option<u64>,
+    },
+    /// Stop background work on a root.
+    CancelBackground {
+        /// Workspace root.
+        root: PathBuf,
+    },
+    /// The evidence for one offered fix.
+    Evidence {
+        /// [`OfferedFix::id`].
+        fix: String,
+    },
+    /// How the daemon is.
+    Status,
+    /// Check what Greenlit needs for this root.
+    Doctor {
+        /// Workspace root.
+        root: PathBuf,
+    },
+    /// Finish running requests, then exit. `kill` does not wait for them.
+    Stop {
+        /// Do not wait.
+        kill: bool,
+    },
+}
+
+/// What a client can tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notification {
+    /// The session opened a document, or replaces its text. Replaces the overlay whatever its state.
+    DocumentOpened {
+        /// Which.
+        document: DocumentId,
+        /// The editor's version.
+        version: i32,
+        /// Its whole text; `None` when it is too large to follow (the file on disk is used).
+        text: Option<String>,
+    },
+    /// The session edited a document. Changes apply one after the other.
+    DocumentChanged {
+        /// Which.
+        document: DocumentId,
+        /// The version after the change.
+        version: i32,
+        /// In order.
+        changes: Vec<TextChange>,
+    },
+    /// The session saved a document.
+    DocumentSaved {
+        /// Which.
+        document: DocumentId,
+    },
+    /// The session closed a document: the file on disk holds again.
+    DocumentClosed {
+        /// Which.
+        document: DocumentId,
+    },
+    /// The session's roots changed.
+    RootsChanged {
+        /// All roots now.
+        roots: Vec<PathBuf>,
+    },
+    /// The session's settings changed.
+    SettingsChanged {
+        /// JSON text in the schema of `greenlit.toml`.
+        settings: Option<String>,
+    },
+    /// What a person did with an offered fix.
+    FixDecision {
+        /// [`OfferedFix::id`].
+        fix: String,
+        /// Applied, or dismissed.
+        applied: bool,
+    },
+}
+
+/// One replacement in a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextChange {
+    /// Start in UTF-8 bytes of the text before this change.
+    pub start: usize,
+    /// End (exclusive) in UTF-8 bytes.
+    pub end: usize,
+    /// What stands there afterwards.
+    pub text: String,
+}
+
+/// Answers to [`Request`]s.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// To [`Request::Test`].
+    Test(TestReport),
+    /// To [`Request::Fix`].
+    Fix {
+        /// The public report, the object that `greenlit fix --json` prints.
+        report: FixReport,
+        /// Handles for the entries of `report.fixes`, in the same order.
+        offered: Vec<OfferedFix>,
+        /// What else a person should know.
+        notices: Vec<Notice>,
+    },
+    /// To [`Request::Evidence`].
+    Evidence(EvidenceReport),
+    /// To [`Request::Status`].
+    Status(StatusReport),
+    /// To [`Request::Doctor`].
+    Doctor(Vec<Check>),
+    /// Done, nothing to say.
+    Done,
+}
+
+/// What the daemon tells on its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// Everything that is known about a root now, for this session's view. Replaces what was sent
+    /// before for the root.
+    Findings {
+        /// Workspace root.
+        root: PathBuf,
+        /// The workspace revision that they were computed from.
+        revision: u64,
+        /// Failing tests and problems, with their fixes.
+        findings: Vec<Finding>,
+    },
+    /// What the daemon is doing for a root.
+    Root {
+        /// Workspace root.
+        root: PathBuf,
+        /// The phase it entered.
+        phase: RootPhase,
+    },
+    /// Progress of a job on a root: of the request with this id, or of background work.
+    Progress {
+        /// Workspace root.
+        root: PathBuf,
+        /// The request that it belongs to; `None` for background work.
+        request: Option<u64>,
+        /// How far.
+        stage: ProgressStage,
+    },
+    /// The daemon will exit soon; the client reconnects (and may start a new one).
+    Draining {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// What the daemon is doing for a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "phase")]
+pub enum RootPhase {
+    /// Nothing runs and nothing is known yet.
+    Idle,
+    /// Tests are running.
+    Testing,
+    /// Candidates are being verified.
+    Fixing {
+        /// Failing tests.
+        failing: u32,
+    },
+    /// The last run is over.
+    Settled {
+        /// Tests that passed.
+        passed: u32,
+        /// Tests that failed.
+        failing: u32,
+        /// Fixes on offer.
+        fixes: u32,
+    },
+    /// Something keeps tests from being run.
+    Problem {
+        /// What.
+        error: RemoteError,
+    },
+}
+
+/// A step of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "stage")]
+pub enum ProgressStage {
+    /// The job started.
+    Begin {
+        /// `Running tests`, `Looking for fixes`.
+        title: String,
+    },
+    /// It goes on.
+    Report {
+        /// `12 of 80 candidates, 1 fix`.
+        message: String,
+        /// 0..=100 where it is known.
+        percentage: Option<u32>,
+    },
+    /// It is over.
+    End {
+        /// How it ended.
+        message: String,
+    },
+}

@@ -1,0 +1,315 @@
+//! The objects behind `--json`: their field names are public and stable.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How far to go up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// Deterministic templates, no model.
+    Template,
+    /// A small local model.
+    Small,
+    /// A bigger or remote model.
+    Large,
+    /// Whatever is configured, cheapest first.
+    #[default]
+    Auto,
+}
+
+/// What `greenlit fix --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FixReport {
+    /// Workspace root.
+    pub root: PathBuf,
+    /// Workspace revision that it holds for.
+    pub revision: u64,
+    /// Failing tests, each seen failing twice.
+    pub failing: Vec<FailingTest>,
+    /// Verified fixes, best first.
+    pub fixes: Vec<FixEntry>,
+    /// What it took.
+    pub stats: FixStats,
+}
+
+/// A failing test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingTest {
+    /// Test id.
+    pub id: String,
+    /// File of the failure, relative to the root; `None` when the report names none.
+    pub file: Option<String>,
+    /// 1-based line.
+    pub line: Option<u32>,
+    /// One line for people.
+    pub message: String,
+}
+
+/// One verified fix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FixEntry {
+    /// Failing tests that it turns green.
+    pub tests: Vec<String>,
+    /// 1 is best.
+    pub rank: u32,
+    /// Unified diff with paths relative to the root; `git apply` accepts it.
+    pub diff: String,
+    /// The same change as byte ranges.
+    pub edits: Vec<FileEdit>,
+    /// Who wrote it.
+    pub source: FixSource,
+    /// What was run.
+    pub evidence: FixEvidence,
+}
+
+/// One replacement in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEdit {
+    /// Relative to the root, with forward slashes.
+    pub path: String,
+    /// Start in bytes of the unpatched file.
+    pub start: usize,
+    /// End (exclusive) in bytes.
+    pub end: usize,
+    /// What stands there afterwards.
+    pub new_text: String,
+}
+
+/// Who wrote a fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixSource {
+    /// `template`, `small`, `large`.
+    pub tier: String,
+    /// Template family.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<String>,
+    /// Model name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model: Option<String>,
+    /// Adapter `name@version`.
+    pub adapter: Option<String>,
+}
+
+/// What was run on a fix, and what came out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FixEvidence {
+    /// Tests that failed before and passed in every verification run.
+    pub red_to_green: Vec<String>,
+    /// Tests whose outcome is the same as before.
+    pub unchanged: u32,
+    /// Always 0 in an offered fix.
+    pub newly_failing: u32,
+    /// Verification runs of the target tests on the final patch.
+    pub runs: u32,
+    /// `all` tests were run, or the `affected` ones.
+    pub scope: String,
+    /// Sandbox layer that ran.
+    pub layer: String,
+    /// Wall time of the verification.
+    pub duration_ms: u64,
+    /// blake3 (hex) of the unpatched content of every file that the verdict depends on and the fix
+    /// edits or the failure names; keys relative to the root.
+    pub content_hashes: BTreeMap<String, String>,
+}
+
+/// What a fix request took.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixStats {
+    /// From the request to the suspicious lines.
+    pub localized_ms: u64,
+    /// What became of the candidates.
+    pub candidates: CandidateCounts,
+    /// Wall time of the request.
+    pub elapsed_ms: u64,
+    /// CPU time of everything that ran in sandboxes.
+    pub cpu_ms: u64,
+}
+
+/// What became of the candidates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateCounts {
+    /// Proposed, without duplicates.
+    pub generated: u64,
+    /// Refused without running.
+    pub rejected_static: u64,
+    /// Built or loaded.
+    pub built: u64,
+    /// Tests were run on it.
+    pub run: u64,
+    /// Passed the whole verification.
+    pub verified: u64,
+}
+
+/// Something a person should know that is not an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// `flaky-test`, `weaker-sandbox`, `budget`, `file-too-large`, ….
+    pub kind: String,
+    /// One line.
+    pub message: String,
+}
+
+/// How one test ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestOutcome {
+    /// Passed.
+    Passed,
+    /// Failed in every run.
+    Failed,
+    /// Differed between two runs.
+    Flaky,
+    /// Skipped by the runner.
+    Skipped,
+}
+
+/// What `greenlit test --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestReport {
+    /// Workspace root.
+    pub root: PathBuf,
+    /// Workspace revision that it holds for.
+    pub revision: u64,
+    /// Every test with its outcome.
+    pub tests: Vec<TestEntry>,
+    /// Runners used, for people.
+    pub runners: Vec<String>,
+    /// Sandbox layer that ran.
+    pub layer: String,
+    /// Wall time.
+    pub duration_ms: u64,
+    /// CPU time.
+    pub cpu_ms: u64,
+    /// What else a person should know.
+    pub notices: Vec<Notice>,
+}
+
+/// One test in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestEntry {
+    /// Test id.
+    pub id: String,
+    /// How it ended.
+    pub outcome: TestOutcome,
+    /// File of the failure, relative to the root.
+    pub file: Option<String>,
+    /// 1-based line.
+    pub line: Option<u32>,
+    /// One line for people, for a failure.
+    pub message: Option<String>,
+    /// As the runner reported it.
+    pub duration_ms: u64,
+}
+
+/// Everything kept about one offered fix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceReport {
+    /// [`OfferedFix::id`](crate::OfferedFix::id).
+    pub id: String,
+    /// As in the menu.
+    pub title: String,
+    /// The fix.
+    pub entry: FixEntry,
+    /// How the fault was localized: `spectrum` or `trace`.
+    pub localization: String,
+    /// Suspected lines, most suspicious first: `path:line` and score.
+    pub suspicious: Vec<(String, f64)>,
+    /// Tests of the verification with their outcomes before and after.
+    pub tests: Vec<EvidenceTest>,
+    /// Candidates of the same search by why they fell, most frequent first.
+    pub fallen: Vec<(String, u64)>,
+    /// What the search took.
+    pub stats: FixStats,
+}
+
+/// One test before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceTest {
+    /// Test id.
+    pub id: String,
+    /// On the unpatched view.
+    pub before: TestOutcome,
+    /// In every verification run.
+    pub after: TestOutcome,
+}
+
+/// What `greenlit status --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The daemon's build.
+    pub build: String,
+    /// Protocol version in use.
+    pub protocol: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime_secs: u64,
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// Its log file.
+    pub log: PathBuf,
+    /// Resident memory in bytes, where the platform tells.
+    pub memory_bytes: Option<u64>,
+    /// Connected sessions.
+    pub sessions: Vec<SessionStatus>,
+    /// Workspaces.
+    pub roots: Vec<RootStatus>,
+    /// Jobs running now.
+    pub jobs: u32,
+}
+
+/// One connected session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Its id.
+    pub id: u64,
+    /// Who it is.
+    pub client: String,
+    /// Open documents.
+    pub documents: u32,
+}
+
+/// One workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootStatus {
+    /// Workspace root.
+    pub root: PathBuf,
+    /// Git branch, or the short commit when detached; `None` outside git.
+    pub branch: Option<String>,
+    /// Workspace revision.
+    pub revision: u64,
+    /// What goes on, in words.
+    pub phase: String,
+    /// Failing tests of the last run.
+    pub failing: u32,
+    /// Fixes on offer.
+    pub fixes: u32,
+}
+
+/// How a check of `doctor` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckState {
+    /// As it should be.
+    Ok,
+    /// Works, with a limit.
+    Warning,
+    /// Does not work.
+    Failed,
+}
+
+/// One line of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it is.
+    pub state: CheckState,
+    /// What was seen.
+    pub detail: String,
+    /// What would make it better.
+    pub remedy: Option<String>,
+}

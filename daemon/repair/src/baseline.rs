@@ -1,0 +1,167 @@
+//! What the tests say about the unpatched view.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use greenlit_runner::{Outcome, Project, RunRequest, RunState, Selection, TestId, TestRun};
+use greenlit_sandbox::{CacheMode, Layer};
+
+use crate::verdict::{BaselineOutcome, BaselineTests};
+use crate::workbench::{WorkError, Workbench};
+
+/// A project that was run to the end.
+#[derive(Clone)]
+pub struct ProjectBaseline {
+    /// Which.
+    pub project: Project,
+    /// The ids that its report named: a verification must report exactly these.
+    pub ids: BTreeSet<TestId>,
+    /// Wall time of the run, build included.
+    pub wall: Duration,
+}
+
+/// A project that could not be run, and why. Never a verdict.
+#[derive(Debug, Clone)]
+pub struct ProjectProblem {
+    /// The project's label, for people.
+    pub label: String,
+    /// What happened.
+    pub state: RunState,
+}
+
+/// The baseline of a view.
+#[derive(Clone, Default)]
+pub struct Baseline {
+    /// Projects that ran.
+    pub projects: Vec<ProjectBaseline>,
+    /// Projects that did not.
+    pub problems: Vec<ProjectProblem>,
+    /// Every test of the projects that ran.
+    pub tests: BaselineTests,
+    /// How long each took, as reported.
+    pub durations: BTreeMap<TestId, Duration>,
+    /// The weakest sandbox layer that ran.
+    pub layer: Option<Layer>,
+    /// CPU time.
+    pub cpu: Duration,
+    /// Wall time.
+    pub wall: Duration,
+}
+
+impl Baseline {
+    /// The failing tests in id order.
+    pub fn failing(&self) -> impl Iterator<Item = (&TestId, &greenlit_runner::Failure)> {
+        self.tests.iter().filter_map(|(id, outcome)| match outcome {
+            BaselineOutcome::Failed(failure) => Some((id, failure)),
+            _ => None,
+        })
+    }
+}
+
+/// Runs `selection` of every project, and every failure a second time.
+///
+/// # Errors
+/// When a sandbox or a runner could not be driven at all; what the tests do is data.
+pub fn baseline(
+    bench: &Workbench,
+    projects: &[Project],
+    selection: &Selection,
+) -> Result<Baseline, WorkError> {
+    let started = Instant::now();
+    let mut baseline = Baseline::default();
+    for project in projects {
+        let Some(selection) = selection_of(project, selection) else { continue };
+        run_project(bench, project, &selection, &mut baseline)?;
+    }
+    baseline.wall = started.elapsed();
+    Ok(baseline)
+}
+
+/// The part of `selection` that belongs to `project`; `None` when nothing does.
+pub(crate) fn selection_of(project: &Project, selection: &Selection) -> Option<Selection> {
+    match selection {
+        Selection::All => Some(Selection::All),
+        Selection::Only(ids) => {
+            let own: Vec<_> = ids.iter().filter(|id| project.owns(id)).cloned().collect();
+            (!own.is_empty()).then_some(Selection::Only(own))
+        }
+    }
+}
+
+fn run_project(
+    bench: &Workbench,
+    project: &Project,
+    selection: &Selection,
+    baseline: &mut Baseline,
+) -> Result<(), WorkError> {
+    let mut open = bench.open(project, CacheMode::Keep, &[])?;
+    let layer = open.sandbox.layer();
+    baseline.layer = Some(baseline.layer.map_or(layer, |weakest| weakest.min(layer)));
+    let mut run = |selection: &Selection| -> Result<TestRun, WorkError> {
+        let request = RunRequest {
+            selection: selection.clone(),
+            build_wall: bench.walls.build,
+            test_wall: bench.walls.tests,
+        };
+        project.run(&mut open.sandbox, &request).map_err(|error| bench.run_error(error))
+    };
+    let first = run(selection)?;
+    baseline.cpu += first.cpu;
+    if first.state != RunState::Completed {
+        let problem = ProjectProblem { label: project.label(), state: first.state };
+        baseline.problems.push(problem);
+        return Ok(());
+    }
+    let failed = failed_ids(&first);
+    let mut flaky = BTreeSet::new();
+    if !failed.is_empty() {
+        flaky = passing(&run(&Selection::Only(failed))?);
+        if !flaky.is_empty() {
+            // They failed among all and pass alone: order-dependent if a second complete run
+            // gives the same failures, flaky otherwise.
+            flaky = differing(&first, &run(selection)?);
+        }
+    }
+    baseline.projects.push(ProjectBaseline {
+        project: project.clone(),
+        ids: first.results.iter().map(|result| result.id.clone()).collect(),
+        wall: first.wall,
+    });
+    for result in first.results {
+        let outcome = match result.outcome {
+            _ if flaky.contains(&result.id) => BaselineOutcome::Flaky,
+            Outcome::Passed => BaselineOutcome::Passed,
+            Outcome::Failed(failure) => BaselineOutcome::Failed(failure),
+            Outcome::Skipped => BaselineOutcome::Skipped,
+        };
+        baseline.durations.insert(result.id.clone(), result.duration);
+        baseline.tests.insert(result.id, outcome);
+    }
+    Ok(())
+}
+
+fn failed_ids(run: &TestRun) -> Vec<TestId> {
+    let failed = |result: &&greenlit_runner::TestResult| matches!(result.outcome, Outcome::Failed(_));
+    run.results.iter().filter(failed).map(|result| result.id.clone()).collect()
+}
+
+fn passing(run: &TestRun) -> BTreeSet<TestId> {
+    let passed = |result: &&greenlit_runner::TestResult| result.outcome == Outcome::Passed;
+    run.results.iter().filter(passed).map(|result| result.id.clone()).collect()
+}
+
+/// Tests whose success differs between two runs of the same selection. A test that is missing from
+/// the second one differs.
+fn differing(first: &TestRun, second: &TestRun) -> BTreeSet<TestId> {
+    let failed: BTreeSet<_> = failed_ids(second).into_iter().collect();
+    let seen: BTreeSet<_> = second.results.iter().map(|result| &result.id).collect();
+    first
+        .results
+        .iter()
+        .filter(|result| {
+            !seen.contains(&result.id)
+                || matches!(result.outcome, Outcome::Failed(_)) != failed.contains(&result.id)
+        })
+        .map(|result| result.id.clone())
+        .collect()
+}

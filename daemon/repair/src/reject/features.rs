@@ -1,0 +1,245 @@
+//! What a text contains that a patch must not add, or must not take away.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use greenlit_syntax::{BindingKind, Language, Node, Parsed, Role};
+
+use super::RejectReason;
+use super::regions::is_test_attribute;
+use super::words::{self, Kind};
+
+/// The first thing that `after` has more of than `before`, or an assertion that it lost.
+pub(super) fn added(before: &Parsed, after: &Parsed) -> Option<RejectReason> {
+    let assertions = assertions(before);
+    let kept = self::assertions(after);
+    for (text, count) in &assertions {
+        if kept.get(text).copied().unwrap_or(0) < *count {
+            return Some(RejectReason::Assertion(text.clone()));
+        }
+    }
+    // Names that the file binds itself mean what the file says: an `open` set in a path search.
+    let own: BTreeSet<String> = before
+        .bindings()
+        .into_iter()
+        .filter(|b| b.kind != BindingKind::Function)
+        .map(|b| b.name)
+        .collect();
+    let old = features(before, &own);
+    let new = features(after, &own);
+    new.into_iter()
+        .find(|(feature, count)| old.get(feature).copied().unwrap_or(0) < *count)
+        .map(|((reason, what), _)| reason.with(what))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Word(Kind),
+    Suppression,
+}
+
+impl Reason {
+    fn with(self, what: String) -> RejectReason {
+        match self {
+            Reason::Word(Kind::Exit) => RejectReason::Exit(what),
+            Reason::Word(Kind::Equality) => RejectReason::Equality(what),
+            Reason::Word(Kind::TestAwareness) => RejectReason::TestAwareness(what),
+            Reason::Word(Kind::MonkeyPatch) => RejectReason::MonkeyPatch(what),
+            Reason::Word(Kind::DynamicCode) => RejectReason::DynamicCode(what),
+            Reason::Word(Kind::OutsideAccess) => RejectReason::OutsideAccess(what),
+            Reason::Word(Kind::Unsafe) => RejectReason::Unsafe(what),
+            Reason::Suppression => RejectReason::Suppression(what),
+        }
+    }
+}
+
+type Features = BTreeMap<(Reason, String), usize>;
+
+fn features(parsed: &Parsed, own: &BTreeSet<String>) -> Features {
+    let mut found = Features::new();
+    let language = parsed.language();
+    let mut add = |reason: Reason, what: &str| {
+        *found.entry((reason, what.to_owned())).or_insert(0) += 1;
+    };
+    parsed.walk(parsed.root(), &mut |node| {
+        match parsed.role(node) {
+            Role::Comment => {
+                let text = parsed.text_of(node);
+                for word in words::SUPPRESSIONS.iter().filter(|w| text.contains(*w)) {
+                    add(Reason::Suppression, word);
+                }
+                return false;
+            }
+            Role::Text => {
+                let text = parsed.text_of(node);
+                for word in words::STRINGS.iter().filter(|w| text.contains(*w)) {
+                    add(Reason::Word(Kind::TestAwareness), word);
+                }
+            }
+            Role::Decorator if language == Language::Rust => attribute(parsed, node, &mut add),
+            Role::Class if language == Language::Rust => implementation(parsed, node, &mut add),
+            Role::Index => element(parsed, node, &mut add),
+            Role::Import => import(parsed, node, &mut add),
+            _ => {}
+        }
+        if node.child_count() == 0 {
+            leaf(parsed, node, own, &mut add);
+        }
+        true
+    });
+    found
+}
+
+/// One name or keyword.
+fn leaf(
+    parsed: &Parsed,
+    node: Node<'_>,
+    own: &BTreeSet<String>,
+    add: &mut impl FnMut(Reason, &str),
+) {
+    let language = parsed.language();
+    let text = parsed.text_of(node);
+    if !node.is_named() {
+        if language == Language::Rust && text == "unsafe" {
+            add(Reason::Word(Kind::Unsafe), text);
+        }
+        if matches!(text, "macro_rules!") {
+            add(Reason::Word(Kind::MonkeyPatch), text);
+        }
+        return;
+    }
+    let kind = node.kind();
+    let is_name = kind.ends_with("identifier")
+        || kind == "shorthand_property_identifier_pattern"
+        || matches!(kind, "import" | "identifier");
+    if !is_name {
+        return;
+    }
+    let parent = node.parent();
+    let behind = parent.is_some_and(|p| {
+        let name = parsed.member(p).map(|m| m.1).or_else(|| {
+            (parsed.role(p) == Role::Path).then(|| p.child_by_field_name("name")).flatten()
+        });
+        name.is_some_and(|n| n.id() == node.id())
+    });
+    if behind {
+        for (reason, names) in words::members(language) {
+            if names.contains(&text) {
+                add(Reason::Word(*reason), text);
+            }
+        }
+    }
+    // Object literals and methods: `{ valueOf() {} }` is a property name too.
+    let property = kind == "property_identifier" && !behind;
+    let harmless = parent.is_some_and(|p| {
+        parsed.member(p).is_some_and(|(object, name)| {
+            object.id() == node.id()
+                && matches!((text, parsed.text_of(name)), ("os", "path") | ("Symbol", "iterator"))
+        })
+    });
+    if harmless || (behind && language != Language::Python && !is_dunder(text)) {
+        return;
+    }
+    if own.contains(text) && !is_dunder(text) && !property {
+        return;
+    }
+    for (reason, names) in words::names(language) {
+        if names.contains(&text) {
+            // A property may be called `test`; one called `valueOf` changes what `==` means.
+            if property && *reason != Kind::Equality {
+                continue;
+            }
+            add(Reason::Word(*reason), text);
+        }
+    }
+}
+
+fn is_dunder(text: &str) -> bool {
+    text.starts_with("__") && text.ends_with("__")
+}
+
+/// `#[cfg(test)]`, `#[test]`, `#[ignore]`, `#[allow(…)]`.
+fn attribute(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) {
+    let text = parsed.text_of(node);
+    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let inner = compact.trim_start_matches(['#', '!', '[']);
+    if is_test_attribute(text) || compact.contains("(test)") || inner.starts_with("ignore") {
+        add(Reason::Word(Kind::TestAwareness), text);
+    }
+    if inner.starts_with("allow(") || inner.starts_with("expect(") {
+        add(Reason::Suppression, text);
+    }
+}
+
+/// `impl PartialEq for T`.
+fn implementation(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) {
+    let Some(name) = node.child_by_field_name("trait") else { return };
+    let text = parsed.text_of(name);
+    let last = text.rsplit("::").next().unwrap_or(text);
+    let head = last.split('<').next().unwrap_or(last);
+    if matches!(
+        head,
+        "PartialEq" | "Eq" | "PartialOrd" | "Ord" | "Hash" | "Deref" | "DerefMut" | "Drop"
+            | "Debug" | "Borrow" | "Iterator" | "Not"
+    ) {
+        add(Reason::Word(Kind::Equality), &format!("impl {head}"));
+    }
+}
+
+/// `sys["modules"]`, `process["exit"]`: names reached through a string.
+fn element(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) {
+    let Some((_, indices)) = parsed.index(node) else { return };
+    let [only] = indices[..] else { return };
+    let name = parsed.text_of(only);
+    if parsed.role(only) != Role::Text {
+        if name.starts_with("Symbol.") && name != "Symbol.iterator" {
+            add(Reason::Word(Kind::Equality), name);
+        }
+        return;
+    }
+    let name = name.trim_matches(['"', '\'', '`']);
+    for (reason, names) in words::members(parsed.language()) {
+        if names.contains(&name) {
+            add(Reason::Word(*reason), name);
+        }
+    }
+}
+
+/// Modules by their quoted or dotted names; plain names are looked at as leaves.
+fn import(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) {
+    if parsed.language() != Language::JavaScript {
+        return;
+    }
+    let Some(source) = node.child_by_field_name("source") else { return };
+    let text = parsed.text_of(source).trim_matches(['"', '\'', '`']);
+    let bare = text.strip_prefix("node:").unwrap_or(text);
+    let head = bare.split('/').next().unwrap_or(bare);
+    for (reason, names) in words::names(parsed.language()) {
+        if names.contains(&head) {
+            add(Reason::Word(*reason), text);
+        }
+    }
+}
+
+/// Assertions of the source: statements, assertion macros, `console.assert`.
+fn assertions(parsed: &Parsed) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for node in
+        parsed.descendants(parsed.root(), |r| matches!(r, Role::Assert | Role::Macro | Role::Call))
+    {
+        let text = parsed.text_of(node);
+        let is_assertion = match parsed.role(node) {
+            Role::Assert => true,
+            Role::Macro => node
+                .child_by_field_name("macro")
+                .is_some_and(|m| parsed.text_of(m).trim_start_matches("debug_").starts_with("assert")),
+            _ => parsed.call(node).is_some_and(|c| {
+                let name = parsed.text_of(c.function);
+                name == "assert" || name.starts_with("assert.") || name == "console.assert"
+            }),
+        };
+        if is_assertion {
+            *found.entry(text.split_whitespace().collect::<Vec<_>>().join(" ")).or_insert(0) += 1;
+        }
+    }
+    found
+}

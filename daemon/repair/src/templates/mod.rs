@@ -1,0 +1,60 @@
+//! Candidates from templates: small edits of suspected lines, no model.
+//!
+//! Every family is written once over the language-neutral roles of `greenlit-syntax`. A family
+//! looks at one [`site::Site`] and proposes edits with a weight; [`sink::Sink`] orders them.
+
+mod calls;
+mod conditions;
+mod donors;
+mod family;
+mod insertions;
+mod literals;
+mod names;
+mod operators;
+mod precedence;
+mod returns;
+mod sink;
+mod site;
+mod slices;
+mod statements;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use crate::candidate::{Candidate, FaultContext, Generator};
+
+/// Proposes candidates from templates in every language that `greenlit-syntax` knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TemplateGenerator;
+
+impl Generator for TemplateGenerator {
+    fn candidates(&self, context: &FaultContext<'_>) -> Vec<Candidate> {
+        let files: Vec<_> = context.files.iter().filter_map(site::File::new).collect();
+        let mut sink = sink::Sink::new();
+        for (at, file) in files.iter().enumerate() {
+            let scores: HashMap<u32, f64> = context
+                .localization
+                .lines
+                .iter()
+                .filter(|l| l.path == file.path)
+                .map(|l| (l.line, l.score))
+                .collect();
+            sink.enter(at);
+            for site in file.sites(|line| scores.get(&line).copied().unwrap_or(0.0)) {
+                operators::propose(&site, &mut sink);
+                literals::propose(&site, &mut sink);
+                names::propose(&site, &mut sink);
+                calls::propose(&site, &mut sink);
+                slices::propose(&site, &mut sink);
+                conditions::propose(&site, &mut sink);
+                returns::propose(&site, &mut sink);
+                statements::propose(&site, &mut sink);
+                insertions::propose(&site, &mut sink);
+                donors::propose(&site, &mut sink);
+            }
+        }
+        sink.finish(&files)
+    }
+}

@@ -1,0 +1,316 @@
+//! The places in a file that templates work on.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+use std::path::Path;
+
+use greenlit_syntax::{Binding, BindingKind, Language, Node, Parsed, Role, Shapes};
+
+use crate::candidate::SourceFile;
+use crate::reject::test_regions;
+
+/// A parsed file with what templates ask again and again.
+pub(super) struct File<'a> {
+    pub(super) path: &'a Path,
+    pub(super) parsed: Parsed,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) members: BTreeMap<String, Vec<String>>,
+    pub(super) newline: &'static str,
+    pub(super) unit: String,
+    /// How often each name is read, whole file.
+    pub(super) reads: HashMap<String, u32>,
+    shapes: HashMap<usize, HashMap<String, Shapes>>,
+    protected: Vec<Range<usize>>,
+}
+
+impl<'a> File<'a> {
+    /// `None` if the file's language is unknown or it cannot be parsed.
+    pub(super) fn new(source: &'a SourceFile) -> Option<File<'a>> {
+        let language = Language::from_path(&source.path)?;
+        let parsed = greenlit_syntax::parse(language, source.text.clone()).ok()?;
+        let bindings = parsed.bindings();
+        let members = parsed.members();
+        let newline = if source.text.contains("\r\n") { "\r\n" } else { "\n" };
+        let unit = indentation_unit(&source.text);
+        let mut shapes = HashMap::new();
+        shapes.insert(usize::MAX, parsed.shapes(parsed.root()));
+        for function in parsed.descendants(parsed.root(), |r| r == Role::Function) {
+            shapes.insert(function.id(), parsed.shapes(function));
+        }
+        let protected = test_regions(&parsed);
+        let reads = reads(&parsed);
+        Some(File {
+            path: &source.path,
+            parsed,
+            bindings,
+            members,
+            newline,
+            unit,
+            reads,
+            shapes,
+            protected,
+        })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.parsed.text()
+    }
+
+    fn shapes_of(&self, function: Option<Node<'_>>) -> &HashMap<String, Shapes> {
+        function
+            .and_then(|f| self.shapes.get(&f.id()))
+            .or_else(|| self.shapes.get(&usize::MAX))
+            .expect("the whole file's shapes are always there")
+    }
+
+    /// Statements, and branches with a condition of their own, that hold a suspected line.
+    /// `suspicion` gives a line's score, 1-based.
+    pub(super) fn sites(&self, suspicion: impl Fn(u32) -> f64) -> Vec<Site<'_>> {
+        let parsed = &self.parsed;
+        let mut units: Vec<Node<'_>> = Vec::new();
+        for (_, statements) in parsed.statement_lists() {
+            units.extend(statements);
+        }
+        units.extend(parsed.descendants(parsed.root(), |r| r == Role::ElseIf));
+        units.extend(
+            parsed.descendants(parsed.root(), |r| r == Role::Else).into_iter().filter_map(|e| {
+                parsed.children(e).into_iter().find(|c| parsed.role(*c) == Role::If)
+            }),
+        );
+        let ids: HashSet<usize> = units.iter().map(Node::id).collect();
+        let mut sites = Vec::new();
+        for unit in units {
+            if matches!(
+                parsed.role(unit),
+                Role::Import | Role::Class | Role::Module | Role::Decorator | Role::Pass
+            ) || self.protected.iter().any(|r| r.contains(&unit.start_byte()))
+                || is_documentation(parsed, unit)
+            {
+                continue;
+            }
+            let mut nodes = Vec::new();
+            let mut score: f64 = 0.0;
+            let mut line = row(unit);
+            parsed.walk(unit, &mut |node| {
+                let inner = node.id() != unit.id();
+                if inner && (ids.contains(&node.id()) || parsed.role(node) == Role::Block) {
+                    return false;
+                }
+                if matches!(parsed.role(node), Role::Comment | Role::Decorator | Role::Type) {
+                    return false;
+                }
+                let own = suspicion(row(node));
+                if own > score {
+                    score = own;
+                    line = row(node);
+                }
+                if node.is_named() {
+                    nodes.push(node);
+                }
+                true
+            });
+            if score <= 0.0 {
+                continue;
+            }
+            let function = if parsed.role(unit) == Role::Function {
+                Some(unit)
+            } else {
+                parsed.enclosing_function(unit)
+            };
+            let names = parsed
+                .names_at(&self.bindings, unit.start_byte())
+                .into_iter()
+                .filter(|b| !parsed.table().words.builtins.contains(&b.name.as_str()))
+                .filter(|b| b.name != "_")
+                .collect();
+            let shapes = self.shapes_of(function);
+            sites.push(Site { file: self, unit, nodes, suspicion: score, line, names, function, shapes });
+        }
+        sites
+    }
+}
+
+/// A statement (for compound ones: its head) with its surroundings.
+pub(super) struct Site<'t> {
+    pub(super) file: &'t File<'t>,
+    /// The statement, or the branch.
+    pub(super) unit: Node<'t>,
+    /// The named nodes of its head, parents first.
+    pub(super) nodes: Vec<Node<'t>>,
+    pub(super) suspicion: f64,
+    /// The most suspected line of it, 1-based.
+    pub(super) line: u32,
+    /// Names in scope before it.
+    pub(super) names: Vec<&'t Binding>,
+    pub(super) function: Option<Node<'t>>,
+    pub(super) shapes: &'t HashMap<String, Shapes>,
+}
+
+impl<'t> Site<'t> {
+    pub(super) fn parsed(&self) -> &'t Parsed {
+        &self.file.parsed
+    }
+
+    pub(super) fn role(&self, node: Node<'_>) -> Role {
+        self.file.parsed.role(node)
+    }
+
+    pub(super) fn text_of(&self, node: Node<'_>) -> &'t str {
+        self.file.text().get(node.byte_range()).unwrap_or_default()
+    }
+
+    pub(super) fn shape(&self, node: Node<'_>) -> Shapes {
+        self.parsed().shape_of(node, self.shapes)
+    }
+
+    pub(super) fn shape_of_name(&self, name: &str) -> Shapes {
+        self.shapes.get(name).copied().unwrap_or_default()
+    }
+
+    /// Nodes of the head with a role, parents first.
+    pub(super) fn with_role(&self, role: Role) -> impl Iterator<Item = Node<'t>> + '_ {
+        self.nodes.iter().copied().filter(move |n| self.role(*n) == role)
+    }
+
+    /// Names that hold values: no functions of the file.
+    pub(super) fn values(&self) -> impl Iterator<Item = &'t Binding> + '_ {
+        self.names.iter().copied().filter(|b| b.kind != BindingKind::Function)
+    }
+
+    /// Values bound in the function itself or around it: what insertions may use.
+    pub(super) fn locals(&self) -> impl Iterator<Item = &'t Binding> + '_ {
+        self.values().filter(|b| {
+            matches!(b.kind, BindingKind::Parameter | BindingKind::Local | BindingKind::LoopTarget)
+                && !matches!(b.name.as_str(), "self" | "cls" | "this")
+        })
+    }
+
+    /// The statement list that the unit stands in, if it stands in one.
+    pub(super) fn list(&self) -> Option<Node<'t>> {
+        self.unit.parent().filter(|p| matches!(self.role(*p), Role::Block | Role::Root))
+    }
+
+    /// White space before the statement, if nothing else is on its line before it.
+    pub(super) fn indent(&self, node: Node<'_>) -> Option<&'t str> {
+        let start = line_start(self.file.text(), node.start_byte());
+        let indent = self.file.text().get(start..node.start_byte())?;
+        indent.chars().all(|c| c == ' ' || c == '\t').then_some(indent)
+    }
+
+    /// Whether the unit may be a value that its block returns (no terminator in a language that has
+    /// one): nothing can stand after it.
+    pub(super) fn is_tail(&self, node: Node<'_>) -> bool {
+        let style = &self.parsed().table().style;
+        style.typed && self.role(node).is_expression()
+    }
+
+    /// A statement of one line, terminated.
+    pub(super) fn terminated(&self, statement: &str) -> String {
+        format!("{statement}{}", self.parsed().table().style.terminator)
+    }
+
+    /// The lines of `if condition { statement }`, relative to the indentation of the `if`.
+    pub(super) fn if_lines(&self, condition: &str, statement: &str) -> Vec<String> {
+        let style = &self.parsed().table().style;
+        let mut lines = vec![
+            format!("{}{condition}{}", style.if_open.0, style.if_open.1),
+            format!("{}{}", self.file.unit, self.terminated(statement)),
+        ];
+        if !style.block_close.is_empty() {
+            lines.push(style.block_close.to_owned());
+        }
+        lines
+    }
+
+    /// Edit that puts lines before a statement.
+    pub(super) fn before(&self, node: Node<'_>, lines: &[String]) -> Option<(Range<usize>, String)> {
+        let indent = self.indent(node)?;
+        let at = line_start(self.file.text(), node.start_byte());
+        let text =
+            lines.iter().map(|l| format!("{indent}{l}{}", self.file.newline)).collect::<String>();
+        Some((at..at, text))
+    }
+
+    /// Edit that puts lines after a statement, at its indentation.
+    pub(super) fn after(&self, node: Node<'_>, lines: &[String]) -> Option<(Range<usize>, String)> {
+        if self.is_tail(node) {
+            return None;
+        }
+        let indent = self.indent(node)?;
+        let text = self.file.text();
+        let end = statement_end(text, node.end_byte());
+        let rest = &text[end..];
+        let line_end = rest.find('\n').map_or(text.len(), |at| end + at + 1);
+        let tail = text[end..line_end].trim();
+        if !(tail.is_empty() || tail.starts_with('#') || tail.starts_with("//")) {
+            return None;
+        }
+        let newline = self.file.newline;
+        let mut inserted = String::new();
+        if !text[..line_end].ends_with('\n') {
+            inserted.push_str(newline);
+        }
+        for line in lines {
+            inserted.push_str(&format!("{indent}{line}{newline}"));
+        }
+        Some((line_end..line_end, inserted))
+    }
+}
+
+/// The end of a node, or of the semicolon that closes it.
+fn statement_end(text: &str, end: usize) -> usize {
+    let rest = &text[end..];
+    let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+    if rest[blank..].starts_with(';') { end + blank + 1 } else { end }
+}
+
+/// 1-based line on which a node starts.
+pub(super) fn row(node: Node<'_>) -> u32 {
+    u32::try_from(node.start_position().row).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// The start of the line that an offset is on.
+pub(super) fn line_start(text: &str, at: usize) -> usize {
+    text.get(..at).and_then(|t| t.rfind('\n')).map_or(0, |n| n + 1)
+}
+
+/// One step of indentation as the file does it.
+fn indentation_unit(text: &str) -> String {
+    let mut smallest = usize::MAX;
+    for line in text.lines() {
+        if line.starts_with('\t') {
+            return "\t".to_owned();
+        }
+        let blanks = line.len() - line.trim_start_matches(' ').len();
+        if blanks > 1 && blanks < line.len() {
+            smallest = smallest.min(blanks);
+        }
+    }
+    " ".repeat(if smallest > 8 { 4 } else { smallest })
+}
+
+fn is_documentation(parsed: &Parsed, unit: Node<'_>) -> bool {
+    let core = parsed.core(unit);
+    core.id() != unit.id() && parsed.role(core) == Role::Text
+}
+
+fn reads(parsed: &Parsed) -> HashMap<String, u32> {
+    let mut reads = HashMap::new();
+    for node in parsed.descendants(parsed.root(), |r| r == Role::Identifier) {
+        let target = node.parent().is_some_and(|p| {
+            let plain = matches!(
+                parsed.role(p),
+                Role::Assignment | Role::Declarator | Role::Declaration | Role::Pattern | Role::For
+            );
+            let first = ["left", "name", "pattern"]
+                .into_iter()
+                .find_map(|f| p.child_by_field_name(f))
+                .is_some_and(|l| l.id() == node.id());
+            plain && (first || parsed.role(p) == Role::Pattern)
+        });
+        if !target {
+            *reads.entry(parsed.text_of(node).to_owned()).or_insert(0) += 1;
+        }
+    }
+    reads
+}

@@ -1,0 +1,145 @@
+//! The verification of one candidate, from scratch, in a fresh sandbox.
+//!
+//! Follows the generate-and-validate scheme (Le Goues et al., "GenProg", 2012) with the stricter
+//! acceptance that overfitting calls for: exact ids, two green runs, unchanged inputs.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use greenlit_runner::{RunRequest, Selection, TestId};
+use greenlit_sandbox::{CacheMode, FileWrite, Layer};
+
+use crate::baseline::{Baseline, ProjectBaseline, selection_of};
+use crate::patch::PatchedFile;
+use crate::verdict::{Fall, compare};
+use crate::workbench::{WorkError, Workbench};
+
+/// What a plausible patch achieved: it passed these tests. Nothing says that it is correct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plausible {
+    /// Failing tests that were green in every run.
+    pub red_to_green: BTreeSet<TestId>,
+    /// Tests with the same outcome as in the baseline.
+    pub unchanged: u32,
+    /// Runs of the target tests.
+    pub runs: u32,
+    /// Weakest sandbox layer that ran.
+    pub layer: Layer,
+    /// Wall time of the verification.
+    pub wall: Duration,
+    /// CPU time of the verification.
+    pub cpu: Duration,
+}
+
+/// What verification says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be offered.
+    Plausible(Plausible),
+    /// It may not.
+    Fallen(Fall),
+}
+
+/// Decides over a patched view. The only way to an offered fix.
+pub trait Verifier: Sync {
+    /// Runs what must be run.
+    ///
+    /// # Errors
+    /// When nothing could be run at all: no verdict.
+    fn verify(&self, patch: &[PatchedFile]) -> Result<Verdict, WorkError>;
+}
+
+/// Verifies by running the whole baseline selection, then the targets once more.
+pub struct SandboxVerifier<'a> {
+    /// Opens the sandboxes.
+    pub bench: &'a Workbench,
+    /// What to compare with.
+    pub baseline: &'a Baseline,
+    /// What the baseline ran.
+    pub selection: &'a Selection,
+    /// Whether every input is still what the baseline saw.
+    pub inputs_unchanged: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Verifier for SandboxVerifier<'_> {
+    fn verify(&self, patch: &[PatchedFile]) -> Result<Verdict, WorkError> {
+        let started = Instant::now();
+        let mut total = Plausible {
+            red_to_green: BTreeSet::new(),
+            unchanged: 0,
+            runs: 2,
+            layer: Layer::Namespaces,
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+        };
+        for project in &self.baseline.projects {
+            if let Err(fall) = self.verify_project(project, patch, &mut total)? {
+                return Ok(Verdict::Fallen(fall));
+            }
+        }
+        if total.red_to_green.is_empty() {
+            return Ok(Verdict::Fallen(Fall::StillRed));
+        }
+        if !(self.inputs_unchanged)() {
+            return Ok(Verdict::Fallen(Fall::InputsChanged));
+        }
+        total.wall = started.elapsed();
+        Ok(Verdict::Plausible(total))
+    }
+}
+
+impl SandboxVerifier<'_> {
+    fn verify_project(
+        &self,
+        project: &ProjectBaseline,
+        patch: &[PatchedFile],
+        total: &mut Plausible,
+    ) -> Result<Result<(), Fall>, WorkError> {
+        let bench = self.bench;
+        let Some(selection) = selection_of(&project.project, self.selection) else {
+            return Ok(Ok(()));
+        };
+        let mut open = bench.open(&project.project, CacheMode::Discard, &writes(patch))?;
+        total.layer = total.layer.min(open.sandbox.layer());
+        let mut run = |selection: Selection| {
+            let request = RunRequest {
+                selection,
+                build_wall: bench.walls.build,
+                test_wall: bench.walls.tests.min(project.wall * 4 + Duration::from_secs(5)),
+            };
+            let run = project.project.run(&mut open.sandbox, &request);
+            run.map_err(|error| bench.run_error(error))
+        };
+        let first = run(selection)?;
+        total.cpu += first.cpu;
+        let comparison = match compare(&self.baseline.tests, &project.ids, &first) {
+            Ok(comparison) => comparison,
+            Err(fall) => return Ok(Err(fall)),
+        };
+        if !comparison.red_to_green.is_empty() {
+            let targets = comparison.red_to_green.iter().cloned().collect();
+            let second = run(Selection::Only(targets))?;
+            total.cpu += second.cpu;
+            let again = compare(&self.baseline.tests, &comparison.red_to_green, &second);
+            match again {
+                Ok(again) if again.red_to_green == comparison.red_to_green => {}
+                Ok(_) | Err(Fall::NewlyFailing(_)) => return Ok(Err(Fall::Unstable)),
+                Err(fall) => return Ok(Err(fall)),
+            }
+        }
+        total.red_to_green.extend(comparison.red_to_green);
+        total.unchanged += comparison.unchanged;
+        Ok(Ok(()))
+    }
+}
+
+/// A patch as files for a sandbox.
+pub(crate) fn writes(patch: &[PatchedFile]) -> Vec<FileWrite> {
+    patch
+        .iter()
+        .map(|file| FileWrite {
+            path: file.path.clone(),
+            content: Some(file.after.clone().into_bytes()),
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! Opens sandboxes that show one fixed view of a checkout.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use greenlit_runner::{Project, RunError};
+use greenlit_sandbox::{
+    CacheMode, FileWrite, Helper, Isolation, Limits, OpenError, Sandbox, SandboxError, SandboxSpec,
+};
+
+use crate::cancel::{Cancel, Registration};
+
+/// The state under repair: a checkout and the unsaved texts that lie over it.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The checkout: absolute and canonical.
+    pub root: PathBuf,
+    /// Absolute path to text, for documents that differ from the disk.
+    pub overlays: BTreeMap<PathBuf, Arc<str>>,
+}
+
+impl Subject {
+    /// The text of a file in this view; `None` when it is missing, too large or not UTF-8.
+    pub fn text(&self, path: &Path) -> Option<Arc<str>> {
+        if let Some(text) = self.overlays.get(path) {
+            return Some(text.clone());
+        }
+        let length = std::fs::metadata(path).ok()?.len();
+        if length > MAX_SOURCE_BYTES {
+            return None;
+        }
+        std::fs::read_to_string(path).ok().map(Into::into)
+    }
+}
+
+/// Source files above this size are neither localized in nor changed.
+pub(crate) const MAX_SOURCE_BYTES: u64 = 1 << 20;
+
+/// How sandboxes are to be opened.
+#[derive(Clone)]
+pub struct SandboxSettings {
+    /// The helper executable.
+    pub helper: Helper,
+    /// Acceptable layers.
+    pub isolation: Isolation,
+    /// Bounds of each sandbox.
+    pub limits: Limits,
+    /// More paths to show read-only.
+    pub readable: Vec<PathBuf>,
+    /// Directory for kept build products of this checkout, outside it.
+    pub store: PathBuf,
+}
+
+/// Time limits of single steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Walls {
+    /// One build.
+    pub build: Duration,
+    /// One complete run of the tests.
+    pub tests: Duration,
+}
+
+/// Why a step could not be carried out at all.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// No sandbox could be opened.
+    #[error("no sandbox could be opened")]
+    Open(#[source] OpenError),
+    /// The sandbox broke.
+    #[error("the sandbox failed")]
+    Sandbox(#[from] SandboxError),
+    /// The test runner could not be driven.
+    #[error("the test runner could not be driven")]
+    Run(#[source] RunError),
+    /// Somebody stopped the job.
+    #[error("the job was cancelled")]
+    Cancelled,
+}
+
+/// Opens sandboxes for one subject and stops them all on cancellation.
+pub struct Workbench {
+    /// What is under repair.
+    pub subject: Subject,
+    /// How sandboxes are opened.
+    pub sandbox: SandboxSettings,
+    /// Time limits.
+    pub walls: Walls,
+    /// Stops everything.
+    pub cancel: Cancel,
+}
+
+/// An open sandbox that dies with its job.
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) registration: Registration,
+}
+
+impl Workbench {
+    /// Opens a sandbox that shows the subject with `patch` applied.
+    pub(crate) fn open(
+        &self,
+        project: &Project,
+        mode: CacheMode,
+        patch: &[FileWrite],
+    ) -> Result<Bench, WorkError> {
+        self.check()?;
+        let needs = project.needs(&self.sandbox.store, mode);
+        let mut files: Vec<FileWrite> = self
+            .subject
+            .overlays
+            .iter()
+            .filter(|(path, _)| !patch.iter().any(|write| write.path == **path))
+            .map(|(path, text)| FileWrite {
+                path: path.clone(),
+                content: Some(text.as_bytes().to_vec()),
+            })
+            .collect();
+        files.extend_from_slice(patch);
+        let spec = SandboxSpec {
+            root: self.subject.root.clone(),
+            files,
+            caches: needs.caches,
+            readable: [needs.readable, self.sandbox.readable.clone()].concat(),
+            isolation: self.sandbox.isolation,
+            limits: self.sandbox.limits.clone(),
+        };
+        let sandbox = Sandbox::open(&spec, &self.sandbox.helper).map_err(WorkError::Open)?;
+        let registration = self.cancel.register(sandbox.canceller());
+        Ok(Bench { sandbox, registration })
+    }
+
+    /// Fails when the job was cancelled.
+    pub(crate) fn check(&self) -> Result<(), WorkError> {
+        if self.cancel.is_cancelled() { Err(WorkError::Cancelled) } else { Ok(()) }
+    }
+
+    /// An error of a step, or the cancellation that caused it.
+    pub(crate) fn run_error(&self, error: RunError) -> WorkError {
+        if self.cancel.is_cancelled() { WorkError::Cancelled } else { WorkError::Run(error) }
+    }
+}

@@ -1,0 +1,229 @@
+//! One unit that a test runner is invoked for, whatever its ecosystem.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use greenlit_sandbox::{BuildCache, CacheMode, FileWrite, Sandbox};
+
+use crate::cargo::CargoProject;
+use crate::environment::Environment;
+use crate::error::RunError;
+use crate::node::NodeProject;
+use crate::patterns;
+use crate::pytest::PytestProject;
+use crate::types::{Ecosystem, RunRequest, RunState, Spectrum, TestId, TestRun};
+
+/// What a sandbox must show and keep for a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Existing paths outside the checkout: interpreters, toolchains, registries. Credentials are
+    /// never among them.
+    pub readable: Vec<PathBuf>,
+    /// Build directories whose content is kept in the daemon's store.
+    pub caches: Vec<BuildCache>,
+}
+
+/// The tests of a project, or why they cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestList {
+    /// `Completed` when `tests` is the whole list; else what kept it from being made.
+    pub state: RunState,
+    /// The tests in the order the runner would run them.
+    pub tests: Vec<TestId>,
+    /// Wall time including the build.
+    pub wall: Duration,
+    /// CPU time of the whole process tree.
+    pub cpu: Duration,
+}
+
+impl TestList {
+    pub(crate) fn from_run(run: TestRun, tests: Vec<TestId>) -> Self {
+        Self { state: run.state, tests, wall: run.wall, cpu: run.cpu }
+    }
+}
+
+/// A warm session that runs tests again and again on changed files, as a cheap prefilter. Its
+/// results are never the final verdict: state may leak between attempts, the run may stop at the
+/// first failure, and only one report is read.
+pub trait Trials: Send {
+    /// Replaces `files`, runs `tests` within `wall`, and leaves everything ready for the next
+    /// attempt. Files that an earlier attempt replaced are as they were at the start, unless
+    /// `files` names them again. Ids that no longer exist are absent from the results.
+    ///
+    /// # Errors
+    /// When the sandbox is gone, a file cannot be written, or the session cannot be restarted.
+    fn attempt(
+        &mut self,
+        files: &[FileWrite],
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<TestRun, RunError>;
+}
+
+#[derive(Debug)]
+pub(crate) enum Adapter {
+    Cargo(CargoProject),
+    Pytest(PytestProject),
+    Node(NodeProject),
+}
+
+/// One runner invocation unit: a cargo workspace, a Python project, a node package.
+#[derive(Debug, Clone)]
+pub struct Project {
+    adapter: Arc<Adapter>,
+    environment: Arc<Environment>,
+}
+
+impl Project {
+    pub(crate) fn new(adapter: Adapter, environment: &Arc<Environment>) -> Self {
+        Self { adapter: Arc::new(adapter), environment: Arc::clone(environment) }
+    }
+
+    /// Which runner it uses.
+    pub fn ecosystem(&self) -> Ecosystem {
+        match &*self.adapter {
+            Adapter::Cargo(_) => Ecosystem::Cargo,
+            Adapter::Pytest(_) => Ecosystem::Pytest,
+            Adapter::Node(_) => Ecosystem::Node,
+        }
+    }
+
+    /// The workspace root that test ids are relative to.
+    pub fn root(&self) -> &Path {
+        match &*self.adapter {
+            Adapter::Cargo(project) => &project.root,
+            Adapter::Pytest(project) => &project.root,
+            Adapter::Node(project) => &project.root,
+        }
+    }
+
+    /// The project's own directory, at or below the root.
+    pub fn dir(&self) -> &Path {
+        match &*self.adapter {
+            Adapter::Cargo(project) => &project.dir,
+            Adapter::Pytest(project) => &project.dir,
+            Adapter::Node(project) => &project.dir,
+        }
+    }
+
+    /// Runner, version and origin for people: `pytest 8.3 (.venv, Python 3.11)`.
+    pub fn label(&self) -> String {
+        match &*self.adapter {
+            Adapter::Cargo(project) => project.label(),
+            Adapter::Pytest(project) => project.label(),
+            Adapter::Node(project) => project.label(),
+        }
+    }
+
+    /// What the sandbox must show and keep. `store` is a directory of the daemon's for this
+    /// workspace, outside the checkout; `mode` says whether this sandbox may add to it.
+    pub fn needs(&self, store: &Path, mode: CacheMode) -> Needs {
+        match &*self.adapter {
+            Adapter::Cargo(project) => project.needs(&self.environment, store, mode),
+            Adapter::Pytest(project) => {
+                Needs { readable: project.readable(&self.environment), caches: Vec::new() }
+            }
+            Adapter::Node(project) => Needs { readable: project.readable(), caches: Vec::new() },
+        }
+    }
+
+    /// Whether a path holds tests or decides which tests run and how. Candidate patches may not
+    /// touch these.
+    pub fn is_test_file(&self, path: &Path) -> bool {
+        let Some(inner) = self.inner(path) else { return false };
+        match &*self.adapter {
+            Adapter::Cargo(_) => patterns::is_cargo_test_file(inner),
+            Adapter::Pytest(_) => patterns::is_python_test_file(inner),
+            Adapter::Node(_) => patterns::is_node_test_file(inner),
+        }
+    }
+
+    /// Whether a path is source code of this project that a candidate patch may change.
+    pub fn is_source_file(&self, path: &Path) -> bool {
+        let Some(inner) = self.inner(path) else { return false };
+        let extensions: &[&str] = match &*self.adapter {
+            Adapter::Cargo(_) => &["rs"],
+            Adapter::Pytest(_) => &["py"],
+            Adapter::Node(_) => &["js", "mjs", "cjs", "ts", "mts", "cts"],
+        };
+        let source = inner.extension().is_some_and(|e| extensions.iter().any(|known| e == *known));
+        source && !patterns::is_foreign(inner) && !self.is_test_file(path)
+    }
+
+    fn inner<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        path.strip_prefix(self.dir()).ok()
+    }
+
+    /// Whether a test id is one of this project's, by its form.
+    pub fn owns(&self, id: &TestId) -> bool {
+        match &*self.adapter {
+            Adapter::Cargo(project) => project.owns(id),
+            Adapter::Pytest(project) => project.owns(id),
+            Adapter::Node(project) => project.owns(id),
+        }
+    }
+
+    /// Runs tests and reads the runner's report.
+    ///
+    /// Selected ids that no longer exist are absent from the results; whether that matters is the
+    /// caller's to judge.
+    ///
+    /// # Errors
+    /// Only when the sandbox is gone. What keeps tests from running is in [`TestRun::state`].
+    pub fn run(&self, sandbox: &mut Sandbox, request: &RunRequest) -> Result<TestRun, RunError> {
+        match &*self.adapter {
+            Adapter::Cargo(project) => project.run(sandbox, request),
+            Adapter::Pytest(project) => project.run(sandbox, request),
+            Adapter::Node(project) => project.run(sandbox, request),
+        }
+    }
+
+    /// Lists the tests within `wall`, building them where needed. node can only tell its tests by
+    /// running them.
+    ///
+    /// # Errors
+    /// Only when the sandbox is gone.
+    pub fn list(&self, sandbox: &mut Sandbox, wall: Duration) -> Result<TestList, RunError> {
+        match &*self.adapter {
+            Adapter::Cargo(project) => project.list(sandbox, wall),
+            Adapter::Pytest(project) => project.list(sandbox, wall),
+            Adapter::Node(project) => project.list(sandbox, wall),
+        }
+    }
+
+    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo, node).
+    /// Lines of test files are included. Tests that could not be traced are left out.
+    ///
+    /// # Errors
+    /// Only when the sandbox is gone.
+    pub fn spectrum(
+        &self,
+        sandbox: &mut Sandbox,
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<Option<Spectrum>, RunError> {
+        match &*self.adapter {
+            Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
+            Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
+        }
+    }
+
+    /// Opens a warm session for attempts at `tests`. It takes the sandbox for itself; dropping the
+    /// session ends it.
+    ///
+    /// # Errors
+    /// When the sandbox is gone or the session does not start within `setup_wall`.
+    pub fn trials(
+        &self,
+        sandbox: Sandbox,
+        tests: &[TestId],
+        setup_wall: Duration,
+    ) -> Result<Box<dyn Trials>, RunError> {
+        Ok(match &*self.adapter {
+            Adapter::Cargo(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
+            Adapter::Pytest(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
+            Adapter::Node(project) => Box::new(project.trials(sandbox)),
+        })
+    }
+}

@@ -1,0 +1,402 @@
+"""Reports exact node ids, started tests, tracebacks and executed lines to Greenlit.
+
+Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_REQUEST:
+
+    events  file that receives one JSON object per line, written at once
+    root    the workspace root; ids are relative to it
+    only    list of ids to run, or null for all
+    lines   whether to record executed lines per test
+    limit   seconds one test may take while lines are recorded, or null
+
+Works from Python 3.7 and pytest 6 on; standard library only. PYTEST_DONT_REWRITE
+"""
+
+import importlib.machinery
+import json
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+_FRAME_LIMIT = 100
+_TEXT_LIMIT = 8000
+
+
+class _Request:
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+        self.root = data["root"]
+        self.prefix = os.path.join(self.root, "")
+        only = data.get("only")
+        self.only = None if only is None else set(only)
+        self.lines = bool(data.get("lines"))
+        self.limit = data.get("limit")
+        self.events = os.open(data["events"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.pid = os.getpid()
+
+    def emit(self, **event):
+        # A test that forks inherits this plugin; only the session's own process reports.
+        if os.getpid() == self.pid:
+            text = json.dumps(event) + "\n"
+            data = text.encode("utf-8", "surrogatepass")
+            while data:
+                data = data[os.write(self.events, data):]
+
+    def owns(self, path):
+        """Whether a source file belongs to the workspace and not to an installed package."""
+        if not path.startswith(self.prefix):
+            return False
+        inner = path[len(self.prefix):].replace(os.sep, "/")
+        return "/site-packages/" not in "/" + inner and "/dist-packages/" not in "/" + inner
+
+
+_request = None
+
+
+def begin(path):
+    """Reads the request. The fork server calls this in each fork; else it happens on import."""
+    global _request
+    _request = _Request(path)
+    _ignore_stale_bytecode()
+
+
+def _ignore_stale_bytecode():
+    """Makes workspace modules come from their source text only.
+
+    Python trusts a .pyc whose source has the same size and the same modification time in whole
+    seconds. Two candidates written within one second can agree in both.
+    """
+    loader = importlib.machinery.SourceFileLoader
+    path_stats = loader.path_stats
+
+    def stats(self, path):
+        if _request.owns(path):
+            raise OSError("bytecode of workspace files is not used")
+        return path_stats(self, path)
+
+    loader.path_stats = stats
+    try:
+        from _pytest.assertion import rewrite
+
+        read_pyc = rewrite._read_pyc
+
+        def read(source, *args, **kwargs):
+            if _request.owns(str(source)):
+                return None
+            return read_pyc(source, *args, **kwargs)
+
+        rewrite._read_pyc = read
+    except (ImportError, AttributeError):
+        pass
+
+
+def _test_id(rootpath, nodeid):
+    """The node id with its path relative to the workspace root."""
+    path, separator, rest = nodeid.partition("::")
+    absolute = os.path.normpath(os.path.join(rootpath, path))
+    relative = os.path.relpath(absolute, _request.root).replace(os.sep, "/")
+    return relative + separator + rest
+
+
+def _rootpath(config):
+    return str(getattr(config, "rootpath", None) or config.rootdir)
+
+
+def _frames(excinfo):
+    frames = []
+    for entry in excinfo.traceback:
+        path = str(entry.path)
+        if _request.owns(path):
+            frames.append([path, entry.lineno + 1, entry.frame.code.name])
+    return frames[-_FRAME_LIMIT:]
+
+
+def _syntax_frame(error):
+    """A syntax error has no frame of its own: its position is in the exception."""
+    path = getattr(error, "filename", None)
+    line = getattr(error, "lineno", None)
+    if isinstance(error, SyntaxError) and path and line and _request.owns(str(path)):
+        return [[str(path), line, "<module>"]]
+    return []
+
+
+def _causes(error):
+    """The exception and what it was raised from."""
+    seen = []
+    while error is not None and error not in seen and len(seen) < 10:
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return seen
+
+
+def _traceback_frames(error):
+    frames = []
+    tb = error.__traceback__
+    while tb is not None:
+        path = tb.tb_frame.f_code.co_filename
+        if _request.owns(path):
+            frames.append([path, tb.tb_lineno, tb.tb_frame.f_code.co_name])
+        tb = tb.tb_next
+    return frames[-_FRAME_LIMIT:]
+
+
+def _bounded(text):
+    return text if len(text) <= _TEXT_LIMIT else text[-_TEXT_LIMIT:]
+
+
+def _is_assertion(excinfo):
+    failed = getattr(pytest.fail, "Exception", AssertionError)
+    return isinstance(excinfo.value, (AssertionError, failed))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    excinfo = call.excinfo
+    if excinfo is not None and report.outcome == "failed":
+        # Plain lists survive the way from a pytest-xdist worker to its controller.
+        report.greenlit_frames = _frames(excinfo) + _syntax_frame(excinfo.value)
+        report.greenlit_assertion = _is_assertion(excinfo)
+        report.greenlit_message = excinfo.exconly(tryshort=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector):
+    # The collector turns the exception into text; keep its frames on the way.
+    caught = []
+    original = getattr(collector, "repr_failure", None)
+    if original is not None:
+
+        def repr_failure(excinfo):
+            caught.append(excinfo)
+            return original(excinfo)
+
+        try:
+            collector.repr_failure = repr_failure
+        except AttributeError:
+            pass
+    outcome = yield
+    report = outcome.get_result()
+    if original is not None:
+        try:
+            del collector.repr_failure
+        except AttributeError:
+            pass
+    if caught and report.outcome == "failed":
+        report.greenlit_frames = []
+        report.greenlit_message = ""
+        for error in reversed(_causes(caught[0].value)):
+            frames = _traceback_frames(error) + _syntax_frame(error)
+            if frames and not report.greenlit_frames:
+                report.greenlit_frames = frames
+                report.greenlit_message = "%s: %s" % (type(error).__name__, error)
+
+
+class _Reporter:
+    """Registered in the controlling process only, never in a pytest-xdist worker."""
+
+    def __init__(self, config):
+        self.rootpath = _rootpath(config)
+
+    def id(self, nodeid):
+        return _test_id(self.rootpath, nodeid)
+
+    def pytest_collectreport(self, report):
+        if report.outcome == "failed":
+            _request.emit(
+                e="collect-error",
+                path=self.id(report.nodeid) if report.nodeid else "",
+                frames=getattr(report, "greenlit_frames", []),
+                message=getattr(report, "greenlit_message", ""),
+                text=_bounded(str(report.longrepr)),
+            )
+
+    def pytest_collection_finish(self, session):
+        items = [[self.id(item.nodeid), item.nodeid] for item in session.items]
+        _request.emit(e="collected", tests=items)
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        _request.emit(e="start", id=self.id(nodeid))
+
+    def pytest_runtest_logreport(self, report):
+        event = {
+            "e": "phase",
+            "id": self.id(report.nodeid),
+            "nodeid": report.nodeid,
+            "when": report.when,
+            "outcome": report.outcome,
+            "duration": getattr(report, "duration", 0.0),
+        }
+        if report.outcome == "failed":
+            crash = getattr(report.longrepr, "reprcrash", None)
+            event["frames"] = getattr(report, "greenlit_frames", None) or []
+            event["assertion"] = bool(getattr(report, "greenlit_assertion", False))
+            event["message"] = _bounded(
+                getattr(report, "greenlit_message", None)
+                or getattr(crash, "message", None)
+                or str(report.longrepr)
+            )
+            event["text"] = _bounded(getattr(report, "longreprtext", "") or "")
+        _request.emit(**event)
+
+    def pytest_runtest_logfinish(self, nodeid, location):
+        _request.emit(e="end", id=self.id(nodeid))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session, exitstatus):
+        stopped = getattr(session, "shouldstop", False) or getattr(session, "shouldfail", False)
+        _request.emit(e="finish", status=int(exitstatus), stopped=str(stopped or ""))
+
+    def pytest_internalerror(self, excrepr):
+        _request.emit(e="internal-error", text=_bounded(str(excrepr)))
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        return
+    _request.emit(e="session", rootpath=_rootpath(config), pytest=pytest.__version__)
+    config.pluginmanager.register(_Reporter(config), "greenlit-reporter")
+    if _request.lines:
+        config.pluginmanager.register(_Lines(config), "greenlit-lines")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    if _request.only is None:
+        return
+    rootpath = _rootpath(config)
+    kept, dropped = [], []
+    for item in items:
+        target = kept if _test_id(rootpath, item.nodeid) in _request.only else dropped
+        target.append(item)
+    if dropped:
+        items[:] = kept
+        config.hook.pytest_deselected(items=dropped)
+
+
+class _TookTooLong(BaseException):
+    """Not an Exception, so that code under test does not swallow it by accident."""
+
+
+class _Monitor:
+    """Line events through sys.monitoring (Python 3.12 and newer): each line reports once a test."""
+
+    def __init__(self, record):
+        self.record = record
+        self.api = sys.monitoring
+        self.tool = None
+        for tool in (4, 3, 5, 2, 1):
+            try:
+                self.api.use_tool_id(tool, "greenlit")
+            except ValueError:
+                continue
+            self.tool = tool
+            break
+        if self.tool is None:
+            raise RuntimeError("every sys.monitoring tool id is taken")
+        self.api.register_callback(self.tool, self.api.events.LINE, self.on_line)
+
+    def on_line(self, code, line):
+        self.record(code.co_filename, line)
+        return self.api.DISABLE
+
+    def start(self):
+        self.api.restart_events()
+        self.api.set_events(self.tool, self.api.events.LINE)
+
+    def stop(self):
+        self.api.set_events(self.tool, self.api.events.NO_EVENTS)
+
+
+class _Tracer:
+    """Line events through settrace (before Python 3.12)."""
+
+    def __init__(self, record, wanted):
+        self.record = record
+        self.wanted = wanted
+
+    def on_call(self, frame, event, arg):
+        if not self.wanted(frame.f_code.co_filename):
+            return None
+        return self.on_line
+
+    def on_line(self, frame, event, arg):
+        if event == "line":
+            self.record(frame.f_code.co_filename, frame.f_lineno)
+        return self.on_line
+
+    def start(self):
+        threading.settrace(self.on_call)
+        sys.settrace(self.on_call)
+
+    def stop(self):
+        sys.settrace(None)
+        threading.settrace(None)
+
+
+class _Lines:
+    """Records the workspace lines that each test executes, and ends tests that take too long."""
+
+    def __init__(self, config):
+        self.rootpath = _rootpath(config)
+        self.known = {}
+        self.current = set()
+        if hasattr(sys, "monitoring"):
+            self.source = _Monitor(self.record)
+        else:
+            self.source = _Tracer(self.record, self.wanted)
+
+    def wanted(self, path):
+        known = self.known.get(path)
+        if known is None:
+            known = self.known[path] = _request.owns(path)
+        return known
+
+    def record(self, path, line):
+        if self.wanted(path):
+            self.current.add((path, line))
+
+    def on_alarm(self, number, frame):
+        raise _TookTooLong("the test took longer than its share of the time limit")
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item, nextitem):
+        self.current = set()
+        self.source.start()
+        try:
+            yield
+        finally:
+            self.source.stop()
+            lines = {}
+            for path, line in self.current:
+                lines.setdefault(path, []).append(line)
+            _request.emit(e="lines", id=_test_id(self.rootpath, item.nodeid), lines=lines)
+
+    def limited(self):
+        """Interrupts one phase of a test that takes longer than its share."""
+        main = threading.current_thread() is threading.main_thread()
+        if not (_request.limit and main and hasattr(signal, "setitimer")):
+            yield
+            return
+        previous = signal.signal(signal.SIGALRM, self.on_alarm)
+        # Repeats, because a bare `except:` in a loop would swallow a single one.
+        signal.setitimer(signal.ITIMER_REAL, _request.limit, 0.05)
+        yield
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_setup(self, item):
+        yield from self.limited()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_call(self, item):
+        yield from self.limited()
+
+
+if "GREENLIT_REQUEST" in os.environ:
+    begin(os.environ["GREENLIT_REQUEST"])

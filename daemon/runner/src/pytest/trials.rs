@@ -1,0 +1,167 @@
+//! A warm pytest: one process that imported pytest, and a fork of it for each attempt.
+
+use std::path::Path;
+use std::time::Duration;
+
+use greenlit_sandbox::{ExecOutcome, ExitState, FileWrite, LineOutcome, Sandbox, SandboxError};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::error::RunError;
+use crate::outcome::{Stopwatch, no_report, said};
+use crate::overlay::Overlay;
+use crate::project::Trials;
+use crate::pytest::{Ask, Mode, PytestProject, file, plugin_directory, utf8};
+use crate::scope::Scope;
+use crate::types::{TestId, TestRun};
+
+const SERVER: &str = include_str!("greenlit_forkserver.py");
+
+/// How long a session may live. The caller ends it long before, by dropping it.
+const LIFE: Duration = Duration::from_secs(6 * 3600);
+
+/// How long the server may take beyond an attempt's own limit, to kill and to answer.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    code: Option<i32>,
+    signal: Option<i32>,
+    timed_out: bool,
+    cpu: f64,
+}
+
+/// The session. Project modules are imported afresh by each fork.
+pub(crate) struct PytestTrials {
+    project: PytestProject,
+    sandbox: Sandbox,
+    overlay: Overlay,
+    tests: Vec<TestId>,
+    setup_wall: Duration,
+    alive: bool,
+}
+
+impl PytestProject {
+    pub(crate) fn trials(
+        &self,
+        sandbox: Sandbox,
+        tests: &[TestId],
+        setup_wall: Duration,
+    ) -> Result<PytestTrials, RunError> {
+        let mut trials = PytestTrials {
+            project: self.clone(),
+            sandbox,
+            overlay: Overlay::default(),
+            tests: tests.to_vec(),
+            setup_wall,
+            alive: false,
+        };
+        trials.start()?;
+        Ok(trials)
+    }
+}
+
+impl PytestTrials {
+    fn start(&mut self) -> Result<(), RunError> {
+        let sandbox = &mut self.sandbox;
+        let ask = Ask { only: Some(&self.tests), ..Ask::default() };
+        let prepared = self.project.prepare(sandbox, &ask, "warm")?;
+        let directory = plugin_directory(sandbox);
+        let server = directory.join("greenlit_forkserver.py");
+        let setup = directory.join("setup.json");
+        let scope = Scope::new(sandbox, &self.project.root);
+        let args: Vec<&str> = prepared.args.iter().filter_map(|arg| arg.to_str()).collect();
+        let content = json!({
+            "cwd": utf8(&scope.inside(&self.project.dir))?,
+            "root": utf8(&scope.inside(&self.project.root))?,
+            "args": args,
+            "warm": utf8(&prepared.request)?,
+            "wall": self.setup_wall.as_secs_f64(),
+        });
+        sandbox.write(&[
+            file(&server, SERVER.as_bytes()),
+            file(&setup, content.to_string().as_bytes()),
+        ])?;
+        let argv = vec![self.project.program(sandbox), server.into(), setup.into()];
+        let env = self.project.environment(sandbox);
+        sandbox.spawn(&self.project.command(argv, env, LIFE))?;
+        match sandbox.read_line(self.setup_wall + GRACE)? {
+            LineOutcome::Line(_) => {
+                self.alive = true;
+                Ok(())
+            }
+            LineOutcome::Ended(outcome) => Err(RunError::Session { details: said(&outcome) }),
+        }
+    }
+
+    /// Sends one request and waits for its answer. `Err` holds how the server ended instead.
+    fn ask(
+        &mut self,
+        args: &[String],
+        request: &Path,
+        wall: Duration,
+    ) -> Result<Result<Answer, ExecOutcome>, SandboxError> {
+        let line = json!({ "request": request, "args": args, "wall": wall.as_secs_f64() });
+        self.sandbox.send_line(line.to_string().as_bytes())?;
+        Ok(match self.sandbox.read_line(wall + GRACE)? {
+            LineOutcome::Line(line) => match serde_json::from_slice(&line) {
+                Ok(answer) => Ok(answer),
+                // Only the server writes here; what is no answer comes from code under test.
+                Err(_) => Err(self.sandbox.stop()?),
+            },
+            LineOutcome::Ended(outcome) => Err(outcome),
+        })
+    }
+}
+
+impl Trials for PytestTrials {
+    fn attempt(
+        &mut self,
+        files: &[FileWrite],
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<TestRun, RunError> {
+        let mut watch = Stopwatch::start();
+        self.overlay.apply(&mut self.sandbox, files)?;
+        if !self.alive {
+            // Code under test ended the server in an earlier attempt.
+            self.start()?;
+        }
+        let ask = Ask { only: Some(tests), fail_fast: true, ..Ask::default() };
+        let prepared = self.project.prepare(&mut self.sandbox, &ask, "attempt")?;
+        let args: Vec<String> =
+            prepared.args.iter().filter_map(|arg| arg.to_str().map(str::to_owned)).collect();
+        let answer = self.ask(&args, &prepared.request, wall)?;
+        let events = self.project.read_events(&mut self.sandbox, &prepared.events)?;
+        let state = match answer {
+            Err(outcome) => {
+                self.alive = false;
+                watch.add(&outcome);
+                no_report("pytest's fork server", &outcome)
+            }
+            Ok(answer) => {
+                watch.add_cpu(Duration::try_from_secs_f64(answer.cpu).unwrap_or_default());
+                let outcome = outcome_of(&answer);
+                let scope = Scope::new(&self.sandbox, &self.project.root);
+                self.project.state(&outcome, &events, &scope, Mode::FailFast)
+            }
+        };
+        Ok(watch.finish(state, events.results))
+    }
+}
+
+fn outcome_of(answer: &Answer) -> ExecOutcome {
+    let state = match (answer.timed_out, answer.code, answer.signal) {
+        (true, _, _) => ExitState::TimedOut,
+        (false, Some(code), _) => ExitState::Exited(code),
+        (false, None, signal) => ExitState::Signaled(signal.unwrap_or_default()),
+    };
+    ExecOutcome {
+        state,
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+        wall: Duration::ZERO,
+        cpu: Duration::ZERO,
+        disk_full: false,
+    }
+}

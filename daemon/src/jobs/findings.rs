@@ -1,0 +1,101 @@
+//! What editors show: one finding per failing test, with the fixes that mend it.
+
+use std::path::{Path, PathBuf};
+
+use greenlit_protocol::{Finding, FindingKind, OfferedFix, Related};
+use greenlit_repair::{Baseline, BaselineOutcome, Localization, ProjectProblem};
+use greenlit_runner::{Failure, RunState, TestId};
+use greenlit_workspace::View;
+
+use super::reports::short_name;
+
+/// Suspicious lines shown with a finding.
+const RELATED: usize = 5;
+
+/// Findings for everything that a baseline run saw.
+pub(crate) fn findings(
+    view: &View,
+    baseline: &Baseline,
+    localization: Option<&Localization>,
+    fixes: &[OfferedFix],
+) -> Vec<Finding> {
+    let tests = baseline.tests.iter().filter_map(|(id, outcome)| match outcome {
+        BaselineOutcome::Failed(failure) => {
+            Some(failing(view, id, failure, localization, fixes))
+        }
+        BaselineOutcome::Flaky => Some(flaky(view, id)),
+        BaselineOutcome::Passed | BaselineOutcome::Skipped => None,
+    });
+    tests.chain(baseline.problems.iter().flat_map(|problem| build_errors(view, problem))).collect()
+}
+
+fn failing(
+    view: &View,
+    id: &TestId,
+    failure: &Failure,
+    localization: Option<&Localization>,
+    fixes: &[OfferedFix],
+) -> Finding {
+    let (path, line) = match failure.site.as_ref().or(failure.trace.last()) {
+        Some(frame) => (frame.path.clone(), frame.line),
+        None => (file_of(view, id), 1),
+    };
+    let suspicious = localization.into_iter().flat_map(|found| &found.lines).take(RELATED);
+    let related = suspicious.map(|suspect| Related {
+        path: suspect.path.clone(),
+        line: suspect.line,
+        message: format!("suspicious ({:.2})", suspect.score),
+    });
+    Finding {
+        kind: FindingKind::FailingTest,
+        test: Some(id.0.clone()),
+        content_hash: hash(view, &path),
+        path,
+        line,
+        message: format!("{} failed: {}", short_name(&id.0), failure.message),
+        related: related.collect(),
+        fixes: fixes.iter().filter(|fix| fix.entry.tests.contains(&id.0)).cloned().collect(),
+    }
+}
+
+fn flaky(view: &View, id: &TestId) -> Finding {
+    let path = file_of(view, id);
+    Finding {
+        kind: FindingKind::FlakyTest,
+        test: Some(id.0.clone()),
+        content_hash: hash(view, &path),
+        path,
+        line: 1,
+        message: format!("{} is flaky: two runs of the same code differed", short_name(&id.0)),
+        related: Vec::new(),
+        fixes: Vec::new(),
+    }
+}
+
+fn build_errors(view: &View, problem: &ProjectProblem) -> Vec<Finding> {
+    let RunState::BuildFailed { diagnostics, .. } = &problem.state else { return Vec::new() };
+    let finding = |diagnostic: &greenlit_runner::Diagnostic| Finding {
+        kind: FindingKind::BuildError,
+        test: None,
+        path: diagnostic.path.clone(),
+        line: diagnostic.line,
+        content_hash: hash(view, &diagnostic.path),
+        message: format!("tests cannot run: {}", diagnostic.message),
+        related: Vec::new(),
+        fixes: Vec::new(),
+    };
+    diagnostics.iter().map(finding).collect()
+}
+
+/// The file that a test id names, or the project's own description.
+fn file_of(view: &View, id: &TestId) -> PathBuf {
+    let root = view.root();
+    let named = id.0.split("::").next().map(|file| root.join(file));
+    let manifests = ["Cargo.toml", "pyproject.toml", "package.json"].map(|name| root.join(name));
+    let mut known = named.into_iter().chain(manifests);
+    known.find(|path| path.is_file()).unwrap_or_else(|| root.to_owned())
+}
+
+fn hash(view: &View, path: &Path) -> String {
+    view.hash(path).map(|hash| hash.to_hex().to_string()).unwrap_or_default()
+}

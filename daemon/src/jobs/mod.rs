@@ -1,0 +1,140 @@
+//! Jobs: what runs outside the main loop, on a thread of its own, and reports back as events.
+//!
+//! Invariant: a job gets everything that it needs at its start and changes no state; the main loop
+//! applies what it reports, if the state that it was computed from still holds.
+
+mod findings;
+mod problem;
+mod reports;
+mod run;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use greenlit_protocol::{
+    ErrorKind, EvidenceReport, Finding, Notice, OfferedFix, ProgressStage, RemoteError, TestReport, FixReport,
+};
+use greenlit_repair::Cancel;
+use greenlit_runner::Environment;
+use greenlit_workspace::{Config, StatCache, View};
+
+pub(crate) use problem::{chain, configuration_error};
+pub(crate) use reports::layer_name;
+pub(crate) use run::{run, store_of};
+
+/// What a job is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Work {
+    /// Run tests and report.
+    Test {
+        /// Test ids; empty means all.
+        tests: Vec<String>,
+    },
+    /// Run tests, then look for fixes.
+    Fix {
+        /// Failing tests to fix; empty means all.
+        tests: Vec<String>,
+        /// The only tests that may run; empty means all.
+        visible: Vec<String>,
+        /// Budget for candidates.
+        budget_secs: Option<u64>,
+    },
+}
+
+/// Everything that a job needs, fixed at its start.
+#[derive(Clone)]
+pub(crate) struct JobInput {
+    /// What to do.
+    pub(crate) work: Work,
+    /// The session's view of the root.
+    pub(crate) view: View,
+    /// The workspace revision of that view.
+    pub(crate) revision: u64,
+    /// The session's environment.
+    pub(crate) environment: Environment,
+    /// The configuration in force.
+    pub(crate) config: Config,
+    /// Where build products of this root are kept.
+    pub(crate) store: PathBuf,
+    /// Content hashes known by file metadata; only one job of a root runs at a time.
+    pub(crate) stat_cache: Arc<Mutex<StatCache>>,
+    /// Stops it.
+    pub(crate) cancel: Cancel,
+    /// Whether somebody waits for it.
+    pub(crate) waited_for: bool,
+    /// Do nothing when the inputs still have this digest.
+    pub(crate) unless: Option<blake3::Hash>,
+}
+
+/// What a job tells while it runs.
+#[derive(Debug, Clone)]
+pub(crate) enum JobNews {
+    /// How far it is.
+    Progress(ProgressStage),
+    /// All that is known so far, for editors.
+    Findings(Vec<Finding>),
+    /// Looking for fixes of so many failing tests.
+    Fixing(u32),
+    /// The evidence of a fix that was just verified.
+    Evidence(Box<EvidenceReport>),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone)]
+pub(crate) struct JobResult {
+    /// The answer for whoever asked.
+    pub(crate) answer: Result<Answer, RemoteError>,
+    /// What editors show; `None` keeps what they have.
+    pub(crate) findings: Option<Vec<Finding>>,
+    /// Tests that passed, for the status line.
+    pub(crate) passed: u32,
+    /// Tests that failed.
+    pub(crate) failing: u32,
+    /// Digest of the inputs, when the run was complete.
+    pub(crate) inputs: Option<blake3::Hash>,
+}
+
+impl JobResult {
+    /// What becomes of a job with a defect.
+    pub(crate) fn panicked() -> Self {
+        let error = RemoteError::new(ErrorKind::Internal, "the job ended by a defect in Greenlit")
+            .hint("`greenlit logs` has more; please report it");
+        Self {
+            answer: Err(error),
+            findings: None,
+            passed: 0,
+            failing: 0,
+            inputs: None,
+        }
+    }
+
+    /// How it ended, for the end of a progress display.
+    pub(crate) fn words(&self) -> String {
+        match &self.answer {
+            Err(error) => error.message.clone(),
+            Ok(Answer::Unchanged) => "nothing changed".to_owned(),
+            Ok(Answer::Test(_)) => format!("{} passed, {} failing", self.passed, self.failing),
+            Ok(Answer::Fix { offered, .. }) => {
+                format!("{} failing, {} verified fixes", self.failing, offered.len())
+            }
+        }
+    }
+}
+
+/// A job's answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// The inputs are those of the last run ([`JobInput::unless`]): nothing was done.
+    Unchanged,
+    /// To [`Work::Test`].
+    Test(TestReport),
+    /// To [`Work::Fix`].
+    Fix {
+        /// The public report.
+        report: FixReport,
+        /// Handles of its fixes.
+        offered: Vec<OfferedFix>,
+        /// What else to tell.
+        notices: Vec<Notice>,
+    },
+}

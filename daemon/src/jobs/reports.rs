@@ -1,0 +1,249 @@
+//! From what repair found to the objects that are shown: `--json`, menus, evidence.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use greenlit_protocol::{
+    CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry, FixEvidence,
+    FixSource, FixStats, OfferedFix, TestEntry, TestOutcome,
+};
+use greenlit_repair::{
+    Baseline, BaselineOutcome, Localization, Method, SearchCounts, VerifiedFix, relative,
+    unified_diff,
+};
+use greenlit_runner::{Failure, TestId};
+use greenlit_sandbox::Layer;
+use greenlit_workspace::View;
+
+/// The name of a layer in evidence.
+pub(crate) fn layer_name(layer: Layer) -> &'static str {
+    match layer {
+        Layer::None => "none",
+        Layer::Copy => "copy",
+        Layer::Bubblewrap => "bubblewrap",
+        Layer::Namespaces => "namespaces",
+    }
+}
+
+/// The file and line of a failure, relative to the root.
+pub(crate) fn place(root: &Path, failure: &Failure) -> (Option<String>, Option<u32>) {
+    match failure.site.as_ref().or(failure.trace.last()) {
+        Some(frame) => (Some(relative(root, &frame.path)), Some(frame.line)),
+        None => (None, None),
+    }
+}
+
+pub(crate) fn failing_test(root: &Path, id: &TestId, failure: &Failure) -> FailingTest {
+    let (file, line) = place(root, failure);
+    FailingTest { id: id.0.clone(), file, line, message: failure.message.clone() }
+}
+
+pub(crate) fn test_entries(root: &Path, baseline: &Baseline) -> Vec<TestEntry> {
+    let entry = |(id, outcome): (&TestId, &BaselineOutcome)| {
+        let mut entry = TestEntry {
+            id: id.0.clone(),
+            outcome: outcome_of(outcome),
+            file: None,
+            line: None,
+            message: None,
+            duration_ms: millis(baseline.durations.get(id).copied().unwrap_or_default()),
+        };
+        if let BaselineOutcome::Failed(failure) = outcome {
+            (entry.file, entry.line) = place(root, failure);
+            entry.message = Some(failure.message.clone());
+        }
+        entry
+    };
+    baseline.tests.iter().map(entry).collect()
+}
+
+pub(crate) fn outcome_of(outcome: &BaselineOutcome) -> TestOutcome {
+    match outcome {
+        BaselineOutcome::Passed => TestOutcome::Passed,
+        BaselineOutcome::Failed(_) => TestOutcome::Failed,
+        BaselineOutcome::Flaky => TestOutcome::Flaky,
+        BaselineOutcome::Skipped => TestOutcome::Skipped,
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A verified fix as the public entry.
+pub(crate) fn fix_entry(
+    view: &View,
+    baseline: &Baseline,
+    fix: &VerifiedFix,
+    rank: usize,
+    scope: &str,
+) -> FixEntry {
+    let root = view.root();
+    let plausible = &fix.plausible;
+    let tests: Vec<_> = plausible.red_to_green.iter().map(|id| id.0.clone()).collect();
+    let edits = fix.candidate.edits.iter().map(|edit| FileEdit {
+        path: relative(root, &edit.path),
+        start: edit.start,
+        end: edit.end,
+        new_text: edit.new_text.clone(),
+    });
+    FixEntry {
+        rank: u32::try_from(rank).unwrap_or(u32::MAX),
+        diff: unified_diff(root, &fix.files),
+        edits: edits.collect(),
+        source: FixSource {
+            tier: fix.candidate.source.tier.clone(),
+            rule: Some(fix.candidate.source.rule.clone()),
+            model: None,
+            adapter: fix.candidate.source.adapter.clone(),
+        },
+        evidence: FixEvidence {
+            red_to_green: tests.clone(),
+            unchanged: plausible.unchanged,
+            newly_failing: 0,
+            runs: plausible.runs,
+            scope: scope.to_owned(),
+            layer: layer_name(plausible.layer).to_owned(),
+            duration_ms: millis(plausible.wall),
+            content_hashes: content_hashes(view, baseline, fix),
+        },
+        tests,
+    }
+}
+
+/// Hashes of what the fix edits and of where its failures were seen.
+fn content_hashes(
+    view: &View,
+    baseline: &Baseline,
+    fix: &VerifiedFix,
+) -> BTreeMap<String, String> {
+    let edited = fix.files.iter().map(|file| {
+        (relative(view.root(), &file.path), blake3::hash(file.before.as_bytes()).to_hex().to_string())
+    });
+    let failed = fix.plausible.red_to_green.iter().filter_map(|id| {
+        let BaselineOutcome::Failed(failure) = baseline.tests.get(id)? else { return None };
+        let path = &failure.site.as_ref()?.path;
+        let hash = view.hash(path).ok()?;
+        Some((relative(view.root(), path), hash.to_hex().to_string()))
+    });
+    edited.chain(failed).collect()
+}
+
+/// The fix with its handle and menu title.
+pub(crate) fn offered(entry: FixEntry, summary: &str) -> OfferedFix {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(entry.diff.as_bytes());
+    for (path, hash) in &entry.evidence.content_hashes {
+        hasher.update(path.as_bytes());
+        hasher.update(hash.as_bytes());
+    }
+    let id = hasher.finalize().to_hex()[..16].to_owned();
+    OfferedFix { id, title: title(&entry), summary: summary.to_owned(), entry }
+}
+
+/// `Fix test_gcd · verified: 1 red→green, 42 others unchanged, 3.1 s · template`
+fn title(entry: &FixEntry) -> String {
+    let evidence = &entry.evidence;
+    let seconds = Duration::from_millis(evidence.duration_ms).as_secs_f64();
+    format!(
+        "Fix {} · verified: {} red→green, {} others unchanged, {seconds:.1} s · {}",
+        subject_of(&entry.tests),
+        evidence.red_to_green.len(),
+        evidence.unchanged,
+        entry.source.tier,
+    )
+}
+
+/// The test in a title: its own name, without file, module and parameters.
+fn subject_of(tests: &[String]) -> String {
+    let mut names: Vec<_> = tests.iter().map(|id| short_name(id)).collect();
+    names.dedup();
+    match names.as_slice() {
+        [] => "the tests".to_owned(),
+        [only] => (*only).to_owned(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}
+
+pub(crate) fn short_name(id: &str) -> &str {
+    let whole = match id.find('[') {
+        Some(bracket) if id.ends_with(']') => &id[..bracket],
+        _ => id,
+    };
+    let name = whole.rsplit(" > ").next().unwrap_or(whole);
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+pub(crate) fn stats(
+    localized: Duration,
+    counts: &SearchCounts,
+    elapsed: Duration,
+    cpu: Duration,
+) -> FixStats {
+    FixStats {
+        localized_ms: millis(localized),
+        candidates: CandidateCounts {
+            generated: counts.generated,
+            rejected_static: counts.rejected_static,
+            built: counts.built,
+            run: counts.run,
+            verified: counts.verified,
+        },
+        elapsed_ms: millis(elapsed),
+        cpu_ms: millis(cpu),
+    }
+}
+
+/// Everything kept about one offered fix.
+pub(crate) fn evidence(
+    root: &Path,
+    offered: &OfferedFix,
+    baseline: &Baseline,
+    localization: Option<&Localization>,
+    counts: &SearchCounts,
+    stats: FixStats,
+) -> EvidenceReport {
+    let green = &offered.entry.evidence.red_to_green;
+    let tests = baseline.tests.iter().map(|(id, outcome)| {
+        let before = outcome_of(outcome);
+        let after = if green.contains(&id.0) { TestOutcome::Passed } else { before };
+        EvidenceTest { id: id.0.clone(), before, after }
+    });
+    let mut fallen: Vec<_> =
+        counts.fallen.iter().map(|(reason, count)| (reason.clone(), *count)).collect();
+    fallen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let suspicious = localization.into_iter().flat_map(|found| &found.lines).take(20);
+    EvidenceReport {
+        id: offered.id.clone(),
+        title: offered.title.clone(),
+        entry: offered.entry.clone(),
+        localization: match localization.map(|found| found.method) {
+            Some(Method::Spectrum) => "spectrum".to_owned(),
+            Some(Method::Trace) => "trace".to_owned(),
+            None => "none".to_owned(),
+        },
+        suspicious: suspicious
+            .map(|line| (format!("{}:{}", relative(root, &line.path), line.line), line.score))
+            .collect(),
+        tests: tests.collect(),
+        fallen,
+        stats,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_name_the_test_and_nothing_else_of_its_id() {
+        assert_eq!(short_name("tests/test_gcd.py::TestGcd::test_gcd[3-5]"), "test_gcd");
+        assert_eq!(short_name("my-crate::integration::gcd_of_primes"), "gcd_of_primes");
+        assert_eq!(short_name("test/gcd.test.js::numbers > gcd of primes"), "gcd of primes");
+        let cases = ["a.py::test_x[1]".to_owned(), "a.py::test_x[2]".to_owned()];
+        assert_eq!(subject_of(&cases), "test_x");
+        let two = ["a.py::test_x".to_owned(), "a.py::test_y".to_owned()];
+        assert_eq!(subject_of(&two), "test_x and 1 more");
+    }
+}

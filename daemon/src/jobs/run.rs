@@ -1,0 +1,426 @@
+//! Carries out one job from its fixed input.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use greenlit_protocol::{
+    ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
+};
+use greenlit_repair::{
+    Baseline, BaselineOutcome, Localization, Repair, RepairEvent, RepairLimits, RepairOutcome,
+    SandboxSettings, SearchCounts, SearchEvent, Subject, TemplateGenerator, VerifiedFix, Walls,
+    Workbench, baseline,
+};
+use greenlit_runner::{Detection, Project, Selection, TestId, detect};
+use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
+use greenlit_workspace::{Inputs, config};
+
+use super::findings::findings;
+use super::problem::{chain, project_error, remote_error};
+use super::reports;
+use super::{Answer, JobInput, JobNews, JobResult, Work};
+
+type News<'a> = &'a (dyn Fn(JobNews) + Sync);
+
+/// Runs a job to its end.
+pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
+    let job = Job { input, news, started: Instant::now(), known: Mutex::new(Known::default()) };
+    let answer = job.run();
+    let known = job.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let cancelled =
+        matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
+    let unchanged = matches!(&answer, Ok(Answer::Unchanged));
+    let count = |wanted: fn(&BaselineOutcome) -> bool| {
+        let tests = known.baseline.iter().flat_map(|baseline| baseline.tests.values());
+        u32::try_from(tests.filter(|outcome| wanted(outcome)).count()).unwrap_or(u32::MAX)
+    };
+    JobResult {
+        passed: count(|outcome| *outcome == BaselineOutcome::Passed),
+        failing: count(|outcome| matches!(outcome, BaselineOutcome::Failed(_))),
+        findings: (!cancelled && !unchanged).then(|| known.findings(input)),
+        inputs: known.inputs.filter(|_| answer.is_ok()),
+        answer,
+    }
+}
+
+struct Job<'a> {
+    input: &'a JobInput,
+    news: News<'a>,
+    started: Instant,
+    known: Mutex<Known>,
+}
+
+/// What the job found so far.
+#[derive(Default)]
+struct Known {
+    /// Digest of the inputs at the start.
+    inputs: Option<blake3::Hash>,
+    baseline: Option<Baseline>,
+    localization: Option<Localization>,
+    fixes: Vec<VerifiedFix>,
+}
+
+impl Known {
+    fn findings(&self, input: &JobInput) -> Vec<greenlit_protocol::Finding> {
+        let Some(baseline) = &self.baseline else { return Vec::new() };
+        let offered = offered(input, baseline, &self.fixes);
+        findings(&input.view, baseline, self.localization.as_ref(), &offered)
+    }
+}
+
+impl Job<'_> {
+    fn run(&self) -> Result<Answer, RemoteError> {
+        let root = self.input.view.root();
+        let inputs = self.scan()?;
+        if self.input.unless == Some(inputs.digest()) {
+            return Ok(Answer::Unchanged);
+        }
+        self.known().inputs = Some(inputs.digest());
+        let Detection { projects, problems } = detect(root, &self.input.environment);
+        let notices: Vec<_> = problems
+            .iter()
+            .map(|problem| Notice { kind: "runner".into(), message: problem.to_string() })
+            .collect();
+        if projects.is_empty() {
+            return Err(no_runner(&notices));
+        }
+        let bench = self.workbench()?;
+        let selection = self.selection();
+        let title = "Running tests".to_owned();
+        (self.news)(JobNews::Progress(ProgressStage::Begin { title }));
+        let baseline = baseline(&bench, &projects, &selection).map_err(|e| remote_error(&e))?;
+        if baseline.projects.is_empty() {
+            // Located build errors are shown in the editor; the person who asked gets the error.
+            let error = baseline.problems.first().map(project_error);
+            self.known().baseline = Some(baseline);
+            return Err(error.unwrap_or_else(|| self.unknown_tests(&[])));
+        }
+        if self.scan()?.digest() != inputs.digest() {
+            return Err(RemoteError::new(
+                ErrorKind::InputsChanged,
+                "files changed while the tests were running",
+            )
+            .hint("run again when the files are at rest"));
+        }
+        self.known().baseline = Some(baseline.clone());
+        self.tell_findings();
+        match &self.input.work {
+            Work::Test { tests } => {
+                self.check_known(&baseline, tests)?;
+                Ok(Answer::Test(self.test_report(&projects, &baseline, notices)))
+            }
+            Work::Fix { tests, .. } => {
+                self.check_known(&baseline, tests)?;
+                self.fix(&bench, &baseline, &selection, &inputs, notices)
+            }
+        }
+    }
+
+    fn fix(
+        &self,
+        bench: &Workbench,
+        baseline: &Baseline,
+        selection: &Selection,
+        inputs: &Inputs,
+        mut notices: Vec<Notice>,
+    ) -> Result<Answer, RemoteError> {
+        let Work::Fix { tests, budget_secs, .. } = &self.input.work else {
+            unreachable!("only called for fix jobs");
+        };
+        let targets: Vec<TestId> = baseline
+            .failing()
+            .map(|(id, _)| id.clone())
+            .filter(|id| tests.is_empty() || tests.contains(&id.0))
+            .collect();
+        notices.extend(self.notices(baseline, tests));
+        let mut outcome = RepairOutcome::default();
+        if !targets.is_empty() {
+            (self.news)(JobNews::Fixing(u32::try_from(targets.len()).unwrap_or(u32::MAX)));
+            let budget = budget_secs.unwrap_or(self.input.config.fix.budget_secs);
+            let repair = Repair {
+                bench,
+                baseline,
+                selection,
+                targets: &targets,
+                generator: &TemplateGenerator::default(),
+                limits: RepairLimits {
+                    budget: Duration::from_secs(budget),
+                    max_fixes: self.input.config.fix.max_fixes.max(1) as usize,
+                    jobs: self.jobs(),
+                },
+                inputs_unchanged: &|| {
+                    self.scan().is_ok_and(|now| now.digest() == inputs.digest())
+                },
+                on_event: &|event| self.on_event(event),
+            };
+            outcome = repair.run().map_err(|error| remote_error(&error))?;
+        }
+        if outcome.out_of_time && outcome.fixes.is_empty() {
+            let message = format!(
+                "the time for candidates ended after {} of {}; `--budget` or `fix.budget_secs` gives more",
+                outcome.counts.run,
+                outcome.counts.generated - outcome.counts.rejected_static
+            );
+            notices.push(Notice { kind: "budget".into(), message });
+        }
+        Ok(self.fix_answer(baseline, &targets, outcome, notices))
+    }
+
+    fn fix_answer(
+        &self,
+        baseline: &Baseline,
+        targets: &[TestId],
+        outcome: RepairOutcome,
+        notices: Vec<Notice>,
+    ) -> Answer {
+        let root = self.input.view.root();
+        let offered = offered(self.input, baseline, &outcome.fixes);
+        let cpu = baseline.cpu + outcome.cpu;
+        let localized = baseline.wall + outcome.localized;
+        let stats = reports::stats(localized, &outcome.counts, self.started.elapsed(), cpu);
+        for fix in &offered {
+            self.tell_evidence(fix, baseline, outcome.localization.as_ref(), &outcome.counts, &stats);
+        }
+        let mut known = self.known();
+        known.fixes = outcome.fixes;
+        known.localization = outcome.localization;
+        let failing = baseline.failing().filter(|(id, _)| targets.contains(id));
+        Answer::Fix {
+            report: FixReport {
+                root: root.to_owned(),
+                revision: self.input.revision,
+                failing: failing
+                    .map(|(id, failure)| reports::failing_test(root, id, failure))
+                    .collect(),
+                fixes: offered.iter().map(|fix| fix.entry.clone()).collect(),
+                stats,
+            },
+            offered,
+            notices,
+        }
+    }
+
+    fn on_event(&self, event: RepairEvent) {
+        match event {
+            RepairEvent::Localized(localization) => {
+                self.known().localization = Some(localization);
+                self.tell_findings();
+            }
+            RepairEvent::Search(SearchEvent::Tried { tried, of, found }) => {
+                let percentage = (tried * 100).checked_div(of).and_then(|p| u32::try_from(p).ok());
+                let message = format!("{tried} of {of} candidates, {found} verified");
+                (self.news)(JobNews::Progress(ProgressStage::Report { message, percentage }));
+            }
+            RepairEvent::Search(SearchEvent::Found(fix)) => {
+                let mut known = self.known();
+                known.fixes.push(*fix);
+                let Some(baseline) = known.baseline.clone() else { return };
+                let localization = known.localization.clone();
+                let fixes = known.fixes.clone();
+                drop(known);
+                let counts = SearchCounts::default();
+                let elapsed = self.started.elapsed();
+                for fix in offered(self.input, &baseline, &fixes) {
+                    let stats = reports::stats(Duration::ZERO, &counts, elapsed, Duration::ZERO);
+                    self.tell_evidence(&fix, &baseline, localization.as_ref(), &counts, &stats);
+                }
+                self.tell_findings();
+            }
+        }
+    }
+
+    fn tell_evidence(
+        &self,
+        fix: &OfferedFix,
+        baseline: &Baseline,
+        localization: Option<&Localization>,
+        counts: &SearchCounts,
+        stats: &greenlit_protocol::FixStats,
+    ) {
+        let root = self.input.view.root();
+        let report =
+            reports::evidence(root, fix, baseline, localization, counts, stats.clone());
+        (self.news)(JobNews::Evidence(Box::new(report)));
+    }
+
+    fn tell_findings(&self) {
+        let findings = self.known().findings(self.input);
+        (self.news)(JobNews::Findings(findings));
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn scan(&self) -> Result<Inputs, RemoteError> {
+        let mut cache = self.input.stat_cache.lock().unwrap_or_else(PoisonError::into_inner);
+        Inputs::scan(self.input.view.root(), &self.input.view, &mut cache)
+            .map_err(|error| RemoteError::new(ErrorKind::BadRequest, chain(&error)))
+    }
+
+    fn selection(&self) -> Selection {
+        let ids = match &self.input.work {
+            Work::Test { tests } => tests,
+            Work::Fix { visible, .. } => visible,
+        };
+        if ids.is_empty() {
+            Selection::All
+        } else {
+            Selection::Only(ids.iter().cloned().map(TestId).collect())
+        }
+    }
+
+    /// All cores for somebody who waits, the configured share for background work.
+    fn jobs(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        match self.input.config.fix.jobs as usize {
+            0 if self.input.waited_for => cores,
+            0 => (cores / 2).max(1),
+            jobs => jobs,
+        }
+    }
+
+    fn workbench(&self) -> Result<Workbench, RemoteError> {
+        let helper = Helper::locate().map_err(|error| {
+            RemoteError::new(ErrorKind::SandboxUnavailable, chain(&error))
+                .hint("reinstall Greenlit: `greenlit-sandbox` belongs next to `greenlitd`")
+        })?;
+        let config = &self.input.config;
+        let root = self.input.view.root();
+        let overlays = self.input.view.overlays();
+        Ok(Workbench {
+            subject: Subject {
+                root: root.to_owned(),
+                overlays: overlays
+                    .map(|(path, overlay)| (path.to_owned(), overlay.text.clone()))
+                    .collect(),
+            },
+            sandbox: SandboxSettings {
+                helper,
+                isolation: isolation(config.sandbox.layer),
+                limits: limits(&config.sandbox),
+                readable: config.sandbox.readable.iter().map(|path| root.join(path)).collect(),
+                store: self.input.store.clone(),
+            },
+            walls: Walls {
+                build: Duration::from_secs(config.run.build_timeout_secs),
+                tests: Duration::from_secs(config.run.timeout_secs),
+            },
+            cancel: self.input.cancel.clone(),
+        })
+    }
+
+    fn check_known(&self, baseline: &Baseline, tests: &[String]) -> Result<(), RemoteError> {
+        let visible = match &self.input.work {
+            Work::Fix { visible, .. } => visible.as_slice(),
+            Work::Test { .. } => &[],
+        };
+        let unknown: Vec<_> = tests
+            .iter()
+            .chain(visible)
+            .filter(|id| !baseline.tests.contains_key(&TestId((*id).clone())))
+            .cloned()
+            .collect();
+        if unknown.is_empty() { Ok(()) } else { Err(self.unknown_tests(&unknown)) }
+    }
+
+    fn unknown_tests(&self, unknown: &[String]) -> RemoteError {
+        let which = if unknown.is_empty() { "these tests".into() } else { unknown.join(", ") };
+        RemoteError::new(ErrorKind::BadRequest, format!("no runner reports {which}"))
+            .hint("`greenlit test` lists the ids that exist")
+    }
+
+    fn notices(&self, baseline: &Baseline, tests: &[String]) -> Vec<Notice> {
+        let mut notices: Vec<_> = baseline
+            .problems
+            .iter()
+            .map(|problem| Notice {
+                kind: "not-run".into(),
+                message: project_error(problem).message,
+            })
+            .collect();
+        for (id, outcome) in &baseline.tests {
+            let asked = tests.contains(&id.0);
+            match outcome {
+                BaselineOutcome::Flaky => notices.push(Notice {
+                    kind: "flaky-test".into(),
+                    message: format!("{id} is flaky: two runs of the same code differed"),
+                }),
+                BaselineOutcome::Passed if asked => notices.push(Notice {
+                    kind: "already-green".into(),
+                    message: format!("{id} passes already"),
+                }),
+                _ => {}
+            }
+        }
+        notices
+    }
+
+    fn test_report(
+        &self,
+        projects: &[Project],
+        baseline: &Baseline,
+        mut notices: Vec<Notice>,
+    ) -> TestReport {
+        let root = self.input.view.root();
+        notices.extend(self.notices(baseline, &[]));
+        TestReport {
+            root: root.to_owned(),
+            revision: self.input.revision,
+            tests: reports::test_entries(root, baseline),
+            runners: projects.iter().map(Project::label).collect(),
+            layer: baseline.layer.map_or("none", reports::layer_name).to_owned(),
+            duration_ms: reports::millis(baseline.wall),
+            cpu_ms: reports::millis(baseline.cpu),
+            notices,
+        }
+    }
+}
+
+fn offered(input: &JobInput, baseline: &Baseline, fixes: &[VerifiedFix]) -> Vec<OfferedFix> {
+    let restricted = matches!(&input.work, Work::Fix { visible, .. } if !visible.is_empty());
+    let scope = if restricted { "affected" } else { "all" };
+    let offer = |(index, fix): (usize, &VerifiedFix)| {
+        let entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
+        reports::offered(entry, &fix.candidate.summary)
+    };
+    fixes.iter().enumerate().map(offer).collect()
+}
+
+fn no_runner(notices: &[Notice]) -> RemoteError {
+    if let Some(problem) = notices.first() {
+        return RemoteError::new(ErrorKind::ToolMissing, problem.message.clone());
+    }
+    RemoteError::new(ErrorKind::NoRunner, "no test runner was found in this workspace").hint(
+        "Greenlit runs cargo test, pytest and node --test: is this the root of the project? \
+         `--root DIR` names another",
+    )
+}
+
+fn isolation(layer: config::Layer) -> Isolation {
+    match layer {
+        config::Layer::Auto => Isolation::Auto,
+        config::Layer::Namespaces => Isolation::Only(Layer::Namespaces),
+        config::Layer::Bubblewrap => Isolation::Only(Layer::Bubblewrap),
+        config::Layer::Copy => Isolation::Only(Layer::Copy),
+        config::Layer::None => Isolation::Off,
+    }
+}
+
+fn limits(config: &config::Sandbox) -> Limits {
+    let default = Limits::default();
+    let bytes = |megabytes: Option<u64>, default| megabytes.map_or(default, |mb| mb << 20);
+    Limits {
+        memory_bytes: bytes(config.memory_mb, default.memory_bytes),
+        processes: config.processes.unwrap_or(default.processes),
+        disk_bytes: bytes(config.disk_mb, default.disk_bytes),
+        output_bytes: bytes(config.output_mb, default.output_bytes),
+    }
+}
+
+/// The directory for kept build products of a root.
+pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
+    let hash = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
+    cache.join("builds").join(&hash[..16])
+}

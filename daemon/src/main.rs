@@ -1,0 +1,16 @@
+//! Greenlit's daemon: one per user, owner of all state; editors and commands connect to it.
+//!
+//! The composition root: [`lifecycle`] is the process (alone, ready, connections, log, end),
+//! [`state`] is the main loop that owns everything else, [`jobs`] what it has running.
+
+mod jobs;
+mod lifecycle;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    lifecycle::run(&lifecycle::Args::parse())
+}

@@ -1,0 +1,74 @@
+//! What editors tell about their documents.
+
+use greenlit_protocol::{ClientFrame, Notification};
+
+use crate::state::State;
+
+impl State {
+    pub(crate) fn frame(&mut self, session: u64, frame: ClientFrame) {
+        if !self.sessions.contains_key(&session) {
+            return;
+        }
+        match frame {
+            ClientFrame::Request { id, body } => self.request(session, id, body),
+            ClientFrame::Notify(notification) => self.notification(session, notification),
+            ClientFrame::Cancel { id } => self.cancel_request(session, id),
+        }
+    }
+
+    fn notification(&mut self, session: u64, notification: Notification) {
+        match notification {
+            Notification::DocumentOpened { document, version, text } => {
+                self.overlays.open(session, document.clone(), version, text.as_deref());
+                self.first_document(session, &document);
+            }
+            Notification::DocumentChanged { document, version, changes } => {
+                let edits =
+                    changes.iter().map(|change| (change.start, change.end, change.text.as_str()));
+                if let Err(error) = self.overlays.change(session, &document, version, edits) {
+                    tracing::warn!(session, %error, "a change was not applied");
+                }
+                self.edited(session, &document);
+            }
+            Notification::DocumentSaved { document } => self.saved(session, &document),
+            Notification::DocumentClosed { document } => {
+                let differed = self.differs(session, &document);
+                self.overlays.close(session, &document);
+                if differed {
+                    self.edited(session, &document);
+                }
+            }
+            Notification::RootsChanged { roots } => self.roots_changed(session, &roots),
+            Notification::SettingsChanged { settings } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.settings = settings;
+                }
+            }
+            Notification::FixDecision { fix, applied } => {
+                tracing::info!(session, fix, applied, "decision on a fix");
+            }
+        }
+    }
+
+    /// Whether an open document differs from the disk.
+    fn differs(&self, session: u64, document: &std::path::Path) -> bool {
+        let root = self.sessions.get(&session).and_then(|session| session.root_of(document));
+        root.is_some_and(|root| self.overlays.view(session, root).overlay(document).is_some())
+    }
+
+    /// A document changed in the editor: running background work is stale, fixes are withdrawn.
+    fn edited(&mut self, session: u64, document: &std::path::Path) {
+        let Some(path) =
+            self.sessions.get(&session).and_then(|session| session.root_of(document)).cloned()
+        else {
+            return;
+        };
+        if let Some(root) = self.roots.get_mut(&path) {
+            root.revision += 1;
+        }
+        self.cancel_jobs(|running| {
+            running.session == session && running.root == path && running.request.is_none()
+        });
+        self.withdraw(session, &path);
+    }
+}

@@ -1,0 +1,263 @@
+//! Which jobs wait, which run, and what becomes of what they report.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use greenlit_protocol::{
+    ErrorKind, Event as Told, ProgressStage, RemoteError, Response, RootPhase, ServerFrame,
+};
+use greenlit_repair::Cancel;
+
+use crate::jobs::{self, Answer, JobInput, JobNews, JobResult, Work};
+use crate::state::{EVIDENCE_KEPT, Event, State};
+
+/// A job that waits for its turn.
+pub(crate) struct Pending {
+    pub(crate) session: u64,
+    pub(crate) root: PathBuf,
+    /// The request that it answers; `None` for background work.
+    pub(crate) request: Option<u64>,
+    pub(crate) work: Work,
+}
+
+/// A job that runs.
+pub(crate) struct Running {
+    pub(crate) session: u64,
+    pub(crate) root: PathBuf,
+    pub(crate) request: Option<u64>,
+    /// The revision that it works on.
+    pub(crate) revision: u64,
+    cancel: Cancel,
+    /// Whether a progress display was begun and must be ended.
+    in_progress: bool,
+}
+
+impl State {
+    /// Starts what may start: requests before background work, one job per root.
+    pub(crate) fn start_jobs(&mut self) {
+        let mut waiting: Vec<Pending> = self.pending.drain(..).collect();
+        waiting.sort_by_key(|pending| pending.request.is_none());
+        for pending in waiting {
+            let occupied = self.running.values().any(|running| running.root == pending.root);
+            if !occupied {
+                self.start(pending);
+                continue;
+            }
+            if pending.request.is_some() {
+                self.give_way(&pending.root);
+            }
+            self.pending.push_back(pending);
+        }
+    }
+
+    /// Background work makes room for a person who waits, and is planned again.
+    fn give_way(&mut self, root: &PathBuf) {
+        for running in self.running.values() {
+            if running.root == *root && running.request.is_none() && !running.cancel.is_cancelled()
+            {
+                running.cancel.cancel();
+                let known = self.roots.get_mut(root).map(|root| &mut root.known);
+                if let Some(known) = known.and_then(|known| known.get_mut(&running.session)) {
+                    known.due = Some(std::time::Instant::now());
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, pending: Pending) {
+        let Pending { session, root: path, request, work } = pending;
+        let (config, problem) = self.config(session, &path);
+        let Some(owner) = self.sessions.get(&session) else { return };
+        if let (Some(message), Some(request)) = (problem, request) {
+            owner.respond(request, Err(jobs::configuration_error(message)));
+            return;
+        }
+        self.ensure_root(&path);
+        let Some((root, owner)) = self.roots.get_mut(&path).zip(self.sessions.get(&session)) else {
+            return;
+        };
+        let known = root.known.entry(session).or_default();
+        let cancel = Cancel::default();
+        let input = JobInput {
+            work,
+            view: self.overlays.view(session, &path),
+            revision: root.revision,
+            environment: owner.environment.clone(),
+            config,
+            store: jobs::store_of(&self.context.paths.cache_dir, &path),
+            stat_cache: root.stat_cache.clone(),
+            cancel: cancel.clone(),
+            waited_for: request.is_some(),
+            unless: if request.is_none() { known.inputs } else { None },
+        };
+        let job = self.next_job;
+        self.next_job += 1;
+        let running = Running {
+            session,
+            root: path.clone(),
+            request,
+            revision: input.revision,
+            cancel,
+            in_progress: false,
+        };
+        self.running.insert(job, running);
+        if request.is_none() {
+            self.enter(session, &path, RootPhase::Testing);
+        }
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            let news = |news| {
+                // The receiver only goes away with the daemon.
+                let _ = events.send(Event::News { job, news });
+            };
+            let result = catch_unwind(AssertUnwindSafe(|| jobs::run(&input, &news)));
+            let result = result.unwrap_or_else(|_| JobResult::panicked());
+            let _ = events.send(Event::Done { job, result: Box::new(result) });
+        });
+    }
+
+    pub(crate) fn job_news(&mut self, job: u64, news: JobNews) {
+        let Some(running) = self.running.get_mut(&job) else { return };
+        let (session, path) = (running.session, running.root.clone());
+        if running.cancel.is_cancelled() {
+            return;
+        }
+        match news {
+            JobNews::Progress(stage) => {
+                running.in_progress |= matches!(stage, ProgressStage::Begin { .. });
+                let request = running.request;
+                self.tell(session, Told::Progress { root: path, request, stage });
+            }
+            JobNews::Findings(findings) => {
+                let revision = running.revision;
+                self.found(session, &path, revision, findings);
+            }
+            JobNews::Fixing(failing) => self.enter(session, &path, RootPhase::Fixing { failing }),
+            JobNews::Evidence(report) => {
+                self.evidence.retain(|kept| kept.id != report.id);
+                self.evidence.push_back(*report);
+                if self.evidence.len() > EVIDENCE_KEPT {
+                    self.evidence.pop_front();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn job_done(&mut self, job: u64, result: JobResult) {
+        let Some(running) = self.running.remove(&job) else { return };
+        let Running { session, root: path, request, revision, in_progress, cancel } = running;
+        if in_progress {
+            let stage = ProgressStage::End { message: result.words() };
+            self.tell(session, Told::Progress { root: path.clone(), request, stage });
+        }
+        if let Some(request) = request
+            && let Some(owner) = self.sessions.get(&session)
+        {
+            owner.respond(request, result.answer.clone().map(response));
+        }
+        if cancel.is_cancelled() {
+            self.enter(session, &path, RootPhase::Idle);
+        } else {
+            self.settle(session, &path, revision, result);
+        }
+    }
+
+    /// Takes over what a job found, if an editor is there to see it and nothing has changed since.
+    fn settle(&mut self, session: u64, path: &PathBuf, revision: u64, result: JobResult) {
+        let unchanged = matches!(result.answer, Ok(Answer::Unchanged));
+        let Some(known) = self.known_mut(session, path) else { return };
+        if unchanged {
+            known.withdrawn = false;
+        } else {
+            known.inputs = result.inputs;
+        }
+        if let Some(findings) = result.findings {
+            self.found(session, path, revision, findings);
+        } else {
+            self.publish(session, path);
+        }
+        let Some(known) = self.known_mut(session, path) else { return };
+        let fixes = known.findings.iter().flat_map(|finding| &finding.fixes);
+        let fixes = fixes.map(|fix| &fix.id).collect::<std::collections::BTreeSet<_>>().len();
+        let phase = match result.answer {
+            Ok(Answer::Unchanged) => known.settled.clone().unwrap_or(RootPhase::Idle),
+            Err(error) => RootPhase::Problem { error },
+            Ok(Answer::Test(_) | Answer::Fix { .. }) => RootPhase::Settled {
+                passed: result.passed,
+                failing: result.failing,
+                fixes: u32::try_from(fixes).unwrap_or(u32::MAX),
+            },
+        };
+        known.settled = Some(phase.clone());
+        self.enter(session, path, phase);
+    }
+
+    fn known_mut(&mut self, session: u64, path: &PathBuf) -> Option<&mut super::root::Known> {
+        let background = self.sessions.get(&session).is_some_and(|session| session.background);
+        let root = self.roots.get_mut(path).filter(|_| background)?;
+        Some(root.known.entry(session).or_default())
+    }
+
+    fn found(
+        &mut self,
+        session: u64,
+        path: &PathBuf,
+        revision: u64,
+        findings: Vec<greenlit_protocol::Finding>,
+    ) {
+        let changed_since = self.roots.get(path).is_some_and(|root| root.revision != revision);
+        let Some(known) = self.known_mut(session, path) else { return };
+        known.findings = findings;
+        known.revision = revision;
+        known.withdrawn = changed_since;
+        self.publish(session, path);
+    }
+
+    fn tell(&self, session: u64, told: Told) {
+        if let Some(session) = self.sessions.get(&session) {
+            session.out.send(ServerFrame::Event(told));
+        }
+    }
+
+    pub(crate) fn cancel_jobs(&self, which: impl Fn(&Running) -> bool) {
+        for running in self.running.values().filter(|running| which(running)) {
+            running.cancel.cancel();
+        }
+    }
+
+    pub(crate) fn cancel_request(&mut self, session: u64, request: u64) {
+        self.cancel_jobs(|running| running.session == session && running.request == Some(request));
+        let waiting = self.pending.iter().position(|pending| {
+            pending.session == session && pending.request == Some(request)
+        });
+        if let Some(index) = waiting {
+            self.pending.remove(index);
+            if let Some(owner) = self.sessions.get(&session) {
+                let error = RemoteError::new(ErrorKind::Cancelled, "the request was cancelled");
+                owner.respond(request, Err(error));
+            }
+        }
+    }
+
+    pub(crate) fn refuse_pending(&mut self) {
+        for pending in self.pending.drain(..) {
+            if let (Some(request), Some(owner)) =
+                (pending.request, self.sessions.get(&pending.session))
+            {
+                owner.respond(request, Err(shutting_down()));
+            }
+        }
+    }
+}
+
+pub(crate) fn shutting_down() -> RemoteError {
+    RemoteError::new(ErrorKind::ShuttingDown, "the daemon is shutting down").hint("try again")
+}
+
+fn response(answer: Answer) -> Response {
+    match answer {
+        Answer::Unchanged => Response::Done,
+        Answer::Test(report) => Response::Test(report),
+        Answer::Fix { report, offered, notices } => Response::Fix { report, offered, notices },
+    }
+}

@@ -1,0 +1,176 @@
+//! The main loop: the only owner and the only writer of the daemon's state.
+//!
+//! Connections, file events, finished jobs and timers arrive as [`Event`]s, one after the other.
+//! Nothing here blocks: work runs in jobs and comes back as events.
+//!
+//! Invariant: a result is published only for the state that it was computed from; an edit or a
+//! file event withdraws offered fixes at once.
+//! Invariant: at most one job runs per workspace root (they share kept build products).
+
+mod background;
+mod documents;
+mod jobs;
+mod requests;
+mod root;
+mod session;
+mod status;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use greenlit_protocol::{EvidenceReport, Event as Told, ServerFrame};
+use greenlit_workspace::{Change, Overlays, Watcher, WatchError};
+use tokio::sync::mpsc;
+
+use crate::jobs::{JobNews, JobResult};
+use crate::lifecycle::{Context, Inbound};
+use jobs::{Pending, Running};
+use root::Root;
+use session::Session;
+
+/// Everything that can happen.
+pub(crate) enum Event {
+    /// From a connection, or the process.
+    Inbound(Inbound),
+    /// Files changed.
+    Disk(Change),
+    /// A root is being watched, or cannot be.
+    Watching { root: PathBuf, result: Result<Watcher, WatchError> },
+    /// A job tells something.
+    News { job: u64, news: JobNews },
+    /// A job ended.
+    Done { job: u64, result: Box<JobResult> },
+    /// A check of the machine for `doctor` ended.
+    Checked { session: u64, request: u64, checks: Vec<greenlit_protocol::Check> },
+}
+
+/// The daemon's state.
+pub(crate) struct State {
+    context: Context,
+    events: mpsc::UnboundedSender<Event>,
+    sessions: BTreeMap<u64, Session>,
+    roots: BTreeMap<PathBuf, Root>,
+    overlays: Overlays,
+    pending: VecDeque<Pending>,
+    running: BTreeMap<u64, Running>,
+    next_job: u64,
+    evidence: VecDeque<EvidenceReport>,
+    /// Since when there has been nothing to live for.
+    idle_since: Instant,
+    /// Set when the daemon is to exit; running requests are finished first.
+    draining: Option<String>,
+}
+
+/// Offered fixes whose evidence is kept, newest last.
+const EVIDENCE_KEPT: usize = 500;
+
+/// Runs until the daemon is to exit.
+pub(crate) async fn run(mut inbound: mpsc::Receiver<Inbound>, context: Context) {
+    let (events, mut queue) = mpsc::unbounded_channel();
+    let mut state = State::new(context, events);
+    loop {
+        let due = state.next_due();
+        let event = tokio::select! {
+            message = inbound.recv() => match message {
+                Some(message) => Some(Event::Inbound(message)),
+                None => Some(Event::Inbound(Inbound::Shutdown {
+                    reason: "the listener ended".to_owned(),
+                })),
+            },
+            Some(event) = queue.recv() => Some(event),
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()),
+                if due.is_some() => None,
+        };
+        // A defect in the handling of one message must not end everybody's session.
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(event) = event {
+                state.handle(event);
+            }
+            state.tick();
+        }));
+        if handled.is_err() {
+            tracing::error!("a message was dropped because its handling panicked");
+        }
+        if state.is_finished() {
+            return;
+        }
+    }
+}
+
+impl State {
+    fn new(context: Context, events: mpsc::UnboundedSender<Event>) -> Self {
+        Self {
+            context,
+            events,
+            sessions: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            overlays: Overlays::default(),
+            pending: VecDeque::new(),
+            running: BTreeMap::new(),
+            next_job: 1,
+            evidence: VecDeque::new(),
+            idle_since: Instant::now(),
+            draining: None,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Inbound(Inbound::Connected { session, params, out }) => {
+                self.connected(session, params, out);
+            }
+            Event::Inbound(Inbound::Frame { session, frame }) => self.frame(session, frame),
+            Event::Inbound(Inbound::Disconnected { session }) => self.disconnected(session),
+            Event::Inbound(Inbound::Shutdown { reason }) => self.drain(reason),
+            Event::Disk(change) => self.disk_changed(change),
+            Event::Watching { root, result } => self.watching(&root, result),
+            Event::News { job, news } => self.job_news(job, news),
+            Event::Done { job, result } => self.job_done(job, *result),
+            Event::Checked { session, request, checks } => self.checked(session, request, checks),
+        }
+    }
+
+    /// What follows from the state and the time alone.
+    fn tick(&mut self) {
+        self.start_due_background();
+        self.start_jobs();
+        let busy = !self.sessions.is_empty() || !self.running.is_empty();
+        if busy {
+            self.idle_since = Instant::now();
+        } else if let Some(limit) = self.context.idle_exit
+            && self.idle_since.elapsed() >= limit
+        {
+            self.drain(format!("idle for {} s", limit.as_secs()));
+        }
+    }
+
+    /// When [`Self::tick`] has something to do although no event arrived.
+    fn next_due(&self) -> Option<Instant> {
+        let background = self.roots.values().filter_map(Root::next_due).min();
+        let busy = !self.sessions.is_empty() || !self.running.is_empty();
+        let idle = (!busy).then_some(self.context.idle_exit).flatten();
+        let idle = idle.map(|limit| self.idle_since + limit);
+        background.into_iter().chain(idle).min()
+    }
+
+    /// Takes no new work, stops background work, and exits when running requests are answered.
+    fn drain(&mut self, reason: String) {
+        if self.draining.is_some() {
+            return;
+        }
+        tracing::info!(reason, "draining");
+        for session in self.sessions.values() {
+            let told = Told::Draining { reason: reason.clone() };
+            session.out.send(ServerFrame::Event(told));
+        }
+        self.draining = Some(reason);
+        self.cancel_all_background();
+        self.refuse_pending();
+    }
+
+    fn is_finished(&self) -> bool {
+        self.draining.is_some() && self.running.is_empty()
+    }
+}

@@ -1,0 +1,103 @@
+//! What clients ask for.
+
+use std::path::PathBuf;
+
+use greenlit_protocol::{Check, ErrorKind, RemoteError, Request, Response, Tier};
+
+use crate::doctor;
+use crate::jobs::Work;
+use crate::state::jobs::{Pending, shutting_down};
+use crate::state::session::canonical_root;
+use crate::state::{Event, State};
+
+impl State {
+    pub(crate) fn request(&mut self, session: u64, id: u64, request: Request) {
+        match request {
+            Request::Test { root, tests } => self.enqueue(session, id, root, Work::Test { tests }),
+            Request::Fix { root, tests, visible, tier, budget_secs } => {
+                if let Err(error) = check_tier(tier) {
+                    self.answer(session, id, Err(error));
+                    return;
+                }
+                self.enqueue(session, id, root, Work::Fix { tests, visible, budget_secs });
+            }
+            Request::CancelBackground { root } => {
+                let root = canonical_root(&root).unwrap_or(root);
+                self.cancel_jobs(|running| {
+                    running.session == session && running.root == root && running.request.is_none()
+                });
+                self.answer(session, id, Ok(Response::Done));
+            }
+            Request::Evidence { fix } => {
+                let kept = self.evidence.iter().find(|report| report.id == fix).cloned();
+                let result = kept.map(Response::Evidence).ok_or_else(|| {
+                    RemoteError::new(ErrorKind::BadRequest, format!("no evidence is kept for {fix}"))
+                        .hint("look for fixes again")
+                });
+                self.answer(session, id, result);
+            }
+            Request::Status => {
+                let status = self.status();
+                self.answer(session, id, Ok(Response::Status(status)));
+            }
+            Request::Doctor { root } => self.doctor(session, id, root),
+            Request::Stop { kill } => {
+                self.answer(session, id, Ok(Response::Done));
+                if kill {
+                    self.cancel_jobs(|_| true);
+                }
+                self.drain("somebody asked for it".to_owned());
+            }
+        }
+    }
+
+    fn enqueue(&mut self, session: u64, id: u64, root: PathBuf, work: Work) {
+        if self.draining.is_some() {
+            self.answer(session, id, Err(shutting_down()));
+            return;
+        }
+        match canonical_root(&root) {
+            Ok(root) => {
+                self.pending.push_back(Pending { session, root, request: Some(id), work });
+            }
+            Err(error) => self.answer(session, id, Err(error)),
+        }
+    }
+
+    /// Probing sandboxes and runners takes a while: it happens elsewhere.
+    fn doctor(&self, session: u64, request: u64, root: PathBuf) {
+        let Some(owner) = self.sessions.get(&session) else { return };
+        let environment = owner.environment.clone();
+        let (config, problem) = self.config(session, &root);
+        let watch = self.roots.get(&root).map(|root| root.degraded.clone());
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            let checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
+            // The receiver only goes away with the daemon.
+            let _ = events.send(Event::Checked { session, request, checks });
+        });
+    }
+
+    pub(crate) fn checked(&self, session: u64, request: u64, checks: Vec<Check>) {
+        self.answer(session, request, Ok(Response::Doctor(checks)));
+    }
+
+    fn answer(&self, session: u64, id: u64, result: Result<Response, RemoteError>) {
+        if let Some(session) = self.sessions.get(&session) {
+            session.respond(id, result);
+        }
+    }
+}
+
+/// Only the template tier exists in this version; asking for another one by name is an error, not
+/// a silent template run.
+fn check_tier(tier: Tier) -> Result<(), RemoteError> {
+    match tier {
+        Tier::Template | Tier::Auto => Ok(()),
+        Tier::Small | Tier::Large => Err(RemoteError::new(
+            ErrorKind::BadRequest,
+            "this version has no model tiers",
+        )
+        .hint("use `--tier template` or `--tier auto`")),
+    }
+}

@@ -1,0 +1,163 @@
+//! One workspace root: its watcher, branch, revision, and what is known per session.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use greenlit_protocol::{Event as Told, Finding, RootPhase, ServerFrame};
+use greenlit_workspace::{Change, StatCache, WatchError, Watcher, git_branch};
+
+use crate::state::{Event, State};
+
+pub(crate) struct Root {
+    /// Kept for its effect: dropping it ends the watch.
+    watcher: Option<Watcher>,
+    pub(crate) degraded: Option<String>,
+    pub(crate) branch: Option<String>,
+    /// Grows with every change of a document or a file.
+    pub(crate) revision: u64,
+    pub(crate) stat_cache: Arc<Mutex<StatCache>>,
+    pub(crate) known: BTreeMap<u64, Known>,
+}
+
+/// What one session sees of a root.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// When background work is due.
+    pub(crate) due: Option<Instant>,
+    /// Whether this session's first document was opened.
+    pub(crate) opened: bool,
+    pub(crate) phase: Option<RootPhase>,
+    /// The phase in which the last complete run ended.
+    pub(crate) settled: Option<RootPhase>,
+    /// The last result.
+    pub(crate) findings: Vec<Finding>,
+    /// The revision that it was computed from.
+    pub(crate) revision: u64,
+    /// Digest of the inputs of the last complete run.
+    pub(crate) inputs: Option<blake3::Hash>,
+    /// Whether the fixes are withheld because something changed.
+    pub(crate) withdrawn: bool,
+}
+
+impl Root {
+    fn new(path: &Path) -> Self {
+        Self {
+            watcher: None,
+            degraded: None,
+            branch: branch_name(path),
+            revision: 1,
+            stat_cache: Arc::default(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.known.values().filter_map(|known| known.due).min()
+    }
+
+    pub(crate) fn forget_session(&mut self, session: u64) {
+        self.known.remove(&session);
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watcher.is_some()
+    }
+}
+
+impl State {
+    /// Starts to know a root, and to watch it.
+    pub(crate) fn ensure_root(&mut self, path: &Path) {
+        if self.roots.contains_key(path) {
+            return;
+        }
+        self.roots.insert(path.to_owned(), Root::new(path));
+        let (events, root) = (self.events.clone(), path.to_owned());
+        // Registering thousands of directories takes a while.
+        tokio::task::spawn_blocking(move || {
+            let changes = events.clone();
+            let result = Watcher::start(&root, move |change| {
+                // The receiver only goes away with the daemon.
+                let _ = changes.send(Event::Disk(change));
+            });
+            let _ = events.send(Event::Watching { root, result });
+        });
+    }
+
+    pub(crate) fn watching(&mut self, path: &Path, result: Result<Watcher, WatchError>) {
+        let Some(root) = self.roots.get_mut(path) else { return };
+        match result {
+            Ok(watcher) => {
+                root.degraded = watcher.degraded().map(|error| error.to_string());
+                root.watcher = Some(watcher);
+            }
+            Err(error) => root.degraded = Some(error.to_string()),
+        }
+        if let Some(why) = &root.degraded {
+            tracing::warn!(root = %path.display(), why, "file events are incomplete");
+        }
+    }
+
+    pub(crate) fn disk_changed(&mut self, change: Change) {
+        tracing::debug!(?change, "files changed");
+        let Some(root) = self.roots.get_mut(&change.root) else { return };
+        root.revision += 1;
+        if change.git_head {
+            root.branch = branch_name(&change.root);
+        }
+        let sessions: Vec<u64> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.roots.contains(&change.root))
+            .map(|(id, _)| *id)
+            .collect();
+        for session in sessions {
+            self.withdraw(session, &change.root);
+            self.schedule(session, &change.root);
+        }
+    }
+
+    /// Takes fixes back because their inputs changed; the diagnostics stay.
+    pub(crate) fn withdraw(&mut self, session: u64, path: &PathBuf) {
+        let Some(root) = self.roots.get_mut(path) else { return };
+        let Some(known) = root.known.get_mut(&session) else { return };
+        let has_fixes = known.findings.iter().any(|finding| !finding.fixes.is_empty());
+        if !known.withdrawn && has_fixes {
+            known.withdrawn = true;
+            self.publish(session, path);
+        }
+    }
+
+    /// Sends a session what is known about a root.
+    pub(crate) fn publish(&self, session: u64, path: &PathBuf) {
+        let Some(known) = self.roots.get(path).and_then(|root| root.known.get(&session)) else {
+            return;
+        };
+        let mut findings = known.findings.clone();
+        if known.withdrawn {
+            for finding in &mut findings {
+                finding.fixes.clear();
+            }
+        }
+        let told =
+            Told::Findings { root: path.clone(), revision: known.revision, findings };
+        if let Some(session) = self.sessions.get(&session) {
+            session.out.send(ServerFrame::Event(told));
+        }
+    }
+
+    /// Enters a phase and tells the session.
+    pub(crate) fn enter(&mut self, session: u64, path: &PathBuf, phase: RootPhase) {
+        let Some(root) = self.roots.get_mut(path) else { return };
+        root.known.entry(session).or_default().phase = Some(phase.clone());
+        if let Some(session) = self.sessions.get(&session) {
+            let told = Told::Root { root: path.clone(), phase };
+            session.out.send(ServerFrame::Event(told));
+        }
+    }
+}
+
+fn branch_name(root: &Path) -> Option<String> {
+    git_branch(root).map(|head| head.name().to_owned())
+}

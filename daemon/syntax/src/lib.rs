@@ -1,0 +1,25 @@
+//! Syntax trees for the languages that Greenlit repairs: parse, name functions, calls and scopes.
+//!
+//! One [`Table`] per grammar translates node kinds into language-neutral [`Role`]s and says how the
+//! language writes things. Everything above the tables is written once, over roles.
+//!
+//! This crate must not know repair, tests, documents or files: text goes in, facts come out.
+//!
+//! Invariant: byte offsets handed out lie on character boundaries of the text that was parsed.
+//! Invariant: no text, however mangled, makes a function of this crate panic.
+
+mod language;
+mod parsed;
+mod role;
+mod scope;
+mod shape;
+mod table;
+mod tables;
+
+pub use language::Language;
+pub use parsed::{Binary, CallParts, FunctionItem, ParseError, Parsed, SliceParts, parse};
+pub use role::Role;
+pub use scope::{Binding, BindingKind};
+pub use shape::Shapes;
+pub use table::{Style, Table, Words};
+pub use tree_sitter::Node;

@@ -1,0 +1,604 @@
+//! A parsed text and the questions that can be asked about its nodes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tree_sitter::{Node, Parser, Tree};
+
+use crate::language::Language;
+use crate::role::Role;
+use crate::table::Table;
+
+/// Why a text could not be parsed.
+#[derive(Debug, Error)]
+pub enum ParseError {
+    /// The compiled grammar does not fit the parser library.
+    #[error("the grammar for {language:?} does not fit the parser")]
+    Grammar {
+        /// Which language.
+        language: Language,
+        /// What the library said.
+        #[source]
+        source: tree_sitter::LanguageError,
+    },
+    /// Offsets are 32 bits wide.
+    #[error("a text of {bytes} bytes is too large to parse")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The parser gave up.
+    #[error("the parser gave up")]
+    GaveUp,
+}
+
+/// Parses a text. Syntax errors are no failure: see [`Parsed::error_offsets`].
+///
+/// # Errors
+///
+/// [`ParseError`] when there is no tree at all.
+pub fn parse(language: Language, text: Arc<str>) -> Result<Parsed, ParseError> {
+    if u32::try_from(text.len()).is_err() {
+        return Err(ParseError::TooLarge { bytes: text.len() });
+    }
+    let mut parser = Parser::new();
+    parser
+        .set_language(&language.grammar())
+        .map_err(|source| ParseError::Grammar { language, source })?;
+    let tree = parser.parse(text.as_bytes(), None).ok_or(ParseError::GaveUp)?;
+    Ok(Parsed { language, text, tree })
+}
+
+/// A text with its syntax tree.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    language: Language,
+    text: Arc<str>,
+    tree: Tree,
+}
+
+/// One infix operation. Python's `a < b < c` is two of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Binary<'t> {
+    /// Left operand.
+    pub left: Node<'t>,
+    /// First token of the operator.
+    pub operator: Node<'t>,
+    /// Right operand.
+    pub right: Node<'t>,
+}
+
+/// The parts of a call.
+#[derive(Debug, Clone)]
+pub struct CallParts<'t> {
+    /// What is called.
+    pub function: Node<'t>,
+    /// The node that holds the arguments with its parentheses.
+    pub list: Node<'t>,
+    /// The arguments.
+    pub arguments: Vec<Node<'t>>,
+}
+
+/// The parts of `a:b:c` or `a..b`.
+#[derive(Debug, Clone, Copy)]
+pub struct SliceParts<'t> {
+    /// Where it starts.
+    pub start: Option<Node<'t>>,
+    /// Where it stops.
+    pub stop: Option<Node<'t>>,
+    /// Start of the first operator token, in bytes.
+    pub operator: usize,
+    /// End of that token.
+    pub operator_end: usize,
+}
+
+/// A named function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionItem {
+    /// Its own name.
+    pub name: String,
+    /// The class or `impl` type around it.
+    pub class: Option<String>,
+    /// Names of its parameters, the receiver included.
+    pub parameters: Vec<String>,
+    /// Byte range of the whole item.
+    pub range: Range<usize>,
+    /// 1-based first line.
+    pub start_line: u32,
+    /// 1-based last line.
+    pub end_line: u32,
+    /// Names that are called in its body, each once, in source order.
+    pub calls: Vec<String>,
+}
+
+impl Parsed {
+    /// The language.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// The language's table.
+    pub fn table(&self) -> &'static Table {
+        self.language.table()
+    }
+
+    /// The text that was parsed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The outermost node.
+    pub fn root(&self) -> Node<'_> {
+        self.tree.root_node()
+    }
+
+    /// Where the grammar found errors or had to invent tokens, in bytes.
+    pub fn error_offsets(&self) -> Vec<usize> {
+        let mut found = Vec::new();
+        if self.root().has_error() {
+            self.walk(self.root(), &mut |node| {
+                if node.is_error() || node.is_missing() {
+                    found.push(node.start_byte());
+                }
+                node.has_error()
+            });
+        }
+        found
+    }
+
+    /// The role of a node.
+    pub fn role(&self, node: Node<'_>) -> Role {
+        self.language.roles().get(usize::from(node.kind_id())).copied().unwrap_or(Role::Other)
+    }
+
+    /// The text of a node.
+    pub fn text_of(&self, node: Node<'_>) -> &str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    /// Visits a node and everything below it, parents first; `visit` says whether to go deeper.
+    pub fn walk<'t>(&self, node: Node<'t>, visit: &mut dyn FnMut(Node<'t>) -> bool) {
+        let mut cursor = node.walk();
+        loop {
+            if visit(cursor.node()) && cursor.goto_first_child() {
+                continue;
+            }
+            loop {
+                if cursor.node() == node {
+                    return;
+                }
+                if cursor.goto_next_sibling() {
+                    break;
+                }
+                if !cursor.goto_parent() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Every node below `node` (itself included) for which `keep` holds, in source order.
+    pub fn descendants<'t>(&self, node: Node<'t>, keep: impl Fn(Role) -> bool) -> Vec<Node<'t>> {
+        let mut found = Vec::new();
+        self.walk(node, &mut |n| {
+            if keep(self.role(n)) {
+                found.push(n);
+            }
+            true
+        });
+        found
+    }
+
+    /// Named children without comments.
+    pub fn children<'t>(&self, node: Node<'t>) -> Vec<Node<'t>> {
+        let mut cursor = node.walk();
+        node.named_children(&mut cursor).filter(|n| self.role(*n) != Role::Comment).collect()
+    }
+
+    /// The nearest node around `node` with a role for which `keep` holds.
+    pub fn ancestor<'t>(&self, node: Node<'t>, keep: impl Fn(Role) -> bool) -> Option<Node<'t>> {
+        let mut current = node.parent();
+        while let Some(n) = current {
+            if keep(self.role(n)) {
+                return Some(n);
+            }
+            current = n.parent();
+        }
+        None
+    }
+
+    /// The function that a node belongs to, itself excluded.
+    pub fn enclosing_function<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        self.ancestor(node, |r| r == Role::Function)
+    }
+
+    /// Every statement list with its statements, outermost first. Blocks without statements and
+    /// comments are left out.
+    pub fn statement_lists(&self) -> Vec<(Node<'_>, Vec<Node<'_>>)> {
+        self.descendants(self.root(), |r| matches!(r, Role::Root | Role::Block))
+            .into_iter()
+            .map(|block| (block, self.children(block)))
+            .filter(|(_, statements)| !statements.is_empty())
+            .collect()
+    }
+
+    /// The expression, assignment or jump inside an expression statement; others as they are.
+    pub fn core<'t>(&self, statement: Node<'t>) -> Node<'t> {
+        if self.role(statement) == Role::ExpressionStatement
+            && let [only] = self.children(statement)[..]
+        {
+            return only;
+        }
+        statement
+    }
+
+    /// Without parentheses around it.
+    pub fn bare<'t>(&self, node: Node<'t>) -> Node<'t> {
+        let mut node = node;
+        while self.role(node) == Role::Parenthesized {
+            let Some(inner) = self.children(node).first().copied() else { break };
+            node = inner;
+        }
+        node
+    }
+
+    /// The infix operations of a node: none if it is no infix expression, several for chains.
+    pub fn binaries<'t>(&self, node: Node<'t>) -> Vec<Binary<'t>> {
+        if self.role(node) != Role::Binary {
+            return Vec::new();
+        }
+        if let (Some(left), Some(operator), Some(right)) = (
+            node.child_by_field_name("left"),
+            node.child_by_field_name("operator"),
+            node.child_by_field_name("right"),
+        ) {
+            return vec![Binary { left, operator, right }];
+        }
+        let mut found = Vec::new();
+        let mut cursor = node.walk();
+        let mut left = None;
+        let mut operator = None;
+        for child in node.children(&mut cursor) {
+            if self.role(child) == Role::Comment {
+                continue;
+            }
+            if child.is_named() {
+                if let (Some(left), Some(operator)) = (left, operator.take()) {
+                    found.push(Binary { left, operator, right: child });
+                }
+                left = Some(child);
+            } else if operator.is_none() {
+                operator = Some(child);
+            }
+        }
+        found
+    }
+
+    /// The byte range of the operator between two operands (`not in` is two tokens in some
+    /// grammars), and its text with single blanks.
+    pub fn operator_text(&self, binary: &Binary<'_>) -> (Range<usize>, String) {
+        let (start, between) = (binary.operator.start_byte(), binary.right.start_byte());
+        let raw = self.text.get(start..between).unwrap_or_default();
+        let known = |t: &str| {
+            let table = self.table();
+            table.comparisons.iter().any(|(o, _)| *o == t)
+        };
+        let joined = raw.split_whitespace().collect::<Vec<_>>().join(" ");
+        if known(&joined) {
+            return (start..start + raw.trim_end().len(), joined);
+        }
+        let range = binary.operator.byte_range();
+        let text = self.text.get(range.clone()).unwrap_or_default();
+        (range, text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    /// Operator and operand of a prefix expression.
+    pub fn unary<'t>(&self, node: Node<'t>) -> Option<(&str, Node<'t>)> {
+        if self.role(node) != Role::Unary {
+            return None;
+        }
+        let operator = node.child(0).filter(|n| !n.is_named())?;
+        let operand = self.children(node).last().copied()?;
+        Some((self.text_of(operator), operand))
+    }
+
+    /// The operand of a negation.
+    pub fn negated<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        let (operator, operand) = self.unary(node)?;
+        (operator == self.table().style.not.trim()).then_some(operand)
+    }
+
+    /// Function and arguments of a call.
+    pub fn call<'t>(&self, node: Node<'t>) -> Option<CallParts<'t>> {
+        if self.role(node) != Role::Call {
+            return None;
+        }
+        let function = node
+            .child_by_field_name("function")
+            .or_else(|| node.child_by_field_name("constructor"))?;
+        let list = node.child_by_field_name("arguments")?;
+        let arguments =
+            if self.role(list) == Role::Arguments { self.children(list) } else { vec![list] };
+        Some(CallParts { function, list, arguments })
+    }
+
+    /// The last name in what a call calls: `c` in `a.b.c(…)`.
+    pub fn callee_name(&self, function: Node<'_>) -> Option<&str> {
+        match self.role(function) {
+            Role::Identifier => Some(self.text_of(function)),
+            Role::Member => self.member(function).map(|(_, name)| self.text_of(name)),
+            Role::Path => function.child_by_field_name("name").map(|n| self.text_of(n)),
+            _ => function.child_by_field_name("function").and_then(|f| self.callee_name(f)),
+        }
+    }
+
+    /// Object and name of a member expression.
+    pub fn member<'t>(&self, node: Node<'t>) -> Option<(Node<'t>, Node<'t>)> {
+        if self.role(node) != Role::Member {
+            return None;
+        }
+        let (object, name) = self.table().member_fields;
+        Some((node.child_by_field_name(object)?, node.child_by_field_name(name)?))
+    }
+
+    /// Object and indices of an index expression.
+    pub fn index<'t>(&self, node: Node<'t>) -> Option<(Node<'t>, Vec<Node<'t>>)> {
+        if self.role(node) != Role::Index {
+            return None;
+        }
+        let children = self.children(node);
+        let object = match self.table().index_object_field {
+            Some(field) => node.child_by_field_name(field)?,
+            None => *children.first()?,
+        };
+        let indices = children.into_iter().filter(|c| *c != object).collect();
+        Some((object, indices))
+    }
+
+    /// Start and stop of a slice or range.
+    pub fn slice<'t>(&self, node: Node<'t>) -> Option<SliceParts<'t>> {
+        if self.role(node) != Role::Slice {
+            return None;
+        }
+        let mut cursor = node.walk();
+        let (mut start, mut stop, mut operator) = (None, None, None);
+        let mut operators = 0;
+        for child in node.children(&mut cursor) {
+            if !child.is_named() {
+                operator = operator.or(Some(child));
+                operators += 1;
+            } else if operators == 0 {
+                start = Some(child);
+            } else if operators == 1 {
+                stop = Some(child);
+            }
+        }
+        let operator = operator?;
+        Some(SliceParts {
+            start,
+            stop,
+            operator: operator.start_byte(),
+            operator_end: operator.end_byte(),
+        })
+    }
+
+    /// Condition of a branch, loop or ternary, without the parentheses its syntax requires.
+    pub fn condition<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        let condition = match self.role(node) {
+            Role::Ternary => match node.child_by_field_name("condition") {
+                Some(condition) => condition,
+                None => self.children(node).get(1).copied()?,
+            },
+            Role::ComprehensionIf => self.children(node).first().copied()?,
+            Role::If | Role::ElseIf | Role::While | Role::CountingFor => {
+                node.child_by_field_name("condition")?
+            }
+            _ => return None,
+        };
+        Some(self.bare(self.core(condition)))
+    }
+
+    /// The two values of a ternary: if true, if false.
+    pub fn ternary<'t>(&self, node: Node<'t>) -> Option<(Node<'t>, Node<'t>)> {
+        if self.role(node) != Role::Ternary {
+            return None;
+        }
+        if let (Some(yes), Some(no)) =
+            (node.child_by_field_name("consequence"), node.child_by_field_name("alternative"))
+        {
+            return Some((yes, no));
+        }
+        match self.children(node)[..] {
+            [yes, _, no] => Some((yes, no)),
+            _ => None,
+        }
+    }
+
+    /// The block that a function, loop or branch runs.
+    pub fn body<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        node.child_by_field_name("body").or_else(|| node.child_by_field_name("consequence"))
+    }
+
+    /// Target and source of a loop over something.
+    pub fn loop_over<'t>(&self, node: Node<'t>) -> Option<(Node<'t>, Node<'t>)> {
+        if !matches!(self.role(node), Role::For | Role::ComprehensionFor) {
+            return None;
+        }
+        let (target, source) = self.table().for_fields;
+        Some((node.child_by_field_name(target)?, node.child_by_field_name(source)?))
+    }
+
+    /// Target and value of an assignment or declaration.
+    pub fn assignment<'t>(&self, node: Node<'t>) -> Option<(Node<'t>, Node<'t>)> {
+        match self.role(node) {
+            Role::Assignment | Role::AugmentedAssignment => {
+                Some((node.child_by_field_name("left")?, node.child_by_field_name("right")?))
+            }
+            Role::Declarator => {
+                Some((node.child_by_field_name("name")?, node.child_by_field_name("value")?))
+            }
+            Role::Declaration => match node.child_by_field_name("pattern") {
+                Some(pattern) => Some((pattern, node.child_by_field_name("value")?)),
+                None => self.children(node).into_iter().find_map(|c| self.assignment(c)),
+            },
+            _ => None,
+        }
+    }
+
+    /// The operator token of an augmented assignment.
+    pub fn augmented_operator<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        (self.role(node) == Role::AugmentedAssignment)
+            .then(|| node.child_by_field_name("operator"))
+            .flatten()
+    }
+
+    /// The operator token of a plain assignment.
+    pub fn assignment_operator<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        if self.role(node) != Role::Assignment || node.child_by_field_name("type").is_some() {
+            return None;
+        }
+        let mut cursor = node.walk();
+        node.children(&mut cursor).find(|n| n.kind() == "=")
+    }
+
+    /// The value of a `return`, `yield` or the like.
+    pub fn value_of<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        self.children(node).first().copied()
+    }
+
+    /// Every named function, in source order. Functions bound to a constant (`const f = () => …`)
+    /// count under that name.
+    pub fn functions(&self) -> Vec<FunctionItem> {
+        let mut found = Vec::new();
+        for node in self.descendants(self.root(), Role::is_function_like) {
+            let Some(name) = self.function_name(node) else { continue };
+            found.push(FunctionItem {
+                name: name.to_owned(),
+                class: self.class_name(node).map(str::to_owned),
+                parameters: self.parameters(node).iter().map(|n| self.text_of(*n).into()).collect(),
+                range: node.byte_range(),
+                start_line: line_of(node.start_position().row),
+                end_line: line_of(node.end_position().row),
+                calls: self.calls_in(node),
+            });
+        }
+        found
+    }
+
+    /// The name of a function, or of the constant an anonymous one is bound to.
+    pub fn function_name<'t>(&'t self, function: Node<'t>) -> Option<&'t str> {
+        if let Some(name) = function.child_by_field_name("name") {
+            return Some(self.text_of(name));
+        }
+        let parent = function.parent().filter(|p| self.role(*p) == Role::Declarator)?;
+        parent.child_by_field_name("name").map(|n| self.text_of(n))
+    }
+
+    fn class_name<'t>(&'t self, function: Node<'t>) -> Option<&'t str> {
+        let class = self.ancestor(function, |r| matches!(r, Role::Class | Role::Function))?;
+        if self.role(class) != Role::Class {
+            return None;
+        }
+        let name =
+            class.child_by_field_name("name").or_else(|| class.child_by_field_name("type"))?;
+        Some(self.text_of(name))
+    }
+
+    /// The name nodes of a function's parameters.
+    pub fn parameters<'t>(&self, function: Node<'t>) -> Vec<Node<'t>> {
+        if let Some(single) = function.child_by_field_name("parameter") {
+            return vec![single];
+        }
+        let Some(list) = function.child_by_field_name("parameters") else { return Vec::new() };
+        let mut names = Vec::new();
+        for parameter in self.children(list) {
+            let name = ["pattern", "name", "left"]
+                .into_iter()
+                .find_map(|field| parameter.child_by_field_name(field))
+                .unwrap_or(parameter);
+            let mut own = self.pattern_names(name);
+            if parameter.kind() == "typed_parameter" {
+                own.truncate(1);
+            }
+            names.extend(own);
+        }
+        names
+    }
+
+    /// The names that a pattern or assignment target binds.
+    pub fn pattern_names<'t>(&self, pattern: Node<'t>) -> Vec<Node<'t>> {
+        let mut names = Vec::new();
+        self.walk(pattern, &mut |node| match self.role(node) {
+            Role::Identifier => {
+                names.push(node);
+                false
+            }
+            Role::Receiver if node == pattern || node.parent() == Some(pattern) => {
+                names.push(node);
+                false
+            }
+            Role::Member | Role::Index | Role::Type | Role::Call | Role::Path => false,
+            _ => true,
+        });
+        names
+    }
+
+    /// Names called below a node, each once, in source order.
+    pub fn calls_in(&self, node: Node<'_>) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for node in
+            self.descendants(node, |r| matches!(r, Role::Call | Role::Macro | Role::Tokens))
+        {
+            match self.role(node) {
+                Role::Call => {
+                    if let Some(name) = self.call(node).and_then(|c| self.callee_name(c.function)) {
+                        names.push(name.to_owned());
+                    }
+                }
+                // Macro arguments are plain tokens: a name before a parenthesis is a call.
+                Role::Tokens => {
+                    let mut cursor = node.walk();
+                    let tokens: Vec<_> = node.children(&mut cursor).collect();
+                    for pair in tokens.windows(2) {
+                        if self.role(pair[0]) == Role::Identifier
+                            && self.role(pair[1]) == Role::Tokens
+                            && self.text_of(pair[1]).starts_with('(')
+                        {
+                            names.push(self.text_of(pair[0]).to_owned());
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|n| seen.insert(n.clone()));
+        names
+    }
+
+    /// Modules, files or paths that the text imports, as written: dotted names, quoted paths
+    /// without quotes, `a::b`. `require("x")` counts.
+    pub fn imports(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for node in self.descendants(self.root(), |r| matches!(r, Role::Import | Role::Call)) {
+            let source = match self.role(node) {
+                Role::Import => ["module_name", "source", "argument", "name"]
+                    .into_iter()
+                    .find_map(|field| node.child_by_field_name(field)),
+                _ => self
+                    .call(node)
+                    .filter(|c| self.text_of(c.function) == "require")
+                    .and_then(|c| c.arguments.first().copied()),
+            };
+            if let Some(source) = source {
+                found.push(self.text_of(source).trim_matches(['"', '\'', '`']).to_owned());
+            }
+        }
+        found
+    }
+}
+
+pub(crate) fn line_of(row: usize) -> u32 {
+    u32::try_from(row).unwrap_or(u32::MAX).saturating_add(1)
+}

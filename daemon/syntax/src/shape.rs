@@ -1,0 +1,291 @@
+//! What kind of value a name holds, guessed from annotations, literals and use.
+//!
+//! A guess serves to order and prune, never to decide: languages without types allow anything.
+
+use std::collections::HashMap;
+
+use tree_sitter::Node;
+
+use crate::parsed::Parsed;
+use crate::role::Role;
+
+/// A set of guesses; empty means that nothing is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shapes(u8);
+
+impl Shapes {
+    /// Nothing known.
+    pub const UNKNOWN: Shapes = Shapes(0);
+    /// A number.
+    pub const NUMBER: Shapes = Shapes(1);
+    /// A list, set, mapping: something with elements.
+    pub const COLLECTION: Shapes = Shapes(2);
+    /// A string.
+    pub const STRING: Shapes = Shapes(4);
+    /// A truth value.
+    pub const BOOLEAN: Shapes = Shapes(8);
+    /// An object with attributes.
+    pub const OBJECT: Shapes = Shapes(16);
+    /// Something callable.
+    pub const FUNCTION: Shapes = Shapes(32);
+
+    /// Whether both sets share a guess.
+    pub fn overlaps(self, other: Shapes) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether nothing is known.
+    pub fn is_unknown(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a value of one may stand where the other is: unknown fits everything.
+    pub fn fits(self, other: Shapes) -> bool {
+        self.is_unknown() || other.is_unknown() || self.overlaps(other)
+    }
+
+    /// Whether both are known and share a guess.
+    pub fn certainly_fits(self, other: Shapes) -> bool {
+        !self.is_unknown() && !other.is_unknown() && self.overlaps(other)
+    }
+
+    /// Both sets.
+    #[must_use]
+    pub fn with(self, other: Shapes) -> Shapes {
+        Shapes(self.0 | other.0)
+    }
+}
+
+impl Parsed {
+    /// Guesses for every name of a file or function, by name.
+    pub fn shapes(&self, within: Node<'_>) -> HashMap<String, Shapes> {
+        let mut shapes: HashMap<String, Shapes> = HashMap::new();
+        // Twice: the first round's guesses feed assignments from other names.
+        for _ in 0..2 {
+            let mut add = Vec::new();
+            self.walk(within, &mut |node| {
+                self.observe(node, &shapes, &mut add);
+                true
+            });
+            for (name, shape) in add {
+                let slot = shapes.entry(name).or_default();
+                *slot = slot.with(shape);
+            }
+        }
+        shapes
+    }
+
+    fn observe(
+        &self,
+        node: Node<'_>,
+        shapes: &HashMap<String, Shapes>,
+        add: &mut Vec<(String, Shapes)>,
+    ) {
+        let mut name_is = |target: Node<'_>, shape: Shapes| {
+            let target = self.bare(target);
+            if !shape.is_unknown() && matches!(self.role(target), Role::Identifier | Role::Member) {
+                add.push((self.text_of(target).to_owned(), shape));
+            }
+        };
+        match self.role(node) {
+            Role::Assignment | Role::AugmentedAssignment | Role::Declarator | Role::Declaration => {
+                if let Some(annotation) = node.child_by_field_name("type")
+                    && let Some(target) = node
+                        .child_by_field_name("pattern")
+                        .or_else(|| node.child_by_field_name("left"))
+                {
+                    name_is(target, self.shape_of_type(self.text_of(annotation)));
+                } else if let Some((target, value)) = self.assignment(node) {
+                    let target = self.pattern_names(target).first().copied().unwrap_or(target);
+                    name_is(target, self.shape_of(value, shapes));
+                }
+            }
+            Role::For | Role::ComprehensionFor => {
+                if let Some((target, source)) = self.loop_over(node) {
+                    let text = self.text_of(source);
+                    if text.starts_with("range(") || self.role(self.bare(source)) == Role::Slice {
+                        name_is(target, Shapes::NUMBER);
+                    } else {
+                        name_is(source, Shapes::COLLECTION);
+                    }
+                }
+            }
+            Role::Index => {
+                if let Some((object, indices)) = self.index(node) {
+                    name_is(object, Shapes::COLLECTION);
+                    if let [only] = indices[..]
+                        && self.role(only) == Role::Slice
+                        && let Some(parts) = self.slice(only)
+                    {
+                        for end in [parts.start, parts.stop].into_iter().flatten() {
+                            name_is(end, Shapes::NUMBER);
+                        }
+                    }
+                }
+            }
+            Role::Binary => {
+                for binary in self.binaries(node) {
+                    let (_, operator) = self.operator_text(&binary);
+                    match operator.as_str() {
+                        "-" | "/" | "//" | "%" | "**" | "&" | "|" | "^" | "<<" | ">>" | "<"
+                        | "<=" | ">" | ">=" => {
+                            for side in [binary.left, binary.right] {
+                                name_is(side, Shapes::NUMBER);
+                            }
+                        }
+                        "+" | "==" | "!=" | "===" | "!==" => {
+                            let left = self.shape_of(binary.left, shapes);
+                            let right = self.shape_of(binary.right, shapes);
+                            name_is(binary.left, right);
+                            name_is(binary.right, left);
+                        }
+                        "in" | "not in" => name_is(binary.right, Shapes::COLLECTION),
+                        _ => {}
+                    }
+                }
+            }
+            Role::Call => {
+                if let Some(parts) = self.call(node) {
+                    match self.text_of(parts.function) {
+                        "len" | "sorted" | "enumerate" | "sum" | "reversed" => {
+                            if let [only, ..] = parts.arguments[..] {
+                                name_is(only, Shapes::COLLECTION);
+                            }
+                        }
+                        "range" | "abs" => {
+                            for argument in &parts.arguments {
+                                name_is(*argument, Shapes::NUMBER);
+                            }
+                        }
+                        _ => {}
+                    }
+                    if self.role(parts.function) == Role::Identifier {
+                        name_is(parts.function, Shapes::FUNCTION);
+                    }
+                }
+            }
+            Role::Member => {
+                if let Some((object, name)) = self.member(node) {
+                    let name = self.text_of(name);
+                    let style = &self.table().style;
+                    let collection = style.adders.contains(&name)
+                        || style.membership_methods.contains(&name)
+                        || matches!(
+                            name,
+                            "pop" | "items" | "keys" | "values" | "extend" | "length" | "len" | "iter"
+                        );
+                    name_is(object, if collection { Shapes::COLLECTION } else { Shapes::OBJECT });
+                }
+            }
+            _ => {
+                if matches!(node.kind(), "typed_parameter" | "typed_default_parameter" | "parameter")
+                    && let Some(annotation) = node.child_by_field_name("type")
+                    && let Some(name) = self.pattern_names(node).first()
+                {
+                    name_is(*name, self.shape_of_type(self.text_of(annotation)));
+                }
+            }
+        }
+    }
+
+    /// A guess from a type as written.
+    pub fn shape_of_type(&self, text: &str) -> Shapes {
+        let text = text.trim_start_matches(['&', ' ']).trim_start_matches("mut ").trim();
+        if text.starts_with('[') {
+            return Shapes::COLLECTION;
+        }
+        let head: String =
+            text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let letter = self.table().words.types.iter().find(|(name, _)| *name == head).map(|t| t.1);
+        match letter {
+            Some('n') => Shapes::NUMBER,
+            Some('c') => Shapes::COLLECTION,
+            Some('s') => Shapes::STRING,
+            Some('b') => Shapes::BOOLEAN,
+            _ => Shapes::UNKNOWN,
+        }
+    }
+
+    /// A guess for an expression, given guesses for names.
+    pub fn shape_of(&self, node: Node<'_>, shapes: &HashMap<String, Shapes>) -> Shapes {
+        let node = self.bare(node);
+        match self.role(node) {
+            Role::Integer | Role::Float | Role::Update => Shapes::NUMBER,
+            Role::Text => Shapes::STRING,
+            Role::Boolean => Shapes::BOOLEAN,
+            Role::List | Role::Set | Role::Mapping | Role::Comprehension => Shapes::COLLECTION,
+            Role::Lambda => Shapes::FUNCTION,
+            Role::Identifier | Role::Member => {
+                let known = shapes.get(self.text_of(node)).copied().unwrap_or_default();
+                if !known.is_unknown() {
+                    return known;
+                }
+                match self.member(node) {
+                    Some((_, name)) if matches!(self.text_of(name), "length" | "size") => {
+                        Shapes::NUMBER
+                    }
+                    _ => Shapes::UNKNOWN,
+                }
+            }
+            Role::Unary => match self.unary(node) {
+                Some(("not" | "!", _)) => Shapes::BOOLEAN,
+                Some(("-" | "+" | "~", _)) => Shapes::NUMBER,
+                Some(("typeof", _)) => Shapes::STRING,
+                Some((_, operand)) => self.shape_of(operand, shapes),
+                None => Shapes::UNKNOWN,
+            },
+            Role::Binary => {
+                let Some(binary) = self.binaries(node).first().copied() else {
+                    return Shapes::UNKNOWN;
+                };
+                let (_, operator) = self.operator_text(&binary);
+                let table = self.table();
+                if table.comparisons.iter().any(|(o, _)| *o == operator) {
+                    return Shapes::BOOLEAN;
+                }
+                match operator.as_str() {
+                    "-" | "/" | "//" | "%" | "**" | "<<" | ">>" => Shapes::NUMBER,
+                    "+" | "*" => {
+                        let left = self.shape_of(binary.left, shapes);
+                        let right = self.shape_of(binary.right, shapes);
+                        if left.is_unknown() { right } else { left }
+                    }
+                    _ => self.shape_of(binary.left, shapes),
+                }
+            }
+            Role::Call => {
+                let Some(name) = self.call(node).and_then(|c| self.callee_name(c.function)) else {
+                    return Shapes::UNKNOWN;
+                };
+                let words = &self.table().words;
+                if words.numeric.contains(&name) {
+                    Shapes::NUMBER
+                } else if words.predicates.contains(&name) {
+                    Shapes::BOOLEAN
+                } else if words.collections.contains(&name) {
+                    Shapes::COLLECTION
+                } else if matches!(name, "str" | "String" | "join" | "to_string" | "format") {
+                    Shapes::STRING
+                } else {
+                    Shapes::UNKNOWN
+                }
+            }
+            Role::Index => match self.index(node) {
+                Some((object, indices))
+                    if indices.first().is_some_and(|i| self.role(*i) == Role::Slice) =>
+                {
+                    self.shape_of(object, shapes)
+                }
+                _ => Shapes::UNKNOWN,
+            },
+            Role::Wrapper => match node.child_by_field_name("type") {
+                Some(annotation) => self.shape_of_type(self.text_of(annotation)),
+                None => self
+                    .children(node)
+                    .last()
+                    .map_or(Shapes::UNKNOWN, |inner| self.shape_of(*inner, shapes)),
+            },
+            _ => Shapes::UNKNOWN,
+        }
+    }
+}

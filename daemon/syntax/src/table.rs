@@ -1,0 +1,99 @@
+//! What a language table holds. Adding a language means one more value of [`Table`].
+
+use crate::role::Role;
+
+/// Everything that is particular to one language.
+#[derive(Debug)]
+pub struct Table {
+    /// File extensions without the dot.
+    pub extensions: &'static [&'static str],
+    /// Node kinds of the grammar and what they mean; kinds not listed are [`Role::Other`].
+    pub roles: &'static [(&'static str, Role)],
+    /// Field names of the object and the name of a member expression.
+    pub member_fields: (&'static str, &'static str),
+    /// Field name of the indexed object; `None` takes the first named child.
+    pub index_object_field: Option<&'static str>,
+    /// Fields of a `for` loop: target and source.
+    pub for_fields: (&'static str, &'static str),
+    /// Operators that compare, with those worth trying instead, best first.
+    pub comparisons: &'static [(&'static str, &'static [&'static str])],
+    /// Operators on numbers, with those worth trying instead, best first.
+    pub arithmetic: &'static [(&'static str, &'static [&'static str])],
+    /// How the language writes things.
+    pub style: Style,
+    /// Vocabulary of the language and its standard library.
+    pub words: Words,
+}
+
+/// How a language writes its constructs.
+#[derive(Debug)]
+pub struct Style {
+    /// Logical and.
+    pub and: &'static str,
+    /// Logical or.
+    pub or: &'static str,
+    /// Negation prefix, with a trailing blank where one is needed.
+    pub not: &'static str,
+    /// True and false.
+    pub booleans: (&'static str, &'static str),
+    /// The absent value; empty where the language has none.
+    pub null: &'static str,
+    /// `x is None` as prefix and suffix around the operand, and its negation's suffix.
+    pub is_null: (&'static str, &'static str),
+    /// The empty list.
+    pub empty_list: &'static str,
+    /// What ends a simple statement.
+    pub terminator: &'static str,
+    /// Text before and after the condition of an `if` that opens a block.
+    pub if_open: (&'static str, &'static str),
+    /// Text before and after the condition of a `while` that opens a block.
+    pub while_open: (&'static str, &'static str),
+    /// What closes a block on its own line; empty where indentation does.
+    pub block_close: &'static str,
+    /// `break` and `continue`, without terminator.
+    pub jumps: (&'static str, &'static str),
+    /// Length of a collection: text before and after its name.
+    pub length: (&'static str, &'static str),
+    /// Emptiness test: text before and after its name.
+    pub is_empty: (&'static str, &'static str),
+    /// Greater and smaller of two values: text before the first, between, after the second.
+    pub maximum: (&'static str, &'static str, &'static str),
+    /// See `maximum`.
+    pub minimum: (&'static str, &'static str, &'static str),
+    /// Whether operands must have known, equal types: candidates of doubtful type are not worth it.
+    pub typed: bool,
+    /// Whether `a < b < c` means what mathematics means.
+    pub chains_comparisons: bool,
+    /// Whether values of any type can be conditions.
+    pub truthiness: bool,
+    /// Drop elements at the start: text before the object, between object and count, after it.
+    pub skip: (&'static str, &'static str, &'static str),
+    /// Keep elements at the start, in the same form.
+    pub take: (&'static str, &'static str, &'static str),
+    /// Text before and after the name of a unit to add to a growing collection by method:
+    /// methods that add one element.
+    pub adders: &'static [&'static str],
+    /// Operator of a membership test, where the language has one.
+    pub membership: Option<&'static str>,
+    /// Methods that test for membership.
+    pub membership_methods: &'static [&'static str],
+}
+
+/// General vocabulary: names of built-ins, grouped by how they are confused.
+#[derive(Debug)]
+pub struct Words {
+    /// Groups of functions and methods that take the same arguments.
+    pub siblings: &'static [&'static [&'static str]],
+    /// Functions that may be wrapped around an argument or taken off it: text before and after.
+    pub wrappers: &'static [(&'static str, &'static str)],
+    /// Names that are always in scope and need not be replaced by locals.
+    pub builtins: &'static [&'static str],
+    /// Functions and methods whose result is a number.
+    pub numeric: &'static [&'static str],
+    /// Functions and methods whose result is a truth value.
+    pub predicates: &'static [&'static str],
+    /// Functions and methods whose result is a collection.
+    pub collections: &'static [&'static str],
+    /// Type names and the shape letter they stand for: `n`umber, `c`ollection, `s`tring, `b`oolean.
+    pub types: &'static [(&'static str, char)],
+}

@@ -1,0 +1,5 @@
+//! One table per grammar.
+
+pub(crate) mod javascript;
+pub(crate) mod python;
+pub(crate) mod rust;

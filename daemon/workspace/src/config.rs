@@ -1,0 +1,524 @@
+//! `greenlit.toml`: the workspace's file, the person's file and the editor's settings, one schema.
+//!
+//! Later layers win key by key: defaults, the person's file, the workspace's file, the editor.
+//! An unknown key is an error that names the nearest key; nothing is ignored in silence.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+
+/// Name of the workspace's file, directly under the root.
+pub const FILE_NAME: &str = "greenlit.toml";
+
+/// Everything that can be configured. Every key has a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// When and how tests run.
+    pub run: Run,
+    /// Looking for fixes.
+    pub fix: Fix,
+    /// Isolation of everything that runs.
+    pub sandbox: Sandbox,
+    /// The daemon itself. Read from the person's file only.
+    pub daemon: Daemon,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Run {
+    /// Run the tests when a file is saved. Default `true`.
+    pub on_save: bool,
+    /// Run the tests when a workspace is opened. Default `true`.
+    pub on_open: bool,
+    /// Wait this long after the last save. Default 300.
+    pub debounce_ms: u64,
+    /// Limit for one run of the tests. Default 120.
+    pub timeout_secs: u64,
+    /// Limit for one build. Default 600.
+    pub build_timeout_secs: u64,
+    /// More environment variables (names) that tests may see. Default none.
+    pub env: Vec<String>,
+}
+
+/// `[fix]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fix {
+    /// Look for fixes whenever a test fails. Default `true`.
+    pub automatic: bool,
+    /// Time for candidates, after the baseline run. Default 60.
+    pub budget_secs: u64,
+    /// Stop looking after this many verified fixes. Default 5.
+    pub max_fixes: u32,
+    /// Candidates verified at once; 0 means half the cores, at least 1. Default 0.
+    pub jobs: u32,
+    /// Highest tier to use. Default `"auto"`.
+    pub tier: Tier,
+}
+
+/// `[fix] tier`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Deterministic templates only.
+    Template,
+    /// Up to a small local model.
+    Small,
+    /// Up to a bigger or remote model.
+    Large,
+    /// Whatever is there, cheapest first.
+    #[default]
+    Auto,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sandbox {
+    /// Isolation layer. Default `"auto"`: the strongest that works, never none.
+    pub layer: Layer,
+    /// More files and directories (absolute, or relative to the root) shown read-only.
+    pub readable: Vec<PathBuf>,
+    /// Memory of everything in one sandbox. Absent: the sandbox's own default.
+    pub memory_mb: Option<u64>,
+    /// Processes and threads alive at once. Absent: the sandbox's own default.
+    pub processes: Option<u64>,
+    /// What may be written. Absent: the sandbox's own default.
+    pub disk_mb: Option<u64>,
+    /// Output kept per command. Absent: the sandbox's own default.
+    pub output_mb: Option<u64>,
+}
+
+/// `[sandbox] layer`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// The strongest layer that works on this machine.
+    #[default]
+    Auto,
+    /// Namespaces and an overlay, or nothing runs.
+    Namespaces,
+    /// bubblewrap, or nothing runs.
+    Bubblewrap,
+    /// A copy of the checkout with Landlock, or nothing runs.
+    Copy,
+    /// No isolation. A workspace's file cannot ask for it: see
+    /// [`ConfigError::WaivedByWorkspace`].
+    None,
+}
+
+/// `[daemon]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Daemon {
+    /// Exit after this long without a session; 0 means never. Default 1800.
+    pub idle_exit_secs: u64,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            on_save: true,
+            on_open: true,
+            debounce_ms: 300,
+            timeout_secs: 120,
+            build_timeout_secs: 600,
+            env: Vec::new(),
+        }
+    }
+}
+
+impl Default for Fix {
+    fn default() -> Self {
+        Self {
+            automatic: true,
+            budget_secs: 60,
+            max_fixes: 5,
+            jobs: 0,
+            tier: Tier::Auto,
+        }
+    }
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self {
+            idle_exit_secs: 1800,
+        }
+    }
+}
+
+/// Why a configuration is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file exists and cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Not TOML, not JSON, or a value of the wrong type.
+    #[error("{place}: {message}")]
+    Invalid {
+        /// `path:line`, or `editor settings`.
+        place: String,
+        /// What is wrong, on one line.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error(
+        "{place}: unknown key `{key}`{}",
+        nearest.as_ref().map(|n| format!(", did you mean `{n}`?")).unwrap_or_default()
+    )]
+    UnknownKey {
+        /// `path:line`, or `editor settings`.
+        place: String,
+        /// The whole key, `run.on_sav`.
+        key: String,
+        /// The nearest key that exists.
+        nearest: Option<String>,
+    },
+    /// A workspace asks to run its own code without isolation. Whoever wrote a repository must not
+    /// be able to decide that for the person who opens it.
+    #[error(
+        "{place}: `sandbox.layer = \"none\"` is not taken from a workspace; \
+         set it in your own configuration file or in the editor's settings"
+    )]
+    WaivedByWorkspace {
+        /// `path:line`.
+        place: String,
+    },
+}
+
+impl Config {
+    /// The configuration of the workspace at `root`.
+    ///
+    /// `user_file` is the person's own file, `settings` the editor's as JSON text. Files that do
+    /// not exist count as empty.
+    pub fn load(
+        root: &Path,
+        user_file: Option<&Path>,
+        settings: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let mut merged = toml::Table::new();
+        if let Some(path) = user_file {
+            merge(&mut merged, from_file(path, Trust::Person)?);
+        }
+        let mut workspace = from_file(&root.join(FILE_NAME), Trust::Workspace)?;
+        // One daemon serves many workspaces: none of them decides how long it lives.
+        workspace.remove("daemon");
+        merge(&mut merged, workspace);
+        if let Some(text) = settings {
+            merge(&mut merged, from_settings(text)?);
+        }
+        typed(merged).map_err(|e| ConfigError::Invalid {
+            place: FILE_NAME.to_owned(),
+            message: one_line(&e),
+        })
+    }
+
+    /// The person's own file alone, for what concerns the daemon.
+    pub fn load_user(user_file: &Path) -> Result<Self, ConfigError> {
+        let table = from_file(user_file, Trust::Person)?;
+        typed(table).map_err(|e| ConfigError::Invalid {
+            place: user_file.display().to_string(),
+            message: one_line(&e),
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Person,
+    Workspace,
+}
+
+fn typed(table: toml::Table) -> Result<Config, toml::de::Error> {
+    toml::Value::Table(table).try_into()
+}
+
+fn from_file(path: &Path, trust: Trust) -> Result<toml::Table, ConfigError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(toml::Table::new()),
+        Err(source) => {
+            return Err(ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let place = |at: Option<usize>| match at {
+        Some(at) => format!("{}:{}", path.display(), line_of(&text, at)),
+        None => path.display().to_string(),
+    };
+    let invalid = |error: toml::de::Error| ConfigError::Invalid {
+        place: place(error.span().map(|span| span.start)),
+        message: one_line(&error),
+    };
+    let document = toml::de::DeTable::parse(&text).map_err(invalid)?;
+    for (section, value) in document.get_ref() {
+        let keys = value.get_ref().as_table().into_iter().flatten();
+        let keys = keys.map(|(key, _)| (key.get_ref().as_ref(), key.span().start));
+        check_keys(section.get_ref(), keys, |at| {
+            place(Some(at.unwrap_or(section.span().start)))
+        })?;
+    }
+    let config: Config = toml::from_str(&text).map_err(invalid)?;
+    if trust == Trust::Workspace && config.sandbox.layer == Layer::None {
+        let at = document
+            .get_ref()
+            .get("sandbox")
+            .and_then(|sandbox| sandbox.get_ref().as_table()?.get("layer"))
+            .map(|value| value.span().start);
+        return Err(ConfigError::WaivedByWorkspace { place: place(at) });
+    }
+    toml::from_str(&text).map_err(invalid)
+}
+
+fn from_settings(text: &str) -> Result<toml::Table, ConfigError> {
+    let place = || "editor settings".to_owned();
+    let invalid = |message: String| ConfigError::Invalid {
+        place: place(),
+        message,
+    };
+    let mut value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    // Editors send `null` for what was never set.
+    strip_nulls(&mut value);
+    let sections = match &value {
+        serde_json::Value::Null => return Ok(toml::Table::new()),
+        serde_json::Value::Object(sections) => sections,
+        other => return Err(invalid(format!("expected an object, found `{other}`"))),
+    };
+    for (section, keys) in sections {
+        let keys = keys
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| (key.as_str(), 0));
+        check_keys(section, keys, |_| place())?;
+    }
+    let table = toml::Table::deserialize(value).map_err(|error| invalid(error.to_string()))?;
+    for (section, value) in &table {
+        let mut alone = toml::Table::new();
+        alone.insert(section.clone(), value.clone());
+        typed(alone).map_err(|error| invalid(format!("in `{section}`: {}", one_line(&error))))?;
+    }
+    Ok(table)
+}
+
+/// `place` gets the offset of the unknown key, or `None` for the section itself.
+fn check_keys<'a>(
+    section: &str,
+    keys: impl Iterator<Item = (&'a str, usize)>,
+    place: impl Fn(Option<usize>) -> String,
+) -> Result<(), ConfigError> {
+    let schema = serde_json::to_value(Config::default()).expect("plain data always serializes");
+    let names = |value: &serde_json::Value| -> Vec<String> {
+        value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect()
+    };
+    let Some(known) = schema.get(section) else {
+        let mut all = names(&schema);
+        // A key written at the top level belongs to a section.
+        for section in names(&schema) {
+            all.extend(
+                names(&schema[&section])
+                    .iter()
+                    .map(|key| format!("{section}.{key}")),
+            );
+        }
+        let by_name = |name: &str| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            strsim::jaro_winkler(section, name).max(strsim::jaro_winkler(section, last))
+        };
+        let nearest = nearest(all, by_name);
+        return Err(ConfigError::UnknownKey {
+            place: place(None),
+            key: section.to_owned(),
+            nearest,
+        });
+    };
+    let known = names(known);
+    for (key, at) in keys {
+        if known.iter().any(|name| name == key) {
+            continue;
+        }
+        let nearest = nearest(known.clone(), |name| strsim::jaro_winkler(key, name))
+            .map(|name| format!("{section}.{name}"));
+        return Err(ConfigError::UnknownKey {
+            place: place(Some(at)),
+            key: format!("{section}.{key}"),
+            nearest,
+        });
+    }
+    Ok(())
+}
+
+fn nearest(names: Vec<String>, similarity: impl Fn(&str) -> f64) -> Option<String> {
+    names
+        .into_iter()
+        .map(|name| (similarity(&name), name))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(into)), toml::Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn strip_nulls(value: &mut serde_json::Value) {
+    if let serde_json::Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(strip_nulls);
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.as_bytes()[..at.min(text.len())]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().lines().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(workspace: &str, user: &str, settings: Option<&str>) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE_NAME), workspace).unwrap();
+        let user_file = dir.path().join("user.toml");
+        fs::write(&user_file, user).unwrap();
+        Config::load(dir.path(), Some(&user_file), settings).map_err(|error| {
+            error
+                .to_string()
+                .replace(&format!("{}/", dir.path().display()), "")
+        })
+    }
+
+    #[test]
+    fn nothing_is_required() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing.toml");
+        assert_eq!(
+            Config::load(dir.path(), Some(&missing), None).unwrap(),
+            Config::default()
+        );
+        assert_eq!(load("", "", Some("null")).unwrap(), Config::default());
+        assert_eq!(
+            load("", "", Some("{\"run\":{\"env\":null}}")).unwrap(),
+            Config::default()
+        );
+    }
+
+    #[test]
+    fn later_layers_win_key_by_key() {
+        let config = load(
+            "[fix]\nbudget_secs = 5\n[run]\non_open = false",
+            "[fix]\nbudget_secs = 9\nmax_fixes = 2\n[sandbox]\nlayer = 'none'\nmemory_mb = 64",
+            Some(r#"{"run": {"on_open": true, "debounce_ms": 1}, "fix": {"tier": "template"}}"#),
+        )
+        .unwrap();
+        assert_eq!(config.fix.budget_secs, 5);
+        assert_eq!(config.fix.max_fixes, 2);
+        assert_eq!(config.fix.tier, Tier::Template);
+        assert!(config.run.on_open);
+        assert_eq!(config.run.debounce_ms, 1);
+        assert_eq!(config.sandbox.layer, Layer::None);
+        assert_eq!(config.sandbox.memory_mb, Some(64));
+    }
+
+    #[test]
+    fn a_workspace_does_not_set_the_daemons_life() {
+        let config = load("[daemon]\nidle_exit_secs = 1", "", None).unwrap();
+        assert_eq!(config.daemon, Daemon::default());
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest_key_and_the_line() {
+        let error = |text| load(text, "", None).unwrap_err();
+        assert_eq!(
+            error("# comment\n[run]\non_sav = true"),
+            "greenlit.toml:3: unknown key `run.on_sav`, did you mean `run.on_save`?"
+        );
+        assert_eq!(
+            error("[sandbx]\nlayer = 'auto'"),
+            "greenlit.toml:1: unknown key `sandbx`, did you mean `sandbox`?"
+        );
+        assert_eq!(
+            error("on_save = true"),
+            "greenlit.toml:1: unknown key `on_save`, did you mean `run.on_save`?"
+        );
+        assert_eq!(
+            error("[fix]\nqqq = 1"),
+            "greenlit.toml:2: unknown key `fix.qqq`"
+        );
+        assert_eq!(
+            load("", "", Some(r#"{"fix": {"max_fix": 1}}"#)).unwrap_err(),
+            "editor settings: unknown key `fix.max_fix`, did you mean `fix.max_fixes`?"
+        );
+    }
+
+    #[test]
+    fn wrong_values_name_their_line() {
+        let error = |text| load(text, "", None).unwrap_err();
+        assert_eq!(
+            error("[run]\non_save = 'yes'"),
+            "greenlit.toml:2: invalid type: string \"yes\", expected a boolean"
+        );
+        assert!(error("[fix]\n\njobs = -1").starts_with("greenlit.toml:3: invalid value: "));
+        assert!(
+            error("[fix]\ntier = 'huge'").starts_with("greenlit.toml:2: unknown variant `huge`")
+        );
+        assert!(error("[fix").starts_with("greenlit.toml:1: "));
+        assert!(error("fix = 3").starts_with("greenlit.toml:1: invalid type: integer"));
+        let settings = load("", "", Some(r#"{"run": {"on_save": 3}}"#)).unwrap_err();
+        assert_eq!(
+            settings,
+            "editor settings: in `run`: invalid type: integer `3`, expected a boolean"
+        );
+        assert!(
+            load("", "", Some("[1]"))
+                .unwrap_err()
+                .contains("expected an object")
+        );
+        assert!(
+            load("", "", Some("{"))
+                .unwrap_err()
+                .starts_with("editor settings: ")
+        );
+    }
+
+    #[test]
+    fn a_workspace_cannot_waive_the_sandbox() {
+        assert!(
+            load("[sandbox]\nlayer = 'none'", "", None)
+                .unwrap_err()
+                .starts_with("greenlit.toml:2: `sandbox.layer = \"none\"` is not taken")
+        );
+    }
+}

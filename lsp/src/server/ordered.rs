@@ -1,0 +1,84 @@
+//! Takes what must happen in order out of tower-lsp's hands.
+//!
+//! tower-lsp starts handlers in order and lets them finish in any order; edits applied after an
+//! await then corrupt the text. Here document notifications are applied inside `call`, which sees
+//! every message as it arrives.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::{self, BoxFuture, FutureExt};
+use serde::de::DeserializeOwned;
+use tower::Service;
+use tower_lsp::jsonrpc::{Request, Response};
+
+use super::backend::Handle;
+use super::handlers;
+use super::stdio::Ending;
+
+/// The service around tower-lsp's.
+#[derive(Debug)]
+pub(crate) struct Ordered<S> {
+    inner: S,
+    server: Arc<Handle>,
+    ending: Ending,
+}
+
+impl<S> Ordered<S> {
+    pub(crate) fn new(inner: S, server: Arc<Handle>, ending: Ending) -> Self {
+        Self { inner, server, ending }
+    }
+}
+
+impl<S> Service<Request> for Ordered<S>
+where
+    S: Service<Request, Response = Option<Response>>,
+    S::Future: Future<Output = Result<Option<Response>, S::Error>> + Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Option<Response>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Option<Response>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let server = &self.server;
+        match request.method() {
+            "textDocument/didOpen" => notified(&request, |p| handlers::did_open(server, p)),
+            "textDocument/didChange" => notified(&request, |p| handlers::did_change(server, p)),
+            "textDocument/didSave" => notified(&request, |p| handlers::did_save(server, p)),
+            "textDocument/didClose" => notified(&request, |p| handlers::did_close(server, p)),
+            "window/workDoneProgress/cancel" => {
+                notified(&request, |p| handlers::work_done_progress_cancel(server, p));
+            }
+            // Queued behind slow requests it would come too late.
+            "$/cancelRequest" => {
+                let _nothing_to_answer = self.inner.call(request).now_or_never();
+            }
+            "exit" => {
+                let _cancels_what_runs = self.inner.call(request).now_or_never();
+                self.ending.end();
+            }
+            "shutdown" => {
+                self.ending.shut_down();
+                return self.inner.call(request).boxed();
+            }
+            _ => return self.inner.call(request).boxed(),
+        }
+        future::ready(Ok(None)).boxed()
+    }
+}
+
+/// Parses and handles a notification; one that makes no sense is logged and dropped.
+fn notified<P: DeserializeOwned>(request: &Request, handle: impl FnOnce(P)) {
+    let params = request.params().unwrap_or(&serde_json::Value::Null);
+    match P::deserialize(params) {
+        Ok(params) => handle(params),
+        Err(error) => {
+            tracing::warn!(method = request.method(), %error, "a notification is not valid");
+        }
+    }
+}

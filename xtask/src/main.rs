@@ -1,0 +1,42 @@
+//! Tasks of this repository: `cargo xtask demo`, `cargo xtask test`, ….
+
+mod demo;
+mod install;
+mod run;
+mod test;
+mod tools;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of the Greenlit repository")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build Greenlit and show it mend a small broken project.
+    Demo,
+    /// Install what the tests need into `.tools/`, then check and test everything.
+    Test,
+    /// Install the binaries into cargo's bin directory, and the editor plugin.
+    Install {
+        /// Link the Neovim plugin into Neovim's package directory.
+        #[arg(long)]
+        nvim: bool,
+    },
+    /// Run the benchmarks.
+    Bench,
+}
+
+fn main() -> Result<()> {
+    match Args::parse().task {
+        Task::Demo => demo::demo(),
+        Task::Test => test::test(),
+        Task::Install { nvim } => install::install(nvim),
+        Task::Bench => test::bench(),
+    }
+}

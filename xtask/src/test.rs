@@ -1,0 +1,89 @@
+//! `cargo xtask test`: everything that must hold before a change lands.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::run::{cargo, output, root, run, say, step};
+use crate::tools;
+
+/// Crates that the thin server must never pull in.
+const HEAVY: [&str; 4] = ["mistralrs", "fastembed", "hnsw_rs", "tree-sitter"];
+
+pub(crate) fn test() -> Result<()> {
+    let mut not_run = Vec::new();
+
+    step("format");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+
+    step("tools");
+    let nextest = tools::nextest()?;
+    let deny = tools::deny()?;
+    let python = tools::python()?;
+    let node = tools::node();
+
+    step("licences, bans and sources");
+    run(Command::new(deny)
+        .current_dir(root())
+        .args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
+
+    step("the thin server stays thin");
+    thin()?;
+
+    step("lints");
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    step("tests");
+    run(cargo().args(["build", "--workspace", "--bins"]))?;
+    let mut tests = Command::new(nextest);
+    tests.current_dir(root()).args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    let mut without = Vec::new();
+    match &python {
+        Some(python) => {
+            tests.env("GREENLIT_TEST_PYTHON", python);
+            tests.env("GREENLIT_TEST_NVIM", tools::nvim(python)?);
+        }
+        None => {
+            not_run.push("tests with Python and Neovim: there is no python3");
+            without.push("test(python) | test(pytest) | test(nvim)");
+        }
+    }
+    if node.is_none() {
+        not_run.push("tests with Node.js: there is no node of version 20 or newer");
+        without.push("test(node)");
+    }
+    if !without.is_empty() {
+        tests.args(["-E", &format!("not ({})", without.join(" | "))]);
+    }
+    run(&mut tests)?;
+
+    step("result");
+    say("not part of this run: `cargo deny check advisories` (needs the advisory database from the network)");
+    for what in &not_run {
+        say(format!("NOT RUN: {what}"));
+    }
+    if !not_run.is_empty() && std::env::var_os("CI").is_some() {
+        bail!("in CI everything must run");
+    }
+    say("all green");
+    Ok(())
+}
+
+/// The thin server starts in milliseconds and survives everything else: it links none of it.
+fn thin() -> Result<()> {
+    let tree = output(cargo().args([
+        "tree", "--package", "greenlit", "--edges", "normal", "--prefix", "none",
+    ]));
+    let Some(tree) = tree else { bail!("cargo tree failed") };
+    let heavy = tree.lines().find(|line| HEAVY.iter().any(|name| line.starts_with(name)));
+    match heavy {
+        Some(line) => bail!("the thin server depends on {line}"),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn bench() -> Result<()> {
+    run(cargo().args(["build", "--workspace", "--bins", "--release"]))?;
+    run(cargo().args(["bench", "--package", "greenlit-benches"]))
+}

@@ -1,0 +1,82 @@
+//! What the tests need beyond the Rust toolchain, kept in the ignored folder `.tools/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{cargo, output, root, run, say};
+
+const NEXTEST: &str = "0.9";
+const DENY: &str = "0.20";
+
+/// `.tools/`
+pub(crate) fn dir() -> PathBuf {
+    root().join(".tools")
+}
+
+/// A cargo subcommand of at least this minor version: from the machine, or installed here once.
+pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let suits = |path: &Path| {
+        let subcommand = name.trim_start_matches("cargo-");
+        let text = output(Command::new(path).args([subcommand, "--version"]));
+        let text = text.or_else(|| output(Command::new(path).arg("--version")));
+        text.is_some_and(|text| text.contains(&format!(" {version}.")))
+    };
+    let own = dir().join("bin").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    if let Some(found) = which::which(name).into_iter().chain([own.clone()]).find(|p| suits(p)) {
+        return Ok(found);
+    }
+    say(format!("installing {name} {version} into .tools/ (once; some minutes)"));
+    run(cargo()
+        .args(["install", name, "--locked", "--version", &format!("^{version}"), "--root"])
+        .arg(dir())
+        .env_remove("CARGO_TARGET_DIR"))?;
+    Ok(own)
+}
+
+pub(crate) fn nextest() -> Result<PathBuf> {
+    cargo_tool("cargo-nextest", NEXTEST)
+}
+
+pub(crate) fn deny() -> Result<PathBuf> {
+    cargo_tool("cargo-deny", DENY)
+}
+
+/// A Python environment with pytest and Neovim; `None` when the machine has no python3.
+pub(crate) fn python() -> Result<Option<PathBuf>> {
+    let Ok(python3) = which::which("python3") else { return Ok(None) };
+    let venv = dir().join("venv");
+    let python = venv.join("bin/python");
+    let requirements = root().join("tests/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements).context("cannot read the requirements")?;
+    let stamp = venv.join("installed");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) && python.is_file() {
+        return Ok(Some(python));
+    }
+    say("installing pytest and Neovim into .tools/venv (once)");
+    run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&venv))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .arg(&requirements))?;
+    std::fs::write(stamp, wanted)?;
+    Ok(Some(python))
+}
+
+/// The Neovim that [`python`] installed.
+pub(crate) fn nvim(python: &Path) -> Result<PathBuf> {
+    let bin = python.parent().context("an interpreter lies in a directory")?;
+    let nvim = bin.join("nvim");
+    if !nvim.is_file() {
+        bail!("{} is missing: delete .tools/venv and run again", nvim.display());
+    }
+    Ok(nvim)
+}
+
+/// Node.js of at least version 20; `None` when the machine has none.
+pub(crate) fn node() -> Option<PathBuf> {
+    let node = which::which("node").ok()?;
+    let version = output(Command::new(&node).arg("--version"))?;
+    let major: u32 = version.trim().trim_start_matches('v').split('.').next()?.parse().ok()?;
+    (major >= 20).then_some(node)
+}
