@@ -91,7 +91,7 @@ fn runners(root: &Path, environment: &Environment) -> Vec<Check> {
         found
             .problems
             .iter()
-            .map(|problem| check("test runner", CheckState::Failed, problem.to_string(), None)),
+            .map(|problem| check("test runner", CheckState::Failed, problem.message.clone(), None)),
     );
     if checks.is_empty() {
         checks.push(check(

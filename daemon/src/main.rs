@@ -3,6 +3,7 @@
 //! The composition root: [`lifecycle`] is the process (alone, ready, connections, log, end),
 //! [`state`] is the main loop that owns everything else, [`jobs`] what it has running.
 
+mod doctor;
 mod jobs;
 mod lifecycle;
 mod state;

@@ -2,15 +2,35 @@
 //!
 //! This crate must not know the language server protocol, sockets, models or configuration files.
 //!
-//! Invariant: only a candidate with a [`Verdict`](verdict) of plausible leaves this crate.
+//! Invariant: only a candidate whose [`Verdict`] is plausible leaves this crate as a fix.
 //! Invariant: a verdict names the exact content hashes that it holds for.
 
+mod baseline;
+mod cancel;
 mod candidate;
 mod localize;
+mod locate;
+mod patch;
 mod reject;
+mod repair;
+mod screen;
+mod search;
 mod templates;
+mod verdict;
+mod verify;
+mod workbench;
 
+pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, baseline};
+pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
-pub use localize::{Localization, Method, Suspicious};
+pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
+pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
 pub use reject::{RejectReason, is_test_configuration, reject};
 pub use templates::TemplateGenerator;
+pub use repair::{Repair, RepairEvent, RepairLimits, RepairOutcome};
+pub use search::{
+    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, VerifiedFix,
+};
+pub use verdict::{BaselineOutcome, BaselineTests, Fall, RunComparison, compare};
+pub use verify::{Plausible, SandboxVerifier, Verdict, Verifier};
+pub use workbench::{SandboxSettings, Subject, WorkError, Workbench, Walls};

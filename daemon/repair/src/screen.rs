@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use greenlit_runner::{Outcome, Project, RunState, TestId, TestRun, Trials};
+use greenlit_runner::{Ecosystem, Outcome, Project, TestId, TestRun, Trials};
 use greenlit_sandbox::{CacheMode, FileWrite};
 
 use crate::baseline::Baseline;
@@ -30,12 +30,11 @@ pub(crate) struct Screened {
 pub(crate) struct Screen<'a> {
     bench: &'a Workbench,
     baseline: &'a Baseline,
-    project: &'a Project,
     groups: &'a [Group],
     trials: Box<dyn Trials>,
     _registration: Registration,
-    /// Original contents of what the last candidate changed.
-    restore: Vec<FileWrite>,
+    /// Time for what is not the tests themselves: starting, importing, building.
+    overhead: Duration,
 }
 
 impl<'a> Screen<'a> {
@@ -50,9 +49,15 @@ impl<'a> Screen<'a> {
         let trials = project
             .trials(open.sandbox, &tests, bench.walls.build)
             .map_err(|error| bench.run_error(error))?;
-        let restore = Vec::new();
+        let whole = baseline.projects.iter().find(|run| run.project.dir() == project.dir());
+        let whole = whole.map_or(Duration::ZERO, |run| run.wall);
+        let overhead = match project.ecosystem() {
+            // A changed crate is compiled again: its time is not in the baseline's if that was warm.
+            Ecosystem::Cargo => bench.walls.build,
+            Ecosystem::Pytest | Ecosystem::Node => whole.mul_f32(1.5).min(Duration::from_secs(10)),
+        };
         let _registration = open.registration;
-        Ok(Self { bench, baseline, project, groups, trials, _registration, restore })
+        Ok(Self { bench, baseline, groups, trials, _registration, overhead })
     }
 
     /// Runs one case of each group, then the rest of the groups whose case turned green.
@@ -61,24 +66,29 @@ impl<'a> Screen<'a> {
         patch: &[PatchedFile],
         left: Duration,
     ) -> Result<Screened, WorkError> {
-        let mut files = std::mem::take(&mut self.restore);
-        files.retain(|old| !patch.iter().any(|new| new.path == old.path));
-        files.extend(writes(patch));
-        self.restore = patch
-            .iter()
-            .map(|file| FileWrite {
-                path: file.path.clone(),
-                content: Some(file.before.as_bytes().to_vec()),
-            })
-            .collect();
+        let files = writes(patch);
         let quickest = |group: &Group| group.iter().min_by_key(|id| self.duration(id)).cloned();
-        let cases: Vec<_> = self.groups.iter().filter_map(quickest).collect();
-        let first = self.attempt(&files, &cases, left)?;
-        let mut screened = summary(&first);
-        if screened.fall.is_some() {
-            return Ok(screened);
+        let mut open: Vec<_> = self.groups.iter().filter_map(quickest).collect();
+        let mut screened = Screened { fall: None, built: true, ran: true, cpu: Duration::ZERO };
+        let mut green = BTreeSet::new();
+        // A trial may stop at its first failure; the groups behind that are tried again.
+        while !open.is_empty() {
+            let run = self.attempt(&files, &open, left)?;
+            screened.cpu += run.cpu;
+            if let Some(fall) = fall_of_state(&run.state) {
+                screened.built = fall != Fall::DoesNotBuild;
+                screened.ran = screened.built;
+                screened.fall = Some(fall);
+                return Ok(screened);
+            }
+            green.extend(passed(&run));
+            let reported: BTreeSet<_> = run.results.iter().map(|result| &result.id).collect();
+            let before = open.len();
+            open.retain(|id| !reported.contains(id));
+            if open.len() == before {
+                break;
+            }
         }
-        let green = passed(&first);
         let rest: Vec<_> = self
             .groups
             .iter()
@@ -90,12 +100,12 @@ impl<'a> Screen<'a> {
         if green.is_empty() {
             screened.fall = Some(Fall::StillRed);
         } else if !rest.is_empty() {
-            let second = self.attempt(&[], &rest, left)?;
-            screened.cpu += second.cpu;
-            let green: BTreeSet<_> = green.into_iter().chain(passed(&second)).collect();
+            let run = self.attempt(&files, &rest, left)?;
+            screened.cpu += run.cpu;
+            green.extend(passed(&run));
             let whole = |group: &Group| group.iter().all(|id| green.contains(id));
             if !self.groups.iter().any(whole) {
-                screened.fall = Some(fall_of_state(&second.state).unwrap_or(Fall::StillRed));
+                screened.fall = Some(fall_of_state(&run.state).unwrap_or(Fall::StillRed));
             }
         }
         Ok(screened)
@@ -112,21 +122,14 @@ impl<'a> Screen<'a> {
         left: Duration,
     ) -> Result<TestRun, WorkError> {
         let took: Duration = tests.iter().map(|id| self.duration(id)).sum();
-        let wall = (took * 5 + self.project.trial_overhead()).min(left);
+        let wall = (took * 5 + self.overhead + GRACE).min(left);
         let run = self.trials.attempt(files, tests, wall);
         run.map_err(|error| self.bench.run_error(error))
     }
 }
 
-fn summary(run: &TestRun) -> Screened {
-    let fall = match &run.state {
-        // A fail-fast run ends early: an incomplete report of red tests is a plain red.
-        RunState::Completed => None,
-        state => fall_of_state(state),
-    };
-    let built = !matches!(run.state, RunState::BuildFailed { .. });
-    Screened { built, ran: built, cpu: run.cpu, fall }
-}
+/// Added to every limit: noise of a busy machine.
+const GRACE: Duration = Duration::from_millis(300);
 
 fn passed(run: &TestRun) -> BTreeSet<TestId> {
     let passed = run.results.iter().filter(|result| result.outcome == Outcome::Passed);

@@ -11,10 +11,10 @@ use crate::baseline::Baseline;
 use crate::patch::{self, PatchedFile};
 use crate::reject::reject_patch;
 use crate::screen::Screen;
-use crate::verdict::{BaselineOutcome, Fall};
+use crate::verdict::Fall;
 use crate::verify::{Plausible, Verdict, Verifier};
 use crate::workbench::{WorkError, Workbench};
-use crate::{Candidate, Source};
+use crate::Candidate;
 
 /// Bounds of a search.
 #[derive(Debug, Clone, Copy)]
@@ -180,8 +180,8 @@ impl Search<'_> {
                 continue;
             }
             counts.generated += 1;
-            let touches_tests = |path: &Path| self.project.is_test_file(path);
-            if let Some(reason) = reject_patch(&self.bench.subject.root, &files, &touches_tests) {
+            let is_test = |path: &Path| self.project.is_test_file(path);
+            if let Some(reason) = reject_patch(&self.bench.subject.root, &files, &is_test) {
                 counts.rejected_static += 1;
                 fall(counts, &Fall::Rejected(reason.to_string()));
                 continue;
@@ -327,14 +327,4 @@ fn rank(fixes: &mut Vec<VerifiedFix>, keep: usize) {
     rest.truncate(keep.saturating_sub(kept.len()));
     kept.extend(rest);
     *fixes = kept;
-}
-
-/// Whether a test is a target in this baseline.
-pub(crate) fn is_red(baseline: &Baseline, id: &TestId) -> bool {
-    matches!(baseline.tests.get(id), Some(BaselineOutcome::Failed(_)))
-}
-
-/// The source of every template candidate.
-pub fn template_source(rule: &str) -> Source {
-    Source { tier: "template".into(), rule: rule.into(), adapter: None }
 }

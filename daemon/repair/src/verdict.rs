@@ -121,7 +121,7 @@ pub fn compare(
 }
 
 /// The fall that a run's state means, if it is not a complete run.
-pub fn fall_of_state(state: &RunState) -> Option<Fall> {
+pub(crate) fn fall_of_state(state: &RunState) -> Option<Fall> {
     match state {
         RunState::Completed => None,
         RunState::BuildFailed { .. } => Some(Fall::DoesNotBuild),

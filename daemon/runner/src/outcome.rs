@@ -31,10 +31,6 @@ impl Stopwatch {
         self.started.elapsed()
     }
 
-    pub(crate) fn cpu(&self) -> Duration {
-        self.cpu
-    }
-
     pub(crate) fn finish(self, state: RunState, results: Vec<TestResult>) -> TestRun {
         TestRun { state, results, wall: self.started.elapsed(), cpu: self.cpu }
     }

@@ -82,19 +82,13 @@ mod tests {
         let mut source = bytes.as_slice();
         assert!(matches!(read(&mut source).unwrap(), Request::Stop));
         assert!(matches!(read(&mut source).unwrap(), Request::SendLine(Blob(b)) if b == [0, 255]));
-        assert!(matches!(
-            read::<Request>(&mut source),
-            Err(FrameError::Closed)
-        ));
+        assert!(matches!(read::<Request>(&mut source), Err(FrameError::Closed)));
     }
 
     #[test]
     fn oversized_is_refused_before_reading() {
         let mut source: &[u8] = &u32::MAX.to_le_bytes();
-        assert!(matches!(
-            read::<Request>(&mut source),
-            Err(FrameError::Oversized(_))
-        ));
+        assert!(matches!(read::<Request>(&mut source), Err(FrameError::Oversized(_))));
     }
 
     proptest! {

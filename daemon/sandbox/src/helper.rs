@@ -28,11 +28,7 @@ impl Helper {
         }
         let name = format!("greenlit-sandbox{}", env::consts::EXE_SUFFIX);
         let near = env::current_exe().map_err(HelperError::CurrentExe)?;
-        let beside = near
-            .ancestors()
-            .skip(1)
-            .take(2)
-            .map(|directory| directory.join(&name));
+        let beside = near.ancestors().skip(1).take(2).map(|directory| directory.join(&name));
         let path = env::var_os("PATH").unwrap_or_default();
         let in_path = env::split_paths(&path).map(|directory| directory.join(&name));
         match beside.chain(in_path).find(|candidate| candidate.is_file()) {
@@ -45,10 +41,7 @@ impl Helper {
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         let home = env::home_dir().unwrap_or_default();
-        Self {
-            path: path.into(),
-            home,
-        }
+        Self { path: path.into(), home }
     }
 
     /// Replaces the home directory that is masked inside the sandbox.

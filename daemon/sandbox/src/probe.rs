@@ -23,10 +23,7 @@ impl ProbeReport {
     /// The layer that [`crate::Isolation::Auto`] would use.
     #[must_use]
     pub fn best(&self) -> Option<Layer> {
-        self.layers
-            .iter()
-            .find(|report| report.state.is_ok())
-            .map(|report| report.layer)
+        self.layers.iter().find(|report| report.state.is_ok()).map(|report| report.layer)
     }
 }
 
@@ -34,13 +31,8 @@ impl ProbeReport {
 #[must_use]
 pub fn probe(helper: &Helper) -> ProbeReport {
     let layers = [Layer::Namespaces, Layer::Bubblewrap, Layer::Copy];
-    let layers = layers.map(|layer| LayerReport {
-        layer,
-        state: try_layer(helper, layer),
-    });
-    ProbeReport {
-        layers: layers.to_vec(),
-    }
+    let layers = layers.map(|layer| LayerReport { layer, state: try_layer(helper, layer) });
+    ProbeReport { layers: layers.to_vec() }
 }
 
 #[cfg(target_os = "linux")]
@@ -49,16 +41,9 @@ fn try_layer(helper: &Helper, layer: Layer) -> Result<Vec<String>, crate::Refusa
 
     use crate::{Command, ExitState, Isolation, Limits, OpenError, Refusal, Sandbox, SandboxSpec};
 
-    let refuse = |reason: String| Refusal {
-        layer,
-        reason,
-        remedy: None,
-    };
+    let refuse = |reason: String| Refusal { layer, reason, remedy: None };
     let empty = tempfile::tempdir().map_err(|error| refuse(error.to_string()))?;
-    let root = empty
-        .path()
-        .canonicalize()
-        .map_err(|error| refuse(error.to_string()))?;
+    let root = empty.path().canonicalize().map_err(|error| refuse(error.to_string()))?;
     let spec = SandboxSpec {
         root: root.clone(),
         files: Vec::new(),
@@ -79,9 +64,7 @@ fn try_layer(helper: &Helper, layer: Layer) -> Result<Vec<String>, crate::Refusa
         wall: Duration::from_secs(10),
         cpu: None,
     };
-    let outcome = sandbox
-        .exec(&command)
-        .map_err(|error| refuse(error.to_string()))?;
+    let outcome = sandbox.exec(&command).map_err(|error| refuse(error.to_string()))?;
     match outcome.state {
         ExitState::Exited(7) => Ok(sandbox.notes().to_vec()),
         state => Err(refuse(format!("a shell in it ended with {state:?}"))),

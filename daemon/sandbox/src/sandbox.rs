@@ -72,9 +72,7 @@ impl Sandbox {
             match Self::open_layer(spec, helper, layer) {
                 Ok(mut sandbox) => {
                     for refusal in &refusals {
-                        sandbox
-                            .notes
-                            .push(format!("a stronger layer is not available: {refusal}"));
+                        sandbox.notes.push(format!("a stronger layer is not available: {refusal}"));
                     }
                     if !spec.files.is_empty() {
                         sandbox.write(&spec.files).map_err(OpenError::Files)?;
@@ -91,50 +89,24 @@ impl Sandbox {
     }
 
     fn open_layer(spec: &SandboxSpec, helper: &Helper, layer: Layer) -> Result<Self, Refusal> {
-        let refuse = |reason: String| Refusal {
-            layer,
-            reason,
-            remedy: None,
-        };
+        let refuse = |reason: String| Refusal { layer, reason, remedy: None };
         let mut link = Link::start(helper)
             .map_err(|error| refuse(format!("{} did not start: {error}", helper.path.display())))?;
         let mut spec = spec.clone();
         spec.files.clear();
         let root = spec.root.clone();
-        let open = Open {
-            layer,
-            spec,
-            home: helper.home.clone(),
-            temp: env::temp_dir(),
-        };
-        link.send(&open)
-            .map_err(|error| refuse(error.to_string()))?;
+        let open = Open { layer, spec, home: helper.home.clone(), temp: env::temp_dir() };
+        link.send(&open).map_err(|error| refuse(error.to_string()))?;
         if layer == Layer::Bubblewrap {
             // The helper becomes bubblewrap, which starts it again inside: that one asks once more.
-            link.send(&open)
-                .map_err(|error| refuse(error.to_string()))?;
+            link.send(&open).map_err(|error| refuse(error.to_string()))?;
         }
         match link.receive(OPEN_PATIENCE) {
-            Ok(Reply::Opened {
-                inside_root,
-                scratch,
-                notes,
-            }) => Ok(Self {
-                layer,
-                root,
-                inside_root,
-                scratch,
-                notes,
-                link,
-            }),
-            Ok(Reply::Refused { reason, remedy }) => Err(Refusal {
-                layer,
-                reason,
-                remedy,
-            }),
-            Ok(other) => Err(refuse(format!(
-                "the helper answered out of turn: {other:?}"
-            ))),
+            Ok(Reply::Opened { inside_root, scratch, notes }) => {
+                Ok(Self { layer, root, inside_root, scratch, notes, link })
+            }
+            Ok(Reply::Refused { reason, remedy }) => Err(Refusal { layer, reason, remedy }),
+            Ok(other) => Err(refuse(format!("the helper answered out of turn: {other:?}"))),
             Err(error) => Err(refuse(error.to_string())),
         }
     }
@@ -189,10 +161,7 @@ impl Sandbox {
     /// # Errors
     /// When the path lies outside or goes through a link, is no regular file, or is too large.
     pub fn read(&mut self, path: &Path, max_bytes: u64) -> Result<Option<Vec<u8>>, SandboxError> {
-        let request = Request::Read {
-            path: path.to_owned(),
-            max_bytes,
-        };
+        let request = Request::Read { path: path.to_owned(), max_bytes };
         match self.link.call(&request, PATIENCE * 4)? {
             Reply::Content(content) => Ok(content.map(|blob| blob.0)),
             other => Err(unexpected(other)),
@@ -206,10 +175,7 @@ impl Sandbox {
     /// [`crate::ExitState::NotStarted`], not an error.
     pub fn exec(&mut self, command: &Command) -> Result<ExecOutcome, SandboxError> {
         let request = Request::Exec(WireCommand::from(command));
-        match self
-            .link
-            .call(&request, command.wall.saturating_add(PATIENCE))?
-        {
+        match self.link.call(&request, command.wall.saturating_add(PATIENCE))? {
             Reply::Outcome(outcome) => Ok(outcome.into()),
             other => Err(unexpected(other)),
         }
@@ -221,10 +187,7 @@ impl Sandbox {
     /// # Errors
     /// When the program cannot be started, another child is alive, or the sandbox is gone.
     pub fn spawn(&mut self, command: &Command) -> Result<(), SandboxError> {
-        match self
-            .link
-            .call(&Request::Spawn(WireCommand::from(command)), PATIENCE)?
-        {
+        match self.link.call(&Request::Spawn(WireCommand::from(command)), PATIENCE)? {
             Reply::Done => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -239,10 +202,7 @@ impl Sandbox {
         if line.last() != Some(&b'\n') {
             line.push(b'\n');
         }
-        match self
-            .link
-            .call(&Request::SendLine(crate::wire::Blob(line)), PATIENCE)?
-        {
+        match self.link.call(&Request::SendLine(crate::wire::Blob(line)), PATIENCE)? {
             Reply::Done => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -275,9 +235,7 @@ impl Sandbox {
     /// A handle that kills this sandbox from another thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller {
-            shared: Arc::clone(&self.link.shared),
-        }
+        Canceller { shared: Arc::clone(&self.link.shared) }
     }
 }
 
@@ -310,10 +268,7 @@ impl Link {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        let shared = Arc::new(Shared {
-            stream: ours,
-            cancelled: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { stream: ours, cancelled: AtomicBool::new(false) });
         Ok(Self { child, shared })
     }
 
@@ -321,9 +276,7 @@ impl Link {
         match frame::write(&mut &self.shared.stream, value) {
             Ok(()) => Ok(()),
             Err(error @ (FrameError::Encode(_) | FrameError::Oversized(_))) => {
-                Err(SandboxError::Unsendable {
-                    detail: error.to_string(),
-                })
+                Err(SandboxError::Unsendable { detail: error.to_string() })
             }
             Err(error) => Err(self.broken(&error)),
         }
@@ -362,11 +315,7 @@ impl Link {
             let _ = stderr.take(4096).read_to_string(&mut said);
         }
         let said = said.trim();
-        let detail = if said.is_empty() {
-            error.to_string()
-        } else {
-            said.to_owned()
-        };
+        let detail = if said.is_empty() { error.to_string() } else { said.to_owned() };
         SandboxError::Died { detail }
     }
 
@@ -401,18 +350,13 @@ impl Drop for Link {
 fn unexpected(reply: Reply) -> SandboxError {
     match reply {
         Reply::Failed(error) => error,
-        other => SandboxError::Died {
-            detail: format!("it answered out of turn: {other:?}"),
-        },
+        other => SandboxError::Died { detail: format!("it answered out of turn: {other:?}") },
     }
 }
 
 fn check_paths(spec: &SandboxSpec) -> Result<(), OpenError> {
     let bad = |path: &Path, reason: &str| {
-        Err(OpenError::BadPath {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        })
+        Err(OpenError::BadPath { path: path.to_owned(), reason: reason.to_owned() })
     };
     match spec.root.canonicalize() {
         Ok(canonical) if canonical == spec.root => {}
@@ -429,17 +373,12 @@ fn check_paths(spec: &SandboxSpec) -> Result<(), OpenError> {
         let inside = cache.path.strip_prefix(&spec.root);
         if !inside.is_ok_and(|rest| {
             rest.components().next().is_some()
-                && rest
-                    .components()
-                    .all(|part| matches!(part, std::path::Component::Normal(_)))
+                && rest.components().all(|part| matches!(part, std::path::Component::Normal(_)))
         }) {
             return bad(&cache.path, "a build cache must lie inside the checkout");
         }
         if !cache.store.is_absolute() || cache.store.starts_with(&spec.root) {
-            return bad(
-                &cache.store,
-                "a cache store must be absolute and outside the checkout",
-            );
+            return bad(&cache.store, "a cache store must be absolute and outside the checkout");
         }
     }
     Ok(())

@@ -62,12 +62,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            memory_bytes: 4 << 30,
-            processes: 1024,
-            disk_bytes: 4 << 30,
-            output_bytes: 16 << 20,
-        }
+        Self { memory_bytes: 4 << 30, processes: 1024, disk_bytes: 4 << 30, output_bytes: 16 << 20 }
     }
 }
 

@@ -22,10 +22,7 @@ pub struct Canceller(Infallible);
 pub(crate) fn refusal(layer: Layer) -> Refusal {
     Refusal {
         layer,
-        reason: format!(
-            "greenlit has no tested isolation on {}",
-            std::env::consts::OS
-        ),
+        reason: format!("greenlit has no tested isolation on {}", std::env::consts::OS),
         remedy: Some("run greenlit on Linux, for example in a container or WSL 2".to_owned()),
     }
 }
@@ -37,9 +34,7 @@ impl Sandbox {
     /// Always.
     pub fn open(_: &SandboxSpec, _: &Helper) -> Result<Self, OpenError> {
         let layers = [Layer::Namespaces, Layer::Bubblewrap, Layer::Copy];
-        Err(OpenError::NoLayer {
-            refusals: layers.map(refusal).to_vec(),
-        })
+        Err(OpenError::NoLayer { refusals: layers.map(refusal).to_vec() })
     }
 
     /// Never called.

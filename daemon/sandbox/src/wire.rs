@@ -72,10 +72,7 @@ pub(crate) struct WireWrite {
 
 impl From<&FileWrite> for WireWrite {
     fn from(file: &FileWrite) -> Self {
-        Self {
-            path: file.path.clone(),
-            content: file.content.clone().map(Blob),
-        }
+        Self { path: file.path.clone(), content: file.content.clone().map(Blob) }
     }
 }
 

@@ -80,7 +80,7 @@ impl Job<'_> {
         let Detection { projects, problems } = detect(root, &self.input.environment);
         let notices: Vec<_> = problems
             .iter()
-            .map(|problem| Notice { kind: "runner".into(), message: problem.to_string() })
+            .map(|problem| Notice { kind: "runner".into(), message: problem.message.clone() })
             .collect();
         if projects.is_empty() {
             return Err(no_runner(&notices));

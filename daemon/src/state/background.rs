@@ -14,7 +14,7 @@ impl State {
     /// The configuration of a root as a session sees it; defaults, with the error, when invalid.
     pub(crate) fn config(&self, session: u64, root: &Path) -> (Config, Option<String>) {
         let settings = self.sessions.get(&session).and_then(|s| s.settings.as_deref());
-        match Config::load(root, self.context.user_config.as_deref(), settings) {
+        match Config::load(root, self.user_config.as_deref(), settings) {
             Ok(config) => (config, None),
             Err(error) => (Config::default(), Some(crate::jobs::chain(&error))),
         }

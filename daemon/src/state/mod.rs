@@ -18,13 +18,14 @@ mod status;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use greenlit_protocol::{EvidenceReport, Event as Told, ServerFrame};
-use greenlit_workspace::{Change, Overlays, Watcher, WatchError};
+use greenlit_workspace::config::FILE_NAME;
+use greenlit_workspace::{Change, Config, Overlays, Watcher, WatchError};
 use tokio::sync::mpsc;
 
-use crate::jobs::{JobNews, JobResult};
+use crate::jobs::{chain, JobNews, JobResult};
 use crate::lifecycle::{Context, Inbound};
 use jobs::{Pending, Running};
 use root::Root;
@@ -49,6 +50,8 @@ pub(crate) enum Event {
 /// The daemon's state.
 pub(crate) struct State {
     context: Context,
+    /// The person's own configuration file; need not exist.
+    user_config: Option<PathBuf>,
     events: mpsc::UnboundedSender<Event>,
     sessions: BTreeMap<u64, Session>,
     roots: BTreeMap<PathBuf, Root>,
@@ -100,9 +103,20 @@ pub(crate) async fn run(mut inbound: mpsc::Receiver<Inbound>, context: Context) 
 }
 
 impl State {
-    fn new(context: Context, events: mpsc::UnboundedSender<Event>) -> Self {
+    fn new(mut context: Context, events: mpsc::UnboundedSender<Event>) -> Self {
+        let user_config = user_config();
+        let own = user_config.as_deref().map(Config::load_user);
+        match own {
+            Some(Ok(own)) if own.daemon != Config::default().daemon => {
+                let secs = own.daemon.idle_exit_secs;
+                context.idle_exit = (secs > 0).then(|| Duration::from_secs(secs));
+            }
+            Some(Err(error)) => tracing::warn!(error = chain(&error), "the configuration"),
+            _ => {}
+        }
         Self {
             context,
+            user_config,
             events,
             sessions: BTreeMap::new(),
             roots: BTreeMap::new(),
@@ -165,6 +179,7 @@ impl State {
             let told = Told::Draining { reason: reason.clone() };
             session.out.send(ServerFrame::Event(told));
         }
+        self.context.gate.close(&reason);
         self.draining = Some(reason);
         self.cancel_all_background();
         self.refuse_pending();
@@ -173,4 +188,13 @@ impl State {
     fn is_finished(&self) -> bool {
         self.draining.is_some() && self.running.is_empty()
     }
+}
+
+/// The person's own configuration file: `GREENLIT_CONFIG`, else where the platform keeps such files.
+fn user_config() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("GREENLIT_CONFIG") {
+        return Some(path.into());
+    }
+    let base = etcetera::choose_base_strategy().ok()?;
+    Some(etcetera::BaseStrategy::config_dir(&base).join("greenlit").join(FILE_NAME))
 }

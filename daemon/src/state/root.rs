@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use greenlit_protocol::{Event as Told, Finding, RootPhase, ServerFrame};
 use greenlit_workspace::{Change, StatCache, WatchError, Watcher, git_branch};
 
 use crate::state::{Event, State};
+
+/// File events closer together than this are one change.
+const SETTLE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Root {
     /// Kept for its effect: dropping it ends the watch.
@@ -77,7 +80,7 @@ impl State {
         // Registering thousands of directories takes a while.
         tokio::task::spawn_blocking(move || {
             let changes = events.clone();
-            let result = Watcher::start(&root, move |change| {
+            let result = Watcher::start(root.clone(), SETTLE, move |change| {
                 // The receiver only goes away with the daemon.
                 let _ = changes.send(Event::Disk(change));
             });

@@ -15,8 +15,8 @@ impl State {
             protocol: PROTOCOL_MAX,
             pid: std::process::id(),
             uptime_secs: self.context.started.elapsed().as_secs(),
-            socket: self.context.paths.socket.clone(),
-            log: self.context.paths.log.clone(),
+            socket: self.context.socket.clone(),
+            log: self.context.log.clone(),
             memory_bytes: resident_bytes(),
             sessions: self
                 .sessions

@@ -25,7 +25,10 @@ pub(crate) struct Document {
 
 #[derive(Debug)]
 enum Content {
-    Followed { rope: Rope, hash: OnceLock<String> },
+    Followed {
+        rope: Rope,
+        hash: OnceLock<String>,
+    },
     /// Too large, or the editor's edits made no sense: until it is reopened its text is unknown.
     Unknown,
 }
@@ -117,7 +120,8 @@ impl ClosedFiles {
         if len > MAX_FOLLOWED as u64 {
             return None;
         }
-        let known = self.0.get(path).is_some_and(|file| file.modified == modified && file.len == len);
+        let known =
+            self.0.get(path).is_some_and(|file| file.modified == modified && file.len == len);
         if !known {
             let hash = blake3::hash(&fs::read(path).ok()?).to_hex().to_string();
             self.0.insert(path.to_owned(), ClosedFile { modified, len, hash });

@@ -11,7 +11,6 @@
 //! daemon.
 
 mod backend;
-mod connection;
 mod daemon;
 mod documents;
 mod evidence;
@@ -24,6 +23,7 @@ mod outgoing;
 mod position;
 mod progress;
 mod roots;
+mod session;
 mod settings;
 mod state;
 mod stdio;
@@ -40,6 +40,7 @@ use tower_lsp::{LspService, Server};
 use self::backend::Backend;
 use self::daemon::Connector;
 use self::ordered::Ordered;
+use self::session::Session;
 use self::stdio::{Ending, UntilExit};
 
 /// Requests handled at once. With few, slow ones would stop edits and cancellations from being
@@ -72,17 +73,18 @@ where
     O: AsyncWrite,
 {
     let ending = Ending::default();
-    let (service, socket) = LspService::new(|client| Backend::new(client, connector));
-    let server = service.inner().server();
+    let (service, socket) =
+        LspService::new(|client| Backend::new(Session::start(client, connector)));
+    let session = service.inner().session();
     let served = Server::new(UntilExit::new(input, ending.clone()), output, socket)
         .concurrency_level(CONCURRENCY)
-        .serve(Ordered::new(service, server.clone(), ending.clone()));
+        .serve(Ordered::new(service, session.clone(), ending.clone()));
     tokio::select! {
         () = served => {}
         () = async { ending.wait().await; tokio::time::sleep(GRACE).await } => {
             tracing::warn!("answers were still waiting to be read when the session ended");
         }
     }
-    server.disconnect();
+    session.disconnect();
     if ending.was_shut_down() { 0 } else { 1 }
 }

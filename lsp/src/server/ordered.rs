@@ -12,21 +12,21 @@ use serde::de::DeserializeOwned;
 use tower::Service;
 use tower_lsp::jsonrpc::{Request, Response};
 
-use super::backend::Handle;
 use super::handlers;
+use super::session::Session;
 use super::stdio::Ending;
 
 /// The service around tower-lsp's.
 #[derive(Debug)]
 pub(crate) struct Ordered<S> {
     inner: S,
-    server: Arc<Handle>,
+    session: Arc<Session>,
     ending: Ending,
 }
 
 impl<S> Ordered<S> {
-    pub(crate) fn new(inner: S, server: Arc<Handle>, ending: Ending) -> Self {
-        Self { inner, server, ending }
+    pub(crate) fn new(inner: S, session: Arc<Session>, ending: Ending) -> Self {
+        Self { inner, session, ending }
     }
 }
 
@@ -45,14 +45,20 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let server = &self.server;
+        let session = &self.session;
         match request.method() {
-            "textDocument/didOpen" => notified(&request, |p| handlers::did_open(server, p)),
-            "textDocument/didChange" => notified(&request, |p| handlers::did_change(server, p)),
-            "textDocument/didSave" => notified(&request, |p| handlers::did_save(server, p)),
-            "textDocument/didClose" => notified(&request, |p| handlers::did_close(server, p)),
+            "textDocument/didOpen" => notified(&request, |p| handlers::did_open(session, p)),
+            "textDocument/didChange" => notified(&request, |p| handlers::did_change(session, p)),
+            "textDocument/didSave" => notified(&request, |p| handlers::did_save(session, p)),
+            "textDocument/didClose" => notified(&request, |p| handlers::did_close(session, p)),
+            "workspace/didChangeWorkspaceFolders" => {
+                notified(&request, |p| handlers::did_change_workspace_folders(session, p));
+            }
+            "workspace/didChangeConfiguration" => {
+                notified(&request, |p| handlers::did_change_configuration(session, p));
+            }
             "window/workDoneProgress/cancel" => {
-                notified(&request, |p| handlers::work_done_progress_cancel(server, p));
+                notified(&request, |p| handlers::work_done_progress_cancel(session, p));
             }
             // Queued behind slow requests it would come too late.
             "$/cancelRequest" => {

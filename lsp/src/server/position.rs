@@ -162,7 +162,8 @@ mod tests {
     #[test]
     fn bytes_are_preferred_when_offered() {
         let negotiate = |offered: &[&'static str]| {
-            let kinds: Vec<_> = offered.iter().map(|kind| PositionEncodingKind::new(*kind)).collect();
+            let kinds: Vec<_> =
+                offered.iter().map(|kind| PositionEncodingKind::new(*kind)).collect();
             Encoding::negotiate(Some(&kinds))
         };
         assert_eq!(Encoding::negotiate(None), Encoding::Utf16);
@@ -174,8 +175,17 @@ mod tests {
 
     fn text() -> impl Strategy<Value = String> {
         let part = prop_oneof![
-            Just("\r\n"), Just("\n"), Just("\r"), Just("\t"), Just("a"), Just("é"), Just("𝕏"),
-            Just("\u{2028}"), Just("\u{85}"), Just("\u{b}"), Just("e\u{301}"),
+            Just("\r\n"),
+            Just("\n"),
+            Just("\r"),
+            Just("\t"),
+            Just("a"),
+            Just("é"),
+            Just("𝕏"),
+            Just("\u{2028}"),
+            Just("\u{85}"),
+            Just("\u{b}"),
+            Just("e\u{301}"),
         ];
         proptest::collection::vec(part, 0..30).prop_map(|parts| parts.concat())
     }

@@ -1,8 +1,18 @@
 //! Fault localization: which lines to suspect, and how sure the method is.
 
+mod spectrum;
+mod traces;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use spectrum::ochiai;
+pub use traces::from_traces;
 
 /// How the suspicion was computed; shown in the evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,4 +42,23 @@ pub struct Localization {
     pub method: Method,
     /// Sorted by descending score, then path and line.
     pub lines: Vec<Suspicious>,
+}
+
+type Scores = BTreeMap<(PathBuf, u32), f64>;
+
+/// Scales the scores so that the greatest is 1, and sorts them.
+fn ranked(method: Method, scores: Scores) -> Localization {
+    let greatest = scores.values().copied().fold(0.0, f64::max);
+    let mut lines: Vec<_> = scores
+        .into_iter()
+        .filter(|(_, score)| *score > 0.0 && score.is_finite())
+        .map(|((path, line), score)| Suspicious { path, line, score: score / greatest })
+        .collect();
+    lines.sort_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then_with(|| a.path.cmp(&b.path))
+            .then_with(|| a.line.cmp(&b.line))
+    });
+    Localization { method, lines }
 }

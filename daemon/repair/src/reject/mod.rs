@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::regions::test_regions;
 
 use crate::candidate::Edit;
+use crate::patch::PatchedFile;
 
 /// Why a candidate is not even run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,4 +162,30 @@ pub fn is_test_configuration(path: &Path) -> bool {
         .any(|prefix| name.starts_with(prefix))
         || parent == Some(".cargo") && name.starts_with("config")
         || path.extension().is_some_and(|e| e == "pth")
+}
+
+/// Judges all files of a patch: the first reason found. Files of unknown languages are refused as
+/// configuration, since nothing is known of what they do.
+pub(crate) fn reject_patch(
+    root: &Path,
+    files: &[PatchedFile],
+    is_test: &dyn Fn(&Path) -> bool,
+) -> Option<RejectReason> {
+    if files.iter().all(|f| *f.before == *f.after) {
+        return Some(RejectReason::NoChange);
+    }
+    files.iter().find_map(|file| {
+        if !file.path.starts_with(root) {
+            return Some(RejectReason::OutsideAccess(file.path.display().to_string()));
+        }
+        if is_test(&file.path) {
+            return Some(RejectReason::TestTouched);
+        }
+        let Some(language) = Language::from_path(&file.path) else {
+            return Some(RejectReason::ConfigurationTouched);
+        };
+        // Where exactly it changed does not matter here: test regions are compared as texts.
+        let edit = Edit { path: file.path.clone(), start: 0, end: 0, new_text: String::new() };
+        reject(language, &file.before, &file.after, &[edit], is_test)
+    })
 }

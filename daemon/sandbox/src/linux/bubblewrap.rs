@@ -26,10 +26,8 @@ const REMEDY: &str = "install bubblewrap 0.11 or newer";
 
 /// Why bubblewrap cannot be used, as far as that shows without running it.
 fn refusal() -> Result<PathBuf, Unbuildable> {
-    let absent = |reason: &str| Unbuildable {
-        reason: reason.to_owned(),
-        remedy: Some(REMEDY.to_owned()),
-    };
+    let absent =
+        |reason: &str| Unbuildable { reason: reason.to_owned(), remedy: Some(REMEDY.to_owned()) };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .map(|directory| directory.join("bwrap"))
@@ -47,10 +45,7 @@ fn refusal() -> Result<PathBuf, Unbuildable> {
             "bubblewrap {major}.{minor} has no overlays, they came with {}.{}",
             NEEDED.0, NEEDED.1
         ))),
-        None => Err(absent(&format!(
-            "bubblewrap's version is unknown: {:?}",
-            said.trim()
-        ))),
+        None => Err(absent(&format!("bubblewrap's version is unknown: {:?}", said.trim()))),
     }
 }
 
@@ -63,20 +58,11 @@ fn version(said: &str) -> Option<(u32, u32)> {
 pub(super) fn outside(open: &Open, control: &Control) -> Result<(), Unbuildable> {
     let program = refusal()?;
     let mut caches = store::take(open);
-    let view = view::plan(
-        open,
-        std::mem::take(&mut caches.caches),
-        geteuid().is_root(),
-    )?;
+    let view = view::plan(open, std::mem::take(&mut caches.caches), geteuid().is_root())?;
     let helper = std::env::current_exe()?;
     let signals = guard::block_child_signal()?;
     let mut command = Command::new(program);
-    command.args(arguments(
-        &view,
-        &open.spec.root,
-        open.spec.limits.disk_bytes,
-        &helper,
-    ));
+    command.args(arguments(&view, &open.spec.root, open.spec.limits.disk_bytes, &helper));
     command
         .env_clear()
         .stdin(Stdio::from(control.as_fd().try_clone_to_owned()?))
@@ -97,12 +83,7 @@ pub(super) fn inside(open: &Open, control: &mut Control) -> Result<(), Unbuildab
     let view = View {
         steps: Vec::new(),
         home: open.home.clone(),
-        writable: vec![
-            open.spec.root.clone(),
-            TMP.into(),
-            open.home.clone(),
-            "/dev/shm".into(),
-        ],
+        writable: vec![open.spec.root.clone(), TMP.into(), open.home.clone(), "/dev/shm".into()],
         notes: Vec::new(),
     };
     std::fs::create_dir_all(SCRATCH)?;
@@ -127,10 +108,7 @@ fn store_notes(open: &Open) -> Vec<String> {
     let caches = open.spec.caches.iter();
     caches
         .map(|cache| {
-            format!(
-                "nothing is added to the store of {} in this layer",
-                cache.path.display()
-            )
+            format!("nothing is added to the store of {} in this layer", cache.path.display())
         })
         .collect()
 }
@@ -139,13 +117,8 @@ fn store_notes(open: &Open) -> Vec<String> {
 /// be escaped; the helper's socket is its standard input.
 fn arguments(view: &View, root: &Path, disk_bytes: u64, helper: &Path) -> Vec<OsString> {
     let mut arguments = Arguments(Vec::new());
-    for flag in [
-        "--unshare-all",
-        "--die-with-parent",
-        "--new-session",
-        "--as-pid-1",
-        "--clearenv",
-    ] {
+    for flag in ["--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+    {
         arguments.add([flag]);
     }
     arguments.add(["--cap-drop", "ALL", "--hostname", "greenlit"]);
@@ -153,17 +126,8 @@ fn arguments(view: &View, root: &Path, disk_bytes: u64, helper: &Path) -> Vec<Os
     for step in &view.steps {
         arguments.step(step, root, disk_bytes);
     }
-    arguments.add([
-        OsStr::new("--ro-bind"),
-        helper.as_os_str(),
-        OsStr::new(HELPER),
-    ]);
-    for hidden in [
-        "/proc/sysrq-trigger",
-        "/proc/kcore",
-        "/proc/keys",
-        "/proc/timer_list",
-    ] {
+    arguments.add([OsStr::new("--ro-bind"), helper.as_os_str(), OsStr::new(HELPER)]);
+    for hidden in ["/proc/sysrq-trigger", "/proc/kcore", "/proc/keys", "/proc/timer_list"] {
         arguments.add(["--ro-bind-try", "/dev/null", hidden]);
     }
     arguments.add(["--ro-bind-try", "/proc/sys", "/proc/sys"]);
@@ -175,61 +139,34 @@ struct Arguments(Vec<OsString>);
 
 impl Arguments {
     fn add<T: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = T>) {
-        self.0.extend(
-            arguments
-                .into_iter()
-                .map(|argument| argument.as_ref().to_owned()),
-        );
+        self.0.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
     }
 
     fn step(&mut self, step: &Step, root: &Path, disk_bytes: u64) {
         match step {
             Step::Bind { source, target } => {
-                self.add([
-                    OsStr::new("--ro-bind"),
-                    source.as_os_str(),
-                    target.as_os_str(),
-                ]);
+                self.add([OsStr::new("--ro-bind"), source.as_os_str(), target.as_os_str()]);
             }
             Step::Symlink { target, to } => {
                 self.add([OsStr::new("--symlink"), to.as_os_str(), target.as_os_str()]);
             }
             Step::Tmpfs { target, bytes } => {
                 let size = OsString::from(bytes.to_string());
-                self.add([
-                    OsStr::new("--size"),
-                    &size,
-                    OsStr::new("--tmpfs"),
-                    target.as_os_str(),
-                ]);
+                self.add([OsStr::new("--size"), &size, OsStr::new("--tmpfs"), target.as_os_str()]);
             }
-            Step::Hide {
-                target,
-                directory: true,
-            } => {
+            Step::Hide { target, directory: true } => {
                 self.add([OsStr::new("--tmpfs"), target.as_os_str()]);
                 self.add([OsStr::new("--remount-ro"), target.as_os_str()]);
             }
-            Step::Hide {
-                target,
-                directory: false,
-            } => {
-                self.add([
-                    OsStr::new("--ro-bind"),
-                    OsStr::new("/dev/null"),
-                    target.as_os_str(),
-                ]);
+            Step::Hide { target, directory: false } => {
+                self.add([OsStr::new("--ro-bind"), OsStr::new("/dev/null"), target.as_os_str()]);
             }
             Step::Checkout { target } => self.overlay(&[root], target, disk_bytes),
             Step::Cache(cache) => {
                 let upper = cache.store.as_deref().map(store::Cache::store_upper);
                 // bubblewrap names lower layers from the bottom up.
-                let lowers: Vec<&Path> = cache
-                    .own
-                    .as_deref()
-                    .into_iter()
-                    .chain(upper.as_deref())
-                    .collect();
+                let lowers: Vec<&Path> =
+                    cache.own.as_deref().into_iter().chain(upper.as_deref()).collect();
                 if lowers.is_empty() {
                     self.add([OsStr::new("--dir"), cache.path.as_os_str()]);
                 } else {

@@ -58,11 +58,7 @@ pub(super) fn start(launch: &Launch<'_>, confinement: &Confinement) -> Result<St
         })
         .collect();
     let env = strings(env.iter().map(OsString::as_os_str))?;
-    let candidates = strings(
-        candidates(program, &launch.env)
-            .iter()
-            .map(|path| path.as_os_str()),
-    )?;
+    let candidates = strings(candidates(program, &launch.env).iter().map(|path| path.as_os_str()))?;
 
     let failed = |error: Errno| format!("pipes: {error}");
     let null = File::open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
@@ -99,12 +95,7 @@ pub(super) fn start(launch: &Launch<'_>, confinement: &Confinement) -> Result<St
     for end in our_in.iter().chain([&stdout, &stderr]) {
         non_blocking(end).map_err(failed)?;
     }
-    Ok(Started {
-        pid,
-        stdin: our_in,
-        stdout,
-        stderr,
-    })
+    Ok(Started { pid, stdin: our_in, stdout, stderr })
 }
 
 /// Runs in the child. Returns only when something failed, with the reason.

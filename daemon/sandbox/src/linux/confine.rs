@@ -122,12 +122,8 @@ impl Confinement {
             prctl::set_no_new_privs().map_err(|error| failed("no new privileges", &error))?;
         }
         if let Some(rules) = &self.landlock {
-            let rules = rules
-                .try_clone()
-                .map_err(|error| failed("Landlock", &error))?;
-            let status = rules
-                .restrict_self()
-                .map_err(|error| failed("Landlock", &error))?;
+            let rules = rules.try_clone().map_err(|error| failed("Landlock", &error))?;
+            let status = rules.restrict_self().map_err(|error| failed("Landlock", &error))?;
             if status.ruleset == RulesetStatus::NotEnforced {
                 return Err("Landlock was not enforced".to_owned());
             }
@@ -159,19 +155,12 @@ pub(super) fn drop_capabilities() -> Result<(), Unbuildable> {
         // Newer kernels have fewer or more than this list; the check below is what counts.
         let _ = caps::drop(None, CapSet::Bounding, capability);
     }
-    for set in [
-        CapSet::Ambient,
-        CapSet::Effective,
-        CapSet::Permitted,
-        CapSet::Inheritable,
-    ] {
+    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
         caps::clear(None, set).map_err(failed)?;
     }
     let left = caps::read(None, CapSet::Bounding).map_err(failed)?;
     if left.is_empty() {
         return Ok(());
     }
-    Err(Unbuildable::new(format!(
-        "rights could not be dropped: {left:?}"
-    )))
+    Err(Unbuildable::new(format!("rights could not be dropped: {left:?}")))
 }

@@ -40,10 +40,7 @@ pub(super) fn serve(open: &Open, control: &mut Control) -> Result<(), Unbuildabl
     prctl::set_dumpable(false).map_err(|error| failed("hiding", &error))?;
     prctl::set_child_subreaper(true).map_err(|error| failed("adopting orphans", &error))?;
     let mut notes = Vec::new();
-    let temp = open
-        .temp
-        .canonicalize()
-        .map_err(|error| failed("temporary directory", &error))?;
+    let temp = open.temp.canonicalize().map_err(|error| failed("temporary directory", &error))?;
     let private = tempfile::Builder::new()
         .prefix("greenlit-sandbox-")
         .permissions(Permissions::from_mode(0o700))
@@ -160,10 +157,7 @@ fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
     reflink_copy::reflink_or_copy(source, target)?;
     let mode = metadata.permissions().mode() & 0o777;
     fs::set_permissions(target, Permissions::from_mode(mode | 0o200))?;
-    File::options()
-        .write(true)
-        .open(target)?
-        .set_modified(metadata.modified()?)?;
+    File::options().write(true).open(target)?.set_modified(metadata.modified()?)?;
     fs::set_permissions(target, Permissions::from_mode(mode))
 }
 

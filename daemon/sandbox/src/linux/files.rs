@@ -16,10 +16,8 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::serve::Places;
 use crate::error::SandboxError;
 
-const DIRECTORY: OFlag = OFlag::O_PATH
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+const DIRECTORY: OFlag =
+    OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 /// Replaced by renaming, so that no reader ever sees half a file.
 const TEMPORARY: &str = ".greenlit-sandbox.tmp";
 
@@ -32,9 +30,7 @@ pub(super) fn write(
     let failed = |error: Errno| file_error(path, error);
     let (base, relative) = places.resolve(path)?;
     let Some((parents, name)) = split(&relative) else {
-        return Err(SandboxError::Outside {
-            path: path.to_owned(),
-        });
+        return Err(SandboxError::Outside { path: path.to_owned() });
     };
     let Some(directory) = walk(path, &base, &parents, content.is_some())? else {
         return Ok(());
@@ -42,9 +38,7 @@ pub(super) fn write(
     let existing = look(&directory, name).map_err(failed)?;
     let kind = existing.map(|stat| kind(&stat));
     if kind == Some(SFlag::S_IFLNK) {
-        return Err(SandboxError::Symlink {
-            path: path.to_owned(),
-        });
+        return Err(SandboxError::Symlink { path: path.to_owned() });
     }
     if kind == Some(SFlag::S_IFDIR) {
         return Err(failed(Errno::EISDIR));
@@ -65,19 +59,13 @@ pub(super) fn write(
     let _ = unlinkat(&directory, TEMPORARY, UnlinkatFlags::NoRemoveDir);
     let flags =
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = openat(
-        &directory,
-        TEMPORARY,
-        flags,
-        Mode::from_bits_truncate(0o600),
-    );
+    let file = openat(&directory, TEMPORARY, flags, Mode::from_bits_truncate(0o600));
     let mut file = File::from(file.map_err(failed)?);
     let finish = |file: &mut File| -> Result<(), SandboxError> {
-        file.write_all(content)
-            .map_err(|error| SandboxError::File {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?;
+        file.write_all(content).map_err(|error| SandboxError::File {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
         fchmod(&*file, mode).map_err(failed)?;
         renameat(&directory, TEMPORARY, &directory, name).map_err(failed)
     };
@@ -98,9 +86,7 @@ pub(super) fn read(
     let failed = |error: Errno| file_error(path, error);
     let (base, relative) = places.resolve(path)?;
     let Some((parents, name)) = split(&relative) else {
-        return Err(SandboxError::Outside {
-            path: path.to_owned(),
-        });
+        return Err(SandboxError::Outside { path: path.to_owned() });
     };
     let Some(directory) = walk(path, &base, &parents, false)? else {
         return Ok(None);
@@ -114,32 +100,21 @@ pub(super) fn read(
         Ok(file) => File::from(file),
         Err(Errno::ENOENT) => return Ok(None),
         Err(Errno::ELOOP) => {
-            return Err(SandboxError::Symlink {
-                path: path.to_owned(),
-            });
+            return Err(SandboxError::Symlink { path: path.to_owned() });
         }
         Err(error) => return Err(failed(error)),
     };
     if kind(&fstat(&file).map_err(failed)?) != SFlag::S_IFREG {
         let reason = "not a regular file".to_owned();
-        return Err(SandboxError::File {
-            path: path.to_owned(),
-            reason,
-        });
+        return Err(SandboxError::File { path: path.to_owned(), reason });
     }
     let mut content = Vec::new();
     let limit = max_bytes.saturating_add(1);
     file.take(limit)
         .read_to_end(&mut content)
-        .map_err(|error| SandboxError::File {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        .map_err(|error| SandboxError::File { path: path.to_owned(), reason: error.to_string() })?;
     if content.len() as u64 > max_bytes {
-        return Err(SandboxError::TooLarge {
-            path: path.to_owned(),
-            max_bytes,
-        });
+        return Err(SandboxError::TooLarge { path: path.to_owned(), max_bytes });
     }
     Ok(Some(content))
 }
@@ -172,16 +147,12 @@ fn walk(
             Ok(next) => next,
             Err(Errno::ENOENT) if !create => return Ok(None),
             Err(Errno::ELOOP) => {
-                return Err(SandboxError::Symlink {
-                    path: path.to_owned(),
-                });
+                return Err(SandboxError::Symlink { path: path.to_owned() });
             }
             Err(Errno::ENOTDIR) => {
                 let link = look(&current, name).map_err(failed)?;
                 if link.is_some_and(|stat| kind(&stat) == SFlag::S_IFLNK) {
-                    return Err(SandboxError::Symlink {
-                        path: path.to_owned(),
-                    });
+                    return Err(SandboxError::Symlink { path: path.to_owned() });
                 }
                 if create {
                     return Err(failed(Errno::ENOTDIR));
@@ -207,16 +178,12 @@ fn kind(stat: &FileStat) -> SFlag {
 }
 
 fn file_error(path: &Path, error: Errno) -> SandboxError {
-    SandboxError::File {
-        path: path.to_owned(),
-        reason: error.desc().to_owned(),
-    }
+    SandboxError::File { path: path.to_owned(), reason: error.desc().to_owned() }
 }
 
 /// Whether a path consists of plain names only.
 pub(super) fn is_plain(path: &Path) -> bool {
-    path.components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::RootDir))
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::RootDir))
 }
 
 /// The longest of `prefixes` that `path` lies under, and the rest.

@@ -28,11 +28,7 @@ use crate::wire::{Open, Reply};
 /// Serves the namespace layer until the daemon hangs up.
 pub(super) fn namespaces(open: &Open, control: &mut Control) -> Result<(), Unbuildable> {
     let mut caches = store::take(open);
-    let view = view::plan(
-        open,
-        std::mem::take(&mut caches.caches),
-        geteuid().is_root(),
-    )?;
+    let view = view::plan(open, std::mem::take(&mut caches.caches), geteuid().is_root())?;
     enter_namespaces()?;
     let signals = block_child_signal()?;
     match sys::fork() {
@@ -65,10 +61,9 @@ fn init(
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| failed("tying to the guard", &error))?;
     notes.extend(view.notes.iter().cloned());
     let limits = &open.spec.limits;
-    notes.extend(mounts::build(view, &open.spec.root, limits.disk_bytes)?);
+    notes.extend(mounts::build(view, &open.spec.root, limits)?);
     sys::loopback_up().map_err(|error| failed("bringing loopback up", &error))?;
     nix::unistd::sethostname("greenlit").map_err(|error| failed("naming the host", &error))?;
-    bound_processes(limits.processes);
     let confinement = Confinement::namespaced(&view.writable, limits, &mut notes)?;
     super::confine::drop_capabilities()?;
     let setting = Setting {
@@ -83,17 +78,6 @@ fn init(
     };
     Server::new(setting, control)?.serve(notes);
     Ok(())
-}
-
-/// Bounds the process numbers of this namespace where the kernel can (Linux 6.14): unlike the
-/// process limit of a user it binds root, too. Elsewhere the watchdog counts.
-fn bound_processes(processes: u64) {
-    const RESERVED: u64 = 301;
-    // A kernel that cannot do this refuses; see above.
-    let _ = fs::write(
-        "/proc/sys/kernel/pid_max",
-        processes.max(RESERVED).to_string(),
-    );
 }
 
 fn enter_namespaces() -> Result<(), Unbuildable> {
@@ -124,12 +108,7 @@ fn enter_namespaces() -> Result<(), Unbuildable> {
 
 /// What has to be changed for namespaces to work, from the switches that systems have.
 fn namespace_remedy(error: Errno) -> String {
-    let setting = |path: &str| {
-        fs::read_to_string(path)
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
+    let setting = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     if setting("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
         return "sysctl kernel.unprivileged_userns_clone=1".to_owned();
     }

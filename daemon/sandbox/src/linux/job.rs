@@ -167,10 +167,7 @@ impl Job {
     pub(super) fn outcome(mut self) -> WireOutcome {
         self.out.truncate(self.output_limit);
         self.err.truncate(self.output_limit);
-        let state = self
-            .killed
-            .or(self.exited)
-            .unwrap_or(ExitState::Signaled(libc::SIGKILL));
+        let state = self.killed.or(self.exited).unwrap_or(ExitState::Signaled(libc::SIGKILL));
         WireOutcome {
             state,
             stdout: Blob(self.out),

@@ -9,13 +9,7 @@ use landlock::{
 };
 
 /// Devices that every program may write to.
-const DEVICES: [&str; 5] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-];
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
 /// Rules that let processes read below `readable` and write below `writable`, and keep their
 /// signals and abstract sockets to themselves. No network rules: they would forbid a test to listen
@@ -42,7 +36,5 @@ fn optional(
     path: &str,
     access: BitFlags<AccessFs>,
 ) -> Option<Result<PathBeneath<PathFd>, RulesetError>> {
-    PathFd::new(path)
-        .ok()
-        .map(|descriptor| Ok(PathBeneath::new(descriptor, access)))
+    PathFd::new(path).ok().map(|descriptor| Ok(PathBeneath::new(descriptor, access)))
 }

@@ -40,10 +40,7 @@ pub(crate) struct Unbuildable {
 
 impl Unbuildable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            remedy: None,
-        }
+        Self { reason: reason.into(), remedy: None }
     }
 }
 
@@ -89,17 +86,9 @@ fn take_control() -> Option<Control> {
     let stdin = std::io::stdin();
     let raw = fcntl(stdin.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(10)).ok()?;
     let control = sys::own(raw);
-    let null = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .ok()?;
+    let null = File::options().read(true).write(true).open("/dev/null").ok()?;
     nix::unistd::dup2_stdin(&null).ok()?;
     nix::unistd::dup2_stdout(&null).ok()?;
-    fcntl(
-        std::io::stderr().as_fd(),
-        FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
-    )
-    .ok()?;
+    fcntl(std::io::stderr().as_fd(), FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).ok()?;
     Some(File::from(OwnedFd::from(control)))
 }

@@ -14,6 +14,7 @@ use super::Unbuildable;
 use super::store::Cache;
 use super::sys;
 use super::view::{SCRATCH, Step, TMP, View};
+use crate::spec::Limits;
 
 /// Where things are while the view is being built.
 const HOST: &str = "/host";
@@ -26,25 +27,20 @@ const BIND: MsFlags = MsFlags::MS_BIND.union(MsFlags::MS_REC);
 const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// The kernel takes nothing below its reserved numbers.
+const LEAST_PID_MAX: u64 = 301;
 /// Parts of `/proc` that act on the whole machine; for a user who is root outside, their files are
 /// his own.
 const PROC_READ_ONLY: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"];
-const PROC_HIDDEN: [&str; 7] = [
-    "kcore",
-    "kmsg",
-    "keys",
-    "timer_list",
-    "sched_debug",
-    "latency_stats",
-    "kallsyms",
-];
+const PROC_HIDDEN: [&str; 7] =
+    ["kcore", "kmsg", "keys", "timer_list", "sched_debug", "latency_stats", "kallsyms"];
 
 /// Builds the view as process 1 of fresh user, mount and process namespaces. Returns what had to be
 /// left out.
-pub(super) fn build(view: &View, root: &Path, disk_bytes: u64) -> Result<Vec<String>, Unbuildable> {
+pub(super) fn build(view: &View, root: &Path, limits: &Limits) -> Result<Vec<String>, Unbuildable> {
     let mut notes = Vec::new();
     let overlay = Overlays { root, count: 0 };
-    build_steps(view, overlay, disk_bytes, &mut notes).map_err(|(what, error)| Unbuildable {
+    build_steps(view, overlay, limits, &mut notes).map_err(|(what, error)| Unbuildable {
         reason: format!("{what}: {error}"),
         remedy: remedy(&error),
     })?;
@@ -66,15 +62,15 @@ impl<T, E: Into<io::Error>> Named<T> for Result<T, E> {
 fn build_steps(
     view: &View,
     mut overlays: Overlays<'_>,
-    disk_bytes: u64,
+    limits: &Limits,
     notes: &mut Vec<String>,
 ) -> Result<(), Failed> {
     leave_host()?;
-    tmpfs(Path::new(UPPER), disk_bytes)?;
+    tmpfs(Path::new(UPPER), limits.disk_bytes)?;
     fs::create_dir(Path::new(STAGE).join("nothing")).named(|| "staging".to_owned())?;
     File::create(Path::new(STAGE).join("empty")).named(|| "staging".to_owned())?;
-    devices(disk_bytes / 4)?;
-    processes()?;
+    devices(limits.disk_bytes / 4)?;
+    processes(limits.processes)?;
     for step in &view.steps {
         match step {
             Step::Bind { source, target } => bind_read_only(&host(source), target)?,
@@ -138,19 +134,8 @@ fn tmpfs(target: &Path, bytes: u64) -> Result<(), Failed> {
     fs::create_dir_all(target).named(what)?;
     let shared = [inside(Path::new(TMP)), inside(Path::new("/dev/shm"))].contains(&target.into());
     let mode = if shared { "1777" } else { "755" };
-    let options = format!(
-        "mode={mode},size={},nr_inodes={}",
-        bytes.max(4096),
-        inodes(bytes)
-    );
-    mount(
-        Some("tmpfs"),
-        target,
-        Some("tmpfs"),
-        HARMLESS,
-        Some(options.as_str()),
-    )
-    .named(what)
+    let options = format!("mode={mode},size={},nr_inodes={}", bytes.max(4096), inodes(bytes));
+    mount(Some("tmpfs"), target, Some("tmpfs"), HARMLESS, Some(options.as_str())).named(what)
 }
 
 /// Enough for a tree of small files, and a bound on the kernel memory that empty files take.
@@ -239,31 +224,24 @@ fn devices(shm_bytes: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-fn processes() -> Result<(), Failed> {
+fn processes(limit: u64) -> Result<(), Failed> {
     let proc = inside(Path::new("/proc"));
     let what = || "mounting /proc for the sandbox's own processes".to_owned();
     fs::create_dir(&proc).named(what)?;
     let flags = HARMLESS | MsFlags::MS_NOEXEC;
     mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>).named(what)?;
+    // Bounds the process numbers of this namespace where the kernel can (Linux 6.14): unlike the
+    // process limit of a user, it binds root, too. A kernel that cannot refuses, and the watchdog
+    // counts.
+    let _ = fs::write(proc.join("sys/kernel/pid_max"), limit.max(LEAST_PID_MAX).to_string());
     for name in PROC_READ_ONLY.iter().chain(&PROC_HIDDEN) {
         let target = proc.join(name);
         if !target.exists() {
             continue;
         }
         let empty = Path::new(STAGE).join("empty");
-        let source = if PROC_HIDDEN.contains(name) {
-            &empty
-        } else {
-            &target
-        };
-        mount(
-            Some(source),
-            &target,
-            None::<&str>,
-            MsFlags::MS_BIND,
-            None::<&str>,
-        )
-        .named(what)?;
+        let source = if PROC_HIDDEN.contains(name) { &empty } else { &target };
+        mount(Some(source), &target, None::<&str>, MsFlags::MS_BIND, None::<&str>).named(what)?;
         sys::seal_mount_tree(&target).named(what)?;
     }
     Ok(())
@@ -314,11 +292,7 @@ impl Overlays<'_> {
             }
         }
         let upper = store.map(|store| Cache::store_upper(&store));
-        let lowers: Vec<&Path> = upper
-            .as_deref()
-            .into_iter()
-            .chain([own.as_path()])
-            .collect();
+        let lowers: Vec<&Path> = upper.as_deref().into_iter().chain([own.as_path()]).collect();
         let layers = throw_away(number, &lowers).named(what)?;
         overlay(&target, &layers).named(what)
     }
@@ -347,16 +321,9 @@ fn throw_away(number: usize, lowers: &[&Path]) -> io::Result<String> {
     if let Some(bottom) = lowers.last() {
         fs::set_permissions(&upper, fs::metadata(bottom)?.permissions())?;
     }
-    let lowers: Vec<String> = lowers
-        .iter()
-        .map(|lower| lower.display().to_string())
-        .collect();
+    let lowers: Vec<String> = lowers.iter().map(|lower| lower.display().to_string()).collect();
     let lowers = lowers.join(":");
-    Ok(format!(
-        "lowerdir={lowers},upperdir={},workdir={}",
-        upper.display(),
-        work.display()
-    ))
+    Ok(format!("lowerdir={lowers},upperdir={},workdir={}", upper.display(), work.display()))
 }
 
 fn overlay(target: &Path, layers: &str) -> io::Result<()> {

@@ -32,10 +32,8 @@ impl Tree {
         match self {
             Self::PidNamespace => all.into_iter().filter(|&pid| pid != me).collect(),
             Self::Descendants => {
-                let parents: Vec<(i32, i32)> = all
-                    .into_iter()
-                    .filter_map(|pid| Some((pid, parent(pid)?)))
-                    .collect();
+                let parents: Vec<(i32, i32)> =
+                    all.into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
                 let mut found = vec![me];
                 let mut next = 0;
                 while let Some(&ancestor) = found.get(next) {
@@ -52,27 +50,17 @@ impl Tree {
     /// that sum passes `limit`; only then are they weighed by their sharers, which costs more.
     pub(super) fn usage(self, limit: u64) -> Usage {
         let members = self.members();
-        let shared = if self == Self::PidNamespace {
-            system_v_bytes()
-        } else {
-            0
-        };
+        let shared = if self == Self::PidNamespace { system_v_bytes() } else { 0 };
         let resident: u64 = members.iter().map(|&pid| resident_bytes(pid)).sum();
         let tasks = members.iter().map(|&pid| threads(pid)).sum();
         if resident + shared <= limit {
-            return Usage {
-                memory_bytes: resident + shared,
-                tasks,
-            };
+            return Usage { memory_bytes: resident + shared, tasks };
         }
         let weighed: u64 = members
             .iter()
             .map(|&pid| proportional_bytes(pid).unwrap_or_else(|| resident_bytes(pid)))
             .sum();
-        Usage {
-            memory_bytes: weighed + shared,
-            tasks,
-        }
+        Usage { memory_bytes: weighed + shared, tasks }
     }
 
     /// Kills every process and reaps it, handing each status to `reaped`. False when some would
@@ -114,10 +102,7 @@ fn numbered(directory: &str) -> Vec<i32> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// The fields of `/proc/<pid>/stat` after the program's name, which may hold anything.
@@ -146,8 +131,7 @@ fn resident_bytes(pid: i32) -> u64 {
 
 fn page_bytes() -> u64 {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
-    size.and_then(|size| u64::try_from(size).ok())
-        .unwrap_or(4096)
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
 }
 
 /// Memory weighed by the number of processes that share it; `None` when the process hides itself.
@@ -163,11 +147,8 @@ fn system_v_bytes() -> u64 {
         return 0;
     };
     let mut lines = text.lines();
-    let column = lines
-        .next()
-        .and_then(|header| header.split_whitespace().position(|name| name == "rss"));
+    let column =
+        lines.next().and_then(|header| header.split_whitespace().position(|name| name == "rss"));
     let Some(column) = column else { return 0 };
-    lines
-        .filter_map(|line| line.split_whitespace().nth(column)?.parse::<u64>().ok())
-        .sum()
+    lines.filter_map(|line| line.split_whitespace().nth(column)?.parse::<u64>().ok()).sum()
 }

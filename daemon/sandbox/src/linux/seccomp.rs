@@ -118,10 +118,7 @@ pub(super) fn filters(sockets: Sockets) -> Result<Vec<BpfProgram>, seccompiler::
     let unshared = NAMESPACES.iter().copied().chain([CLONE_NEWTIME]);
     forbidden.insert(libc::SYS_clone, any_bit(NAMESPACES.iter().copied())?);
     forbidden.insert(libc::SYS_unshare, any_bit(unshared)?);
-    let terminal = [
-        argument_is(1, libc::TIOCSTI as u64)?,
-        argument_is(1, TIOCLINUX)?,
-    ];
+    let terminal = [argument_is(1, libc::TIOCSTI as u64)?, argument_is(1, TIOCLINUX)?];
     forbidden.insert(libc::SYS_ioctl, terminal.into_iter().collect());
     let unknown: Rules = UNKNOWN.iter().map(|&call| (call, Vec::new())).collect();
     let mut families = Rules::new();
@@ -132,10 +129,8 @@ pub(super) fn filters(sockets: Sockets) -> Result<Vec<BpfProgram>, seccompiler::
             Sockets::None => Vec::new(),
         },
     );
-    families.insert(
-        libc::SYS_socketpair,
-        vec![SeccompRule::new(vec![differs(0, libc::AF_UNIX)?])?],
-    );
+    families
+        .insert(libc::SYS_socketpair, vec![SeccompRule::new(vec![differs(0, libc::AF_UNIX)?])?]);
     let mut programs = vec![
         compile(forbidden, libc::EPERM)?,
         compile(unknown, libc::ENOSYS)?,
@@ -165,12 +160,7 @@ fn any_bit(bits: impl Iterator<Item = i32>) -> Result<Vec<SeccompRule>, seccompi
 fn argument_is(index: u8, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
     // The kernel looks at 32 bits only, and so must the filter.
     let equal = SeccompCmpOp::Eq;
-    SeccompRule::new(vec![SeccompCondition::new(
-        index,
-        SeccompCmpArgLen::Dword,
-        equal,
-        value,
-    )?])
+    SeccompRule::new(vec![SeccompCondition::new(index, SeccompCmpArgLen::Dword, equal, value)?])
 }
 
 fn differs(index: u8, value: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
@@ -179,16 +169,8 @@ fn differs(index: u8, value: i32) -> Result<SeccompCondition, seccompiler::Backe
 }
 
 fn namespaced_sockets() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let others = [
-        libc::AF_UNIX,
-        libc::AF_INET,
-        libc::AF_INET6,
-        libc::AF_NETLINK,
-    ];
-    let others: Result<Vec<_>, _> = others
-        .into_iter()
-        .map(|family| differs(0, family))
-        .collect();
+    let others = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    let others: Result<Vec<_>, _> = others.into_iter().map(|family| differs(0, family)).collect();
     let netlink = u64::from(libc::AF_NETLINK.cast_unsigned());
     let is_netlink = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, netlink)?;
     Ok(vec![
@@ -201,24 +183,9 @@ fn namespaced_sockets() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
 /// rule above. All of them are refused.
 fn foreign_calls() -> Option<BpfProgram> {
     const X32: u32 = 0x4000_0000;
-    let load = |k| sock_filter {
-        code: 0x20,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let at_least = |k, jt, jf| sock_filter {
-        code: 0x35,
-        jt,
-        jf,
-        k,
-    };
-    let answer = |k| sock_filter {
-        code: 0x06,
-        jt: 0,
-        jf: 0,
-        k,
-    };
+    let load = |k| sock_filter { code: 0x20, jt: 0, jf: 0, k };
+    let at_least = |k, jt, jf| sock_filter { code: 0x35, jt, jf, k };
+    let answer = |k| sock_filter { code: 0x06, jt: 0, jf: 0, k };
     let refuse: u32 = SeccompAction::Errno(libc::ENOSYS.unsigned_abs()).into();
     let allow: u32 = SeccompAction::Allow.into();
     cfg!(target_arch = "x86_64")

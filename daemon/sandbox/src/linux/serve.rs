@@ -46,9 +46,7 @@ impl Places {
     /// The checkout and the temporary directory at their own paths.
     pub(super) fn same(root: &Path, tmp: &Path) -> Self {
         let same = |path: &Path| (path.to_owned(), path.to_owned());
-        Self {
-            entries: vec![same(root), same(tmp)],
-        }
+        Self { entries: vec![same(root), same(tmp)] }
     }
 
     /// The checkout and the temporary directory elsewhere; both may also be named as they are.
@@ -61,9 +59,7 @@ impl Places {
 
     /// The base directory and the path below it.
     pub(super) fn resolve(&self, path: &Path) -> Result<(PathBuf, PathBuf), SandboxError> {
-        let outside = || SandboxError::Outside {
-            path: path.to_owned(),
-        };
+        let outside = || SandboxError::Outside { path: path.to_owned() };
         if !path.is_absolute() || !files::is_plain(path) {
             return Err(outside());
         }
@@ -73,11 +69,7 @@ impl Places {
 
     fn directory(&self, path: &Path) -> Result<PathBuf, SandboxError> {
         let (base, relative) = self.resolve(path)?;
-        Ok(if relative.as_os_str().is_empty() {
-            base
-        } else {
-            base.join(relative)
-        })
+        Ok(if relative.as_os_str().is_empty() { base } else { base.join(relative) })
     }
 }
 
@@ -113,31 +105,14 @@ impl<'a> Server<'a> {
     pub(super) fn new(setting: Setting, control: &'a mut Control) -> Result<Self, Unbuildable> {
         let signals = guard::block_child_signal()?;
         let root = setting.places.entries[0].1.clone();
-        Ok(Self {
-            setting,
-            root,
-            control,
-            signals,
-            job: None,
-            next_tick: Instant::now(),
-            ticks: 0,
-        })
+        Ok(Self { setting, root, control, signals, job: None, next_tick: Instant::now(), ticks: 0 })
     }
 
     /// Announces the view and answers until the daemon hangs up; then kills what is left.
     pub(super) fn serve(mut self, notes: Vec<String>) {
         let inside_root = self.root.clone();
         let scratch = self.setting.scratch.clone();
-        if frame::write(
-            self.control,
-            &Reply::Opened {
-                inside_root,
-                scratch,
-                notes,
-            },
-        )
-        .is_ok()
-        {
+        if frame::write(self.control, &Reply::Opened { inside_root, scratch, notes }).is_ok() {
             while let Ok(request) = self.next_request() {
                 let Ok(reply) = self.answer(request) else {
                     break;
@@ -224,9 +199,7 @@ impl<'a> Server<'a> {
 
     fn read_line(&mut self, timeout: Duration) -> Result<Reply, HungUp> {
         let now = Instant::now();
-        let deadline = now
-            .checked_add(timeout)
-            .unwrap_or(now + Duration::from_secs(1 << 31));
+        let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(1 << 31));
         loop {
             let Some(job) = &mut self.job else {
                 return Ok(Reply::Failed(SandboxError::NoChild));
@@ -251,16 +224,9 @@ impl<'a> Server<'a> {
 
     fn start(&mut self, wire: WireCommand, talking: bool) -> Result<(), Refused> {
         let WireCommand { mut command, stdin } = wire;
-        let cwd = self
-            .setting
-            .places
-            .directory(&command.cwd)
-            .map_err(Refused::Failed)?;
+        let cwd = self.setting.places.directory(&command.cwd).map_err(Refused::Failed)?;
         let set = |name: &str, path: &Path| (OsString::from(name), path.as_os_str().to_owned());
-        command.env.extend([
-            set("HOME", &self.setting.home),
-            set("TMPDIR", &self.setting.tmp),
-        ]);
+        command.env.extend([set("HOME", &self.setting.home), set("TMPDIR", &self.setting.tmp)]);
         let launch = Launch {
             argv: &command.argv,
             env: command.env.into_iter().collect(),
@@ -273,14 +239,7 @@ impl<'a> Server<'a> {
             child::start(&launch, &self.setting.confinement).map_err(Refused::NotStarted)?;
         let limit = self.setting.limits.output_bytes.min(MAX_OUTPUT);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.job = Some(Job::new(
-            started,
-            stdin.0,
-            talking,
-            limit,
-            command.wall,
-            cpu_before,
-        ));
+        self.job = Some(Job::new(started, stdin.0, talking, limit, command.wall, cpu_before));
         self.next_tick = Instant::now() + SHORT_TICK;
         self.ticks = 0;
         Ok(())
@@ -308,11 +267,7 @@ impl<'a> Server<'a> {
             let tick = self.next_tick.min(job.deadline);
             until.map_or(tick, |until| until.min(tick))
         });
-        let asked = if want_request {
-            PollFlags::POLLIN
-        } else {
-            PollFlags::empty()
-        };
+        let asked = if want_request { PollFlags::POLLIN } else { PollFlags::empty() };
         let mut polled = vec![
             PollFd::new(self.control.as_fd(), asked),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
@@ -334,9 +289,7 @@ impl<'a> Server<'a> {
         }
         let control = polled[0].revents().unwrap_or(PollFlags::empty());
         let signalled = polled[1].any().unwrap_or(false);
-        let moved = polled[2..]
-            .iter()
-            .any(|descriptor| descriptor.any().unwrap_or(false));
+        let moved = polled[2..].iter().any(|descriptor| descriptor.any().unwrap_or(false));
         drop(polled);
         if control.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
             return Err(HungUp);
@@ -399,11 +352,7 @@ impl<'a> Server<'a> {
 
     /// A spawned child that is over must not leave anything running until somebody asks.
     fn end_idle_child(&mut self) {
-        if let Some(job) = self
-            .job
-            .as_mut()
-            .filter(|job| job.over() && job.exited.is_none())
-        {
+        if let Some(job) = self.job.as_mut().filter(|job| job.over() && job.exited.is_none()) {
             self.setting.tree.kill_all(|status| job.note_status(status));
         }
     }

@@ -54,19 +54,13 @@ pub(super) fn take(open: &Open) -> Caches {
                 (Some(cache.store.clone()), keep)
             }
             Err(error) => {
-                taken.notes.push(format!(
-                    "the store of {} cannot be used: {error}",
-                    cache.path.display()
-                ));
+                taken
+                    .notes
+                    .push(format!("the store of {} cannot be used: {error}", cache.path.display()));
                 (None, false)
             }
         };
-        taken.caches.push(Cache {
-            path: cache.path.clone(),
-            own,
-            store,
-            keep,
-        });
+        taken.caches.push(Cache { path: cache.path.clone(), own, store, keep });
     }
     taken
 }
@@ -77,11 +71,7 @@ fn lock(cache: &BuildCache) -> io::Result<(File, bool)> {
         fs::create_dir_all(cache.store.join(part))?;
     }
     let path = cache.store.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path)?;
     if cache.mode == CacheMode::Keep {
         match file.try_lock() {
             Ok(()) => return Ok((file, true)),

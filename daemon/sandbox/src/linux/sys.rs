@@ -47,10 +47,8 @@ fn for_each_descriptor(first: u32, act: impl Fn(RawFd)) {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
         return;
     };
-    let open: Vec<RawFd> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
+    let open: Vec<RawFd> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for raw in open {
         if u32::try_from(raw).is_ok_and(|raw| raw >= first) {
             act(raw);
@@ -80,12 +78,8 @@ pub(super) fn exit_now(code: i32) -> ! {
 pub(super) fn seal_mount_tree(path: &Path) -> io::Result<()> {
     const RECURSIVE: libc::c_uint = 0x8000;
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let attributes: [u64; 4] = [
-        libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
-        0,
-        0,
-        0,
-    ];
+    let attributes: [u64; 4] =
+        [libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, 0, 0, 0];
     // SAFETY: the path is a valid C string and the attributes are a `struct mount_attr` of 32 bytes.
     let done = unsafe {
         libc::syscall(
@@ -97,11 +91,7 @@ pub(super) fn seal_mount_tree(path: &Path) -> io::Result<()> {
             size_of_val(&attributes),
         )
     };
-    if done == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Brings the loopback interface of this network namespace up.
@@ -119,25 +109,13 @@ pub(super) fn loopback_up() -> io::Result<()> {
     for (slot, byte) in request.ifr_name.iter_mut().zip(b"lo") {
         *slot = byte.cast_signed() as libc::c_char;
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the flags fit by definition"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the flags fit by definition")]
     let flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     request.ifr_ifru.ifru_flags = flags;
     // SAFETY: the descriptor is open and `request` is a valid `ifreq` that outlives the call.
-    let done = unsafe {
-        libc::ioctl(
-            socket.as_raw_fd(),
-            libc::SIOCSIFFLAGS as _,
-            &raw const request,
-        )
-    };
-    if done == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    let done =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The Landlock version of the running kernel; zero when it has none.

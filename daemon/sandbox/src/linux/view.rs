@@ -156,14 +156,8 @@ pub(super) fn plan(open: &Open, caches: Vec<Cache>, as_root: bool) -> Result<Vie
     let disk = open.spec.limits.disk_bytes;
     let mut notes = Vec::new();
     let mut steps = system_steps();
-    steps.push(Step::Tmpfs {
-        target: TMP.into(),
-        bytes: disk,
-    });
-    steps.push(Step::Symlink {
-        target: "/var/tmp".into(),
-        to: TMP.into(),
-    });
+    steps.push(Step::Tmpfs { target: TMP.into(), bytes: disk });
+    steps.push(Step::Symlink { target: "/var/tmp".into(), to: TMP.into() });
 
     let home = usable_home(&open.home);
     if let Some(home) = &home {
@@ -173,18 +167,12 @@ pub(super) fn plan(open: &Open, caches: Vec<Cache>, as_root: bool) -> Result<Vie
                 root.display()
             )));
         }
-        steps.push(Step::Tmpfs {
-            target: home.clone(),
-            bytes: disk / 4,
-        });
+        steps.push(Step::Tmpfs { target: home.clone(), bytes: disk / 4 });
         for relative in HOME_READABLE {
             bind_where_it_is(&mut steps, &home.join(relative));
         }
         if open.home != *home && !is_system(&open.home) {
-            steps.push(Step::Symlink {
-                target: open.home.clone(),
-                to: home.clone(),
-            });
+            steps.push(Step::Symlink { target: open.home.clone(), to: home.clone() });
         }
     }
     for readable in &open.spec.readable {
@@ -192,39 +180,25 @@ pub(super) fn plan(open: &Open, caches: Vec<Cache>, as_root: bool) -> Result<Vie
             continue;
         }
         let Ok(real) = readable.canonicalize() else {
-            notes.push(format!(
-                "{} does not exist and is not shown",
-                readable.display()
-            ));
+            notes.push(format!("{} does not exist and is not shown", readable.display()));
             continue;
         };
         if real.parent().is_none() {
             return Err(Unbuildable::new("the whole root directory cannot be shown"));
         }
         if !is_system(readable) && *readable != real {
-            steps.push(Step::Bind {
-                source: real.clone(),
-                target: readable.clone(),
-            });
+            steps.push(Step::Bind { source: real.clone(), target: readable.clone() });
         }
-        steps.push(Step::Bind {
-            source: real.clone(),
-            target: real,
-        });
+        steps.push(Step::Bind { source: real.clone(), target: real });
     }
     for directory in git_directories(root) {
-        steps.push(Step::Bind {
-            source: directory.clone(),
-            target: directory,
-        });
+        steps.push(Step::Bind { source: directory.clone(), target: directory });
     }
     if let Some(home) = &home {
         hide_home_secrets(&mut steps, home);
     }
     hide_system_secrets(&mut steps, as_root);
-    steps.push(Step::Checkout {
-        target: root.clone(),
-    });
+    steps.push(Step::Checkout { target: root.clone() });
     steps.extend(caches.into_iter().map(Step::Cache));
 
     // Stable, so that for one target the later step lies on top: a home directory that somebody
@@ -232,12 +206,7 @@ pub(super) fn plan(open: &Open, caches: Vec<Cache>, as_root: bool) -> Result<Vie
     steps.sort_by_key(|step| (step.target().components().count(), rank(step)));
     let home = home.unwrap_or_else(|| PathBuf::from(SPARE_HOME));
     let writable = vec![root.clone(), TMP.into(), home.clone(), "/dev/shm".into()];
-    Ok(View {
-        steps,
-        home,
-        writable,
-        notes,
-    })
+    Ok(View { steps, home, writable, notes })
 }
 
 /// What lies on top where two steps have the same target.
@@ -260,10 +229,7 @@ fn system_steps() -> Vec<Step> {
                     steps.push(Step::Symlink { target: path, to });
                 }
             }
-            Ok(_) => steps.push(Step::Bind {
-                source: path.clone(),
-                target: path,
-            }),
+            Ok(_) => steps.push(Step::Bind { source: path.clone(), target: path }),
             Err(_) => {}
         }
     }
@@ -277,9 +243,7 @@ fn is_system(path: &Path) -> bool {
 /// The canonical home directory, unless it is missing or would hide the system itself.
 fn usable_home(home: &Path) -> Option<PathBuf> {
     let home = home.canonicalize().ok()?;
-    let covers_system = SYSTEM
-        .iter()
-        .any(|system| Path::new(system).starts_with(&home));
+    let covers_system = SYSTEM.iter().any(|system| Path::new(system).starts_with(&home));
     let covers_tmp = Path::new(TMP).starts_with(&home);
     (home.is_dir() && !covers_system && !covers_tmp).then_some(home)
 }
@@ -288,10 +252,7 @@ fn usable_home(home: &Path) -> Option<PathBuf> {
 /// namespace an absolute link would lead elsewhere.
 fn bind_where_it_is(steps: &mut Vec<Step>, path: &Path) {
     if let Ok(source) = path.canonicalize() {
-        steps.push(Step::Bind {
-            source,
-            target: path.to_owned(),
-        });
+        steps.push(Step::Bind { source, target: path.to_owned() });
     }
 }
 
@@ -308,10 +269,7 @@ fn hide_home_secrets(steps: &mut Vec<Step>, home: &Path) {
         if shown.iter().any(|shown| secret.starts_with(shown))
             && let Ok(metadata) = fs::metadata(&secret)
         {
-            steps.push(Step::Hide {
-                target: secret,
-                directory: metadata.is_dir(),
-            });
+            steps.push(Step::Hide { target: secret, directory: metadata.is_dir() });
         }
     }
 }
@@ -327,10 +285,7 @@ fn hide_system_secrets(steps: &mut Vec<Step>, as_root: bool) {
         if let Ok(metadata) = fs::symlink_metadata(&target)
             && !metadata.is_symlink()
         {
-            steps.push(Step::Hide {
-                target,
-                directory: metadata.is_dir(),
-            });
+            steps.push(Step::Hide { target, directory: metadata.is_dir() });
         }
     }
 }
@@ -383,9 +338,7 @@ pub(super) fn git_directories(root: &Path) -> Vec<PathBuf> {
             let Ok(common) = directory.join(common.trim()).canonicalize() else {
                 return Vec::new();
             };
-            let belongs = Path::new(back.trim())
-                .canonicalize()
-                .is_ok_and(|back| back == pointer)
+            let belongs = Path::new(back.trim()).canonicalize().is_ok_and(|back| back == pointer)
                 && directory.parent() == Some(&common.join("worktrees"))
                 && is_repository(&common);
             if belongs { vec![common] } else { Vec::new() }
@@ -395,11 +348,7 @@ pub(super) fn git_directories(root: &Path) -> Vec<PathBuf> {
                 .ancestors()
                 .skip(1)
                 .any(|ancestor| directory.starts_with(ancestor.join(".git").join("modules")));
-            if above && is_repository(&directory) {
-                vec![directory]
-            } else {
-                Vec::new()
-            }
+            if above && is_repository(&directory) { vec![directory] } else { Vec::new() }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! A link across the real daemon's deaths.
-#![cfg(unix)]
 
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -9,7 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use greenlit_client::{Accepted, ConnectError, Link, LinkEvent, RequestError, connect};
 use greenlit_protocol::{Notification, Request, Response};
 use nix::sys::signal::Signal;
-use support::{User, within};
+use crate::support::{User, status, within};
 use tokio::sync::mpsc;
 
 type Events = mpsc::Receiver<LinkEvent>;
@@ -139,6 +137,6 @@ async fn dropping_the_link_ends_the_session() {
     let connection = user.connect().await;
     let mut sessions = usize::MAX;
     while sessions != 1 {
-        sessions = within("a status", support::status(&connection)).await.sessions.len();
+        sessions = within("a status", status(&connection)).await.sessions.len();
     }
 }

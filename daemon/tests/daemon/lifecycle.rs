@@ -1,7 +1,5 @@
 //! The real daemon: start, refusal, hostile frames, versions, end.
-#![cfg(unix)]
 
-mod support;
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -12,7 +10,7 @@ use greenlit_protocol::{
     Event, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Request, Response, SessionParams, Welcome, frame,
 };
 use nix::sys::signal::Signal;
-use support::{User, assert_closed, framed, send, status, until, welcome, within};
+use crate::support::{User, assert_closed, framed, send, status, until, welcome, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_clients_at_once_start_one_daemon() {

@@ -11,23 +11,23 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Serialize;
 
-pub const DAEMON: &str = env!("CARGO_BIN_EXE_greenlitd");
+pub(crate) const DAEMON: &str = env!("CARGO_BIN_EXE_greenlitd");
 /// Longer than anything takes that is going to happen.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-pub struct User {
-    pub paths: Paths,
+pub(crate) struct User {
+    pub(crate) paths: Paths,
     _dir: tempfile::TempDir,
 }
 
 impl User {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         Self { paths: Paths::new(at("run"), at("state"), at("cache")), _dir: dir }
     }
 
-    pub fn options(&self) -> ConnectOptions {
+    pub(crate) fn options(&self) -> ConnectOptions {
         ConnectOptions {
             session: SessionParams { client: "test".to_owned(), ..Default::default() },
             daemon: Some(DAEMON.into()),
@@ -36,12 +36,12 @@ impl User {
         }
     }
 
-    pub async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         connect(&self.options()).await.unwrap()
     }
 
     /// The daemon as a command, in the foreground.
-    pub fn daemon(&self) -> Command {
+    pub(crate) fn daemon(&self) -> Command {
         let mut command = Command::new(DAEMON);
         command
             .arg("--foreground")
@@ -54,28 +54,28 @@ impl User {
         command
     }
 
-    pub fn run_daemon(&self) -> Output {
+    pub(crate) fn run_daemon(&self) -> Output {
         self.daemon().output().unwrap()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.paths.read_info().unwrap().pid;
         kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
     }
 
     /// Waits until no daemon lives.
-    pub async fn gone(&self) {
+    pub(crate) async fn gone(&self) {
         until("the daemon ends", || !LockFile::is_held(&self.paths.daemon_lock)).await;
     }
 
     /// A raw connection to the running daemon.
-    pub fn raw(&self) -> UnixStream {
+    pub(crate) fn raw(&self) -> UnixStream {
         let stream = UnixStream::connect(&self.paths.socket).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.paths.log).unwrap_or_default()
     }
 }
@@ -90,7 +90,7 @@ impl Drop for User {
     }
 }
 
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < deadline, "timed out: {what}");
@@ -98,14 +98,14 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(value) => value,
         Err(_) => panic!("timed out: {what}"),
     }
 }
 
-pub async fn status(connection: &Connection) -> StatusReport {
+pub(crate) async fn status(connection: &Connection) -> StatusReport {
     match connection.client.request(Request::Status).await.unwrap() {
         Response::Status(report) => report,
         other => panic!("not a status: {other:?}"),
@@ -113,17 +113,17 @@ pub async fn status(connection: &Connection) -> StatusReport {
 }
 
 /// One frame: length, content.
-pub fn framed(content: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
     let mut bytes = u32::try_from(content.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend_from_slice(content);
     bytes
 }
 
-pub fn send<T: Serialize>(stream: &mut UnixStream, message: &T) {
+pub(crate) fn send<T: Serialize>(stream: &mut UnixStream, message: &T) {
     stream.write_all(&framed(&frame::encode(message).unwrap())).unwrap();
 }
 
-pub fn welcome(stream: &mut UnixStream) -> Welcome {
+pub(crate) fn welcome(stream: &mut UnixStream) -> Welcome {
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
     let mut content = vec![0; u32::from_be_bytes(length) as usize];
@@ -132,7 +132,7 @@ pub fn welcome(stream: &mut UnixStream) -> Welcome {
 }
 
 /// Waits until the daemon closes this connection.
-pub fn assert_closed(stream: &mut UnixStream) {
+pub(crate) fn assert_closed(stream: &mut UnixStream) {
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Ok(_) => {}

@@ -1,0 +1,390 @@
+//! Runs test executables and puts their reports together.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use greenlit_sandbox::{ExecOutcome, ExitState, Sandbox};
+
+use crate::cargo::CargoProject;
+use crate::cargo::build::{Binary, Built, Metadata};
+use crate::cargo::libtest::{self, Ended, Report, Status};
+use crate::cargo::panics::{self, Places};
+use crate::error::RunError;
+use crate::outcome::{Stopwatch, no_report, said};
+use crate::project::TestList;
+use crate::scope::Scope;
+use crate::types::{
+    Failure, FailureKind, Outcome, RunRequest, RunState, Selection, TestId, TestResult, TestRun,
+};
+
+/// Exit code of libtest when a test failed.
+const TESTS_FAILED: i32 = 101;
+
+/// Bytes of test names on one command line.
+const NAMES: usize = 100 << 10;
+
+/// How thoroughly to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// Backtraces, and a process of its own for each test where one of them crashes its process.
+    Full,
+    /// As fast as it goes.
+    Quick,
+}
+
+/// The tests of one run.
+pub(super) struct Session<'a> {
+    pub(super) project: &'a CargoProject,
+    pub(super) scope: Scope,
+    pub(super) built: &'a Built,
+    pub(super) metadata: Metadata,
+    pub(super) libraries: Option<PathBuf>,
+    pub(super) care: Care,
+    pub(super) deadline: Instant,
+    pub(super) results: Vec<TestResult>,
+}
+
+impl CargoProject {
+    pub(crate) fn run(
+        &self,
+        sandbox: &mut Sandbox,
+        request: &RunRequest,
+    ) -> Result<TestRun, RunError> {
+        let mut watch = Stopwatch::start();
+        let built = match self.fresh_build(sandbox, request.build_wall, &mut watch)? {
+            Ok(built) => built,
+            Err(state) => return Ok(watch.finish(state, Vec::new())),
+        };
+        let only = match &request.selection {
+            Selection::All => None,
+            Selection::Only(ids) => Some(ids.as_slice()),
+        };
+        let (state, results) =
+            self.run_built(sandbox, &built, only, Care::Full, request.test_wall, &mut watch)?;
+        Ok(watch.finish(state, results))
+    }
+
+    pub(crate) fn list(
+        &self,
+        sandbox: &mut Sandbox,
+        wall: Duration,
+    ) -> Result<TestList, RunError> {
+        let mut watch = Stopwatch::start();
+        let built = match self.fresh_build(sandbox, wall, &mut watch)? {
+            Ok(built) => built,
+            Err(state) => {
+                return Ok(TestList::from_run(watch.finish(state, Vec::new()), Vec::new()));
+            }
+        };
+        let deadline = Instant::now() + wall;
+        let mut session = self.session(sandbox, &built, Care::Full, deadline, &mut watch)?;
+        let mut tests = Vec::new();
+        let mut state = RunState::Completed;
+        for binary in &built.binaries {
+            match session.names(sandbox, binary, &mut watch)? {
+                Ok(names) => tests.extend(names.iter().map(|name| test_id(binary, name))),
+                Err(broken) => state = broken,
+            }
+        }
+        if state == RunState::Completed && tests.is_empty() {
+            state = RunState::NoTests;
+        }
+        Ok(TestList::from_run(watch.finish(state, Vec::new()), tests))
+    }
+
+    /// Builds everything, from the source text that the sandbox holds.
+    pub(super) fn fresh_build(
+        &self,
+        sandbox: &mut Sandbox,
+        wall: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<Result<Built, RunState>, RunError> {
+        let sources = self.freshen(sandbox)?;
+        let built = self.build(sandbox, &self.all_targets(), wall, watch)?;
+        if built.is_ok() {
+            sources.built(sandbox)?;
+        }
+        Ok(built)
+    }
+
+    pub(super) fn session<'a>(
+        &'a self,
+        sandbox: &mut Sandbox,
+        built: &'a Built,
+        care: Care,
+        deadline: Instant,
+        watch: &mut Stopwatch,
+    ) -> Result<Session<'a>, RunError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let metadata = self.metadata(sandbox, built, left, watch)?;
+        let scope = Scope::new(sandbox, &self.root);
+        let mut libraries = None;
+        if built.binaries.iter().any(|binary| binary.dynamic) {
+            let rustc = self.cargo.with_file_name("rustc");
+            let argv = vec![rustc.into(), "--print".into(), "target-libdir".into()];
+            let env = self.build_env(&scope);
+            let outcome = sandbox.exec(&self.command(argv, self.dir.clone(), env, left))?;
+            watch.add(&outcome);
+            let text = String::from_utf8_lossy(&outcome.stdout);
+            libraries = Some(PathBuf::from(text.trim())).filter(|path| path.is_absolute());
+        }
+        let results = Vec::new();
+        Ok(Session { project: self, scope, built, metadata, libraries, care, deadline, results })
+    }
+
+    /// Runs the tests of executables that are built.
+    pub(super) fn run_built(
+        &self,
+        sandbox: &mut Sandbox,
+        built: &Built,
+        only: Option<&[TestId]>,
+        care: Care,
+        wall: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<(RunState, Vec<TestResult>), RunError> {
+        let deadline = Instant::now() + wall;
+        let mut session = self.session(sandbox, built, care, deadline, watch)?;
+        for binary in &built.binaries {
+            let names = only.map(|ids| names_in(binary, ids));
+            if names.as_ref().is_some_and(Vec::is_empty) {
+                continue;
+            }
+            let state = session.run(sandbox, binary, names, watch)?;
+            if state != RunState::Completed {
+                return Ok((state, session.results));
+            }
+        }
+        let state =
+            if session.results.is_empty() { RunState::NoTests } else { RunState::Completed };
+        Ok((state, session.results))
+    }
+}
+
+impl Session<'_> {
+    /// Runs one executable; `Completed` when each of its tests has a result.
+    fn run(
+        &mut self,
+        sandbox: &mut Sandbox,
+        binary: &Binary,
+        names: Option<Vec<String>>,
+        watch: &mut Stopwatch,
+    ) -> Result<RunState, RunError> {
+        let Some(names) = names else { return self.batch(sandbox, binary, None, watch) };
+        for batch in batches(&names) {
+            let state = self.batch(sandbox, binary, Some(batch), watch)?;
+            if state != RunState::Completed {
+                return Ok(state);
+            }
+        }
+        Ok(RunState::Completed)
+    }
+
+    fn batch(
+        &mut self,
+        sandbox: &mut Sandbox,
+        binary: &Binary,
+        names: Option<&[String]>,
+        watch: &mut Stopwatch,
+    ) -> Result<RunState, RunError> {
+        let outcome = self.execute(sandbox, binary, &arguments(names), watch)?;
+        let report = libtest::parse(&outcome.stdout);
+        for ended in &report.ended {
+            self.keep(binary, ended);
+        }
+        let state = judge(binary, &outcome, &report);
+        let crashed = matches!(outcome.state, ExitState::Signaled(_) | ExitState::Exited(_))
+            && report.suite
+            && report.failed.is_none()
+            && report.fault.is_none();
+        if state == RunState::Completed || !crashed || self.care == Care::Quick {
+            return Ok(state);
+        }
+        // One test took the others down with it: give each of the rest a process of its own.
+        let all = match names {
+            Some(names) => names.to_vec(),
+            None => match self.names(sandbox, binary, watch)? {
+                Ok(names) => names,
+                Err(state) => return Ok(state),
+            },
+        };
+        let done: BTreeSet<&str> = report.ended.iter().map(|ended| ended.name.as_str()).collect();
+        for name in all.iter().filter(|name| !done.contains(name.as_str())) {
+            let state = self.alone(sandbox, binary, name, watch)?;
+            if state != RunState::Completed {
+                return Ok(state);
+            }
+        }
+        Ok(RunState::Completed)
+    }
+
+    /// Runs one test in its own process. Death by a signal is then its failure; a plain exit
+    /// proves nothing and stays without a report.
+    fn alone(
+        &mut self,
+        sandbox: &mut Sandbox,
+        binary: &Binary,
+        name: &String,
+        watch: &mut Stopwatch,
+    ) -> Result<RunState, RunError> {
+        let names = std::slice::from_ref(name);
+        let outcome = self.execute(sandbox, binary, &arguments(Some(names)), watch)?;
+        let report = libtest::parse(&outcome.stdout);
+        for ended in &report.ended {
+            self.keep(binary, ended);
+        }
+        if let ExitState::Signaled(signal) = outcome.state
+            && report.failed.is_none()
+        {
+            let said = said_by_test(&outcome);
+            let overflow = said.lines().find(|line| line.contains("overflowed its stack"));
+            let message = match overflow {
+                Some(line) => line.trim().to_owned(),
+                None => format!("the test process was killed by signal {signal}"),
+            };
+            let failure = Failure {
+                kind: FailureKind::Error,
+                message,
+                site: None,
+                trace: Vec::new(),
+                details: said,
+            };
+            self.results.push(TestResult {
+                id: test_id(binary, name),
+                outcome: Outcome::Failed(failure),
+                duration: outcome.wall,
+            });
+            return Ok(RunState::Completed);
+        }
+        Ok(judge(binary, &outcome, &report))
+    }
+
+    /// The tests of one executable, or why it does not tell them.
+    fn names(
+        &mut self,
+        sandbox: &mut Sandbox,
+        binary: &Binary,
+        watch: &mut Stopwatch,
+    ) -> Result<Result<Vec<String>, RunState>, RunError> {
+        let arguments = ["--list", "--format", "terse"].map(OsString::from);
+        let outcome = self.execute(sandbox, binary, &arguments, watch)?;
+        Ok(match outcome.state {
+            ExitState::Exited(0) => Ok(libtest::parse_list(&outcome.stdout)),
+            ExitState::TimedOut => Err(RunState::Hung { running: Vec::new() }),
+            _ => Err(no_report(&binary.id, &outcome)),
+        })
+    }
+
+    fn execute(
+        &mut self,
+        sandbox: &mut Sandbox,
+        binary: &Binary,
+        arguments: &[OsString],
+        watch: &mut Stopwatch,
+    ) -> Result<ExecOutcome, RunError> {
+        let mut argv: Vec<OsString> = vec![binary.executable.clone().into()];
+        argv.extend(arguments.iter().cloned());
+        let mut env = self.project.test_env(
+            &self.scope,
+            self.built,
+            binary,
+            &self.metadata,
+            self.libraries.as_deref(),
+        );
+        // Lets a stable libtest write JSON. Set here only: in a build it would change the compiler.
+        env.insert("RUSTC_BOOTSTRAP".into(), "1".into());
+        let backtrace = if self.care == Care::Full { "1" } else { "0" };
+        env.insert("RUST_BACKTRACE".into(), backtrace.into());
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        // cargo runs tests in the directory of their package.
+        let cwd = self.person_dir(&binary.package_dir);
+        let outcome = sandbox.exec(&self.project.command(argv, cwd, env, left))?;
+        watch.add(&outcome);
+        Ok(outcome)
+    }
+
+    fn person_dir(&self, inside: &Path) -> PathBuf {
+        self.scope.person(inside).unwrap_or_else(|| self.project.root.clone())
+    }
+
+    fn keep(&mut self, binary: &Binary, ended: &Ended) {
+        let outcome = match ended.status {
+            Status::Ok => Outcome::Passed,
+            Status::Ignored => Outcome::Skipped,
+            Status::Failed => {
+                let workspace = self.scope.inside(&self.project.dir);
+                let places = Places { workspace: &workspace, package: &binary.package_dir };
+                Outcome::Failed(panics::failure(&self.scope, &places, ended))
+            }
+        };
+        let id = test_id(binary, &ended.name);
+        self.results.push(TestResult { id, outcome, duration: ended.duration });
+    }
+}
+
+/// What an executable's end and its report say together.
+fn judge(binary: &Binary, outcome: &ExecOutcome, report: &Report) -> RunState {
+    if outcome.state == ExitState::TimedOut {
+        let running = report.running.iter().map(|name| test_id(binary, name)).collect();
+        return RunState::Hung { running };
+    }
+    if let Some(fault) = &report.fault {
+        return RunState::NoReport { message: format!("{}: {fault}", binary.id) };
+    }
+    match (&outcome.state, report.failed) {
+        (ExitState::Exited(0), Some(false)) => RunState::Completed,
+        (ExitState::Exited(TESTS_FAILED), Some(true)) => RunState::Completed,
+        _ => match (no_report(&binary.id, outcome), report.running.first()) {
+            (RunState::NoReport { message }, Some(name)) => RunState::NoReport {
+                message: format!("{message}; {} was running", test_id(binary, name)),
+            },
+            (state, _) => state,
+        },
+    }
+}
+
+/// What a test process wrote, without its report.
+fn said_by_test(outcome: &ExecOutcome) -> String {
+    let text = said(outcome);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("{ \"type\"")).collect();
+    lines.join("\n")
+}
+
+fn arguments(names: Option<&[String]>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> =
+        ["-Z", "unstable-options", "--format", "json", "--report-time"].map(OsString::from).into();
+    if let Some(names) = names {
+        arguments.push("--exact".into());
+        arguments.extend(names.iter().map(OsString::from));
+    }
+    arguments
+}
+
+/// Splits names so that each command line stays within the system's limits.
+fn batches(names: &[String]) -> Vec<&[String]> {
+    let mut batches = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (at, name) in names.iter().enumerate() {
+        if size + name.len() > NAMES && at > start {
+            batches.push(&names[start..at]);
+            (start, size) = (at, 0);
+        }
+        size += name.len() + 1;
+    }
+    batches.push(&names[start..]);
+    batches
+}
+
+pub(super) fn test_id(binary: &Binary, name: &str) -> TestId {
+    TestId(format!("{}::{name}", binary.id))
+}
+
+/// The names under which an executable would know the ids. A library's id is a prefix of its
+/// package's other ones, so a name may be none of its tests; libtest then runs nothing for it.
+pub(super) fn names_in(binary: &Binary, ids: &[TestId]) -> Vec<String> {
+    ids.iter()
+        .filter_map(|id| id.0.strip_prefix(binary.id.as_str())?.strip_prefix("::"))
+        .map(str::to_owned)
+        .collect()
+}

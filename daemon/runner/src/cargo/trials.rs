@@ -1,0 +1,113 @@
+//! Attempts with cargo: one sandbox with warm artifacts, and only the test targets that hold the
+//! tests in question.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use greenlit_sandbox::{FileWrite, Sandbox};
+
+use crate::cargo::CargoProject;
+use crate::cargo::build::Binary;
+use crate::cargo::run::{Care, names_in};
+use crate::error::RunError;
+use crate::outcome::Stopwatch;
+use crate::overlay::Overlay;
+use crate::project::Trials;
+use crate::types::{RunState, TestId, TestRun};
+
+/// The session. Artifacts stay from one attempt to the next; changed files have the time of now,
+/// so that cargo compiles what changed.
+pub(crate) struct CargoTrials {
+    project: CargoProject,
+    sandbox: Sandbox,
+    overlay: Overlay,
+    targets: Vec<OsString>,
+}
+
+impl CargoProject {
+    pub(crate) fn trials(
+        &self,
+        mut sandbox: Sandbox,
+        tests: &[TestId],
+        setup_wall: Duration,
+    ) -> Result<CargoTrials, RunError> {
+        let mut watch = Stopwatch::start();
+        // Everything once, to learn which targets hold the tests; then only those, because cargo
+        // resolves features by what is built together and may build dependencies anew.
+        let mut targets = self.all_targets();
+        if let Ok(built) = self.fresh_build(&mut sandbox, setup_wall, &mut watch)? {
+            let holding: Vec<&Binary> =
+                tests.iter().filter_map(|test| holder(&built.binaries, test)).collect();
+            let chosen = choose(&holding);
+            if !chosen.is_empty() {
+                let left = setup_wall.saturating_sub(watch.elapsed());
+                // A failure here shows again in each attempt.
+                let _ = self.build(&mut sandbox, &chosen, left, &mut watch)?;
+                targets = chosen;
+            }
+        }
+        let project = self.clone();
+        Ok(CargoTrials { project, sandbox, overlay: Overlay::default(), targets })
+    }
+}
+
+/// The executable whose id is the longest prefix of a test's: a library's is one of all others' of
+/// its package.
+fn holder<'b>(binaries: &'b [Binary], test: &TestId) -> Option<&'b Binary> {
+    let test = std::slice::from_ref(test);
+    let holding = binaries.iter().filter(|binary| !names_in(binary, test).is_empty());
+    holding.max_by_key(|binary| binary.id.len())
+}
+
+/// The arguments that build just these test executables.
+fn choose(holding: &[&Binary]) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let packages: BTreeSet<&str> = holding.iter().map(|binary| binary.package.as_str()).collect();
+    for package in packages {
+        arguments.extend(["-p".into(), package.into()]);
+    }
+    let targets: BTreeSet<(&str, &str)> = holding
+        .iter()
+        .map(|binary| match binary.kind.as_str() {
+            "lib" => ("lib", ""),
+            kind => (kind, binary.name.as_str()),
+        })
+        .collect();
+    for (kind, name) in targets {
+        arguments.push(format!("--{kind}").into());
+        if !name.is_empty() {
+            arguments.push(name.into());
+        }
+    }
+    arguments
+}
+
+impl Trials for CargoTrials {
+    fn attempt(
+        &mut self,
+        files: &[FileWrite],
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<TestRun, RunError> {
+        let mut watch = Stopwatch::start();
+        self.overlay.apply(&mut self.sandbox, files)?;
+        let built =
+            match self.project.build(&mut self.sandbox, &self.targets, wall, &mut watch)? {
+                Ok(built) => built,
+                Err(state) => return Ok(watch.finish(state, Vec::new())),
+            };
+        let Some(left) = wall.checked_sub(watch.elapsed()) else {
+            return Ok(watch.finish(RunState::Hung { running: Vec::new() }, Vec::new()));
+        };
+        let (state, results) = self.project.run_built(
+            &mut self.sandbox,
+            &built,
+            Some(tests),
+            Care::Quick,
+            left,
+            &mut watch,
+        )?;
+        Ok(watch.finish(state, results))
+    }
+}

@@ -1,0 +1,9 @@
+//! The real daemon, seen by real clients.
+#![cfg(unix)]
+
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod link;
+#[cfg(test)]
+mod support;

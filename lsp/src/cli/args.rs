@@ -1,0 +1,189 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use greenlit_protocol::Tier;
+
+/// Verified fixes for failing tests.
+#[derive(Debug, Parser)]
+#[command(name = "greenlit", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve an editor on standard input and output.
+    Lsp(LspArgs),
+    /// Look for verified fixes of failing tests.
+    ///
+    /// Exits with 0 when every failing test has a verified fix, 1 when some have none, 2 on an
+    /// error.
+    Fix(FixArgs),
+    /// Run tests as the daemon would, in its sandbox.
+    ///
+    /// Exits with 0 when all pass, 1 when some fail, 2 on an error.
+    Test(TestArgs),
+    /// Show the daemon, its sessions and workspaces.
+    ///
+    /// Exits with 3 when no daemon runs; never starts one.
+    Status(JsonArgs),
+    /// Check what Greenlit needs on this machine and in this workspace.
+    ///
+    /// Exits with 1 when a check failed.
+    Doctor(DoctorArgs),
+    /// Print the end of the daemon's log.
+    Logs(LogsArgs),
+    /// Let the daemon finish its requests and end; waits until it is gone.
+    Stop(StopArgs),
+    /// Stop the daemon and start it anew.
+    Restart(StopArgs),
+}
+
+impl Command {
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Lsp(_) => false,
+            Self::Fix(args) => args.json,
+            Self::Test(args) => args.json,
+            Self::Status(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Logs(args) => args.json,
+            Self::Stop(args) | Self::Restart(args) => args.json,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LspArgs {
+    /// What some editors add; it is the only way there is.
+    #[arg(long, hide = true)]
+    stdio: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FixArgs {
+    /// Workspace root [default: the nearest directory with .git or a project file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Failing test to fix; may be repeated [default: every failing test]
+    #[arg(long = "test", value_name = "ID")]
+    pub(crate) tests: Vec<String>,
+    /// Highest tier to use
+    #[arg(long, value_enum, default_value_t = TierArg::Auto)]
+    pub(crate) tier: TierArg,
+    /// Seconds to spend on candidates [default: as configured]
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) budget: Option<u64>,
+    /// The only tests that may be run; may be repeated [default: all]
+    #[arg(long = "visible-tests", value_name = "ID")]
+    pub(crate) visible: Vec<String>,
+    /// Apply the best fix of each failing test to the files
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TierArg {
+    /// Deterministic templates
+    Template,
+    /// A small local model
+    Small,
+    /// A bigger or remote model
+    Large,
+    /// Whatever is configured, cheapest first
+    Auto,
+}
+
+impl From<TierArg> for Tier {
+    fn from(tier: TierArg) -> Self {
+        match tier {
+            TierArg::Template => Self::Template,
+            TierArg::Small => Self::Small,
+            TierArg::Large => Self::Large,
+            TierArg::Auto => Self::Auto,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Workspace root [default: the nearest directory with .git or a project file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Workspace root [default: the nearest directory with .git or a project file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct JsonArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Go on printing what is added
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) follow: bool,
+    /// How many lines
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) lines: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// Do not wait for running requests
+    #[arg(long)]
+    pub(crate) kill: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn tests_may_be_repeated() {
+        let cli = Cli::try_parse_from(["greenlit", "fix", "--test", "a", "--test", "b"]).unwrap();
+        let Command::Fix(args) = cli.command else { panic!() };
+        assert_eq!(args.tests, ["a", "b"]);
+        assert_eq!(args.tier, TierArg::Auto);
+    }
+
+    #[test]
+    fn commands_of_later_milestones_are_not_known() {
+        for command in ["search", "index", "model", "adapter", "trace"] {
+            assert!(Cli::try_parse_from(["greenlit", command]).is_err());
+        }
+    }
+}

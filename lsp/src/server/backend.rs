@@ -1,0 +1,66 @@
+//! tower-lsp's view of the server: every request goes to its handler. Document notifications never
+//! come here, see [`super::ordered`].
+
+use std::sync::Arc;
+
+use lsp_types::{
+    CodeAction, CodeActionParams, CodeActionResponse, DocumentDiagnosticParams,
+    DocumentDiagnosticReportResult, ExecuteCommandParams, InitializeParams, InitializeResult,
+    InitializedParams,
+};
+use serde_json::Value;
+use tower_lsp::LanguageServer;
+use tower_lsp::jsonrpc::Result;
+
+use super::handlers;
+use super::session::Session;
+
+/// The server.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    session: Arc<Session>,
+}
+
+impl Backend {
+    pub(crate) fn new(session: Arc<Session>) -> Self {
+        Self { session }
+    }
+
+    pub(crate) fn session(&self) -> Arc<Session> {
+        self.session.clone()
+    }
+}
+
+#[tower_lsp::async_trait]
+impl LanguageServer for Backend {
+    async fn initialize(&self, params: InitializeParams) -> Result<InitializeResult> {
+        Ok(handlers::initialize(&self.session, params))
+    }
+
+    async fn initialized(&self, _: InitializedParams) {
+        handlers::initialized(&self.session);
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
+        Ok(handlers::code_action(&self.session, params))
+    }
+
+    async fn code_action_resolve(&self, action: CodeAction) -> Result<CodeAction> {
+        handlers::code_action_resolve(&self.session, action)
+    }
+
+    async fn diagnostic(
+        &self,
+        params: DocumentDiagnosticParams,
+    ) -> Result<DocumentDiagnosticReportResult> {
+        Ok(handlers::diagnostic(&self.session, params))
+    }
+
+    async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
+        handlers::execute_command(&self.session, params).await
+    }
+}

@@ -1,0 +1,89 @@
+//! The evidence for a fix, for people: Markdown that every editor can show.
+
+use std::fmt::Write;
+
+use greenlit_protocol::{EvidenceReport, TestOutcome};
+
+/// Tests and reasons listed at most.
+const MAX_LISTED: usize = 50;
+
+/// What was run on a fix and what came out.
+pub(crate) fn markdown(report: &EvidenceReport) -> String {
+    let mut text = String::new();
+    write(&mut text, report).expect("writing to a string does not fail");
+    text
+}
+
+fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
+    let EvidenceReport { title, entry, localization, suspicious, tests, fallen, stats, .. } =
+        report;
+    let evidence = &entry.evidence;
+    writeln!(text, "# {title}\n")?;
+    let fence = fence(&entry.diff);
+    writeln!(text, "{fence}diff\n{}\n{fence}\n", entry.diff.trim_end())?;
+    writeln!(text, "## Verification\n")?;
+    writeln!(text, "- red to green: {}", codes(&evidence.red_to_green))?;
+    writeln!(text, "- unchanged: {} tests", evidence.unchanged)?;
+    writeln!(text, "- newly failing: {}", evidence.newly_failing)?;
+    writeln!(text, "- runs of the failing tests on this patch: {}", evidence.runs)?;
+    writeln!(text, "- tests run: {}", evidence.scope)?;
+    writeln!(text, "- sandbox layer: {}", evidence.layer)?;
+    writeln!(text, "- time: {:.1} s", evidence.duration_ms as f64 / 1000.0)?;
+    let source = &entry.source;
+    let by = [&source.rule, &source.model, &source.adapter];
+    let by: Vec<&str> = by.into_iter().flatten().map(String::as_str).collect();
+    writeln!(text, "- written by: {} {}", source.tier, by.join(" "))?;
+    writeln!(text, "\nIt holds for these contents:\n")?;
+    for (path, hash) in &evidence.content_hashes {
+        writeln!(text, "- `{path}` {}", hash.get(..12).unwrap_or(hash))?;
+    }
+    let changed: Vec<_> = tests.iter().filter(|test| test.before != test.after).collect();
+    writeln!(text, "\n## Tests\n")?;
+    writeln!(text, "{} were run; {} ended differently:\n", tests.len(), changed.len())?;
+    for test in changed.iter().take(MAX_LISTED) {
+        writeln!(text, "- `{}`: {} → {}", test.id, outcome(test.before), outcome(test.after))?;
+    }
+    writeln!(text, "\n## Search\n\nThe fault was localized by {localization}:\n")?;
+    for (place, score) in suspicious.iter().take(MAX_LISTED) {
+        writeln!(text, "- `{place}` {score:.2}")?;
+    }
+    let counts = &stats.candidates;
+    writeln!(
+        text,
+        "\n{} candidates: {} refused without running, {} built, {} run, {} verified.\n",
+        counts.generated, counts.rejected_static, counts.built, counts.run, counts.verified
+    )?;
+    for (reason, count) in fallen.iter().take(MAX_LISTED) {
+        writeln!(text, "- {count} × {reason}")?;
+    }
+    writeln!(
+        text,
+        "\nThe search took {:.1} s, and {:.1} s of CPU.",
+        stats.elapsed_ms as f64 / 1000.0,
+        stats.cpu_ms as f64 / 1000.0
+    )
+}
+
+/// A fence that nothing in the text closes.
+fn fence(text: &str) -> String {
+    let longest = text.lines().map(|line| {
+        let line = line.trim_start_matches(['+', '-', ' ']);
+        line.len() - line.trim_start_matches('`').len()
+    });
+    "`".repeat(longest.max().unwrap_or(0).max(2) + 1)
+}
+
+fn codes(names: &[String]) -> String {
+    let listed: Vec<String> =
+        names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    listed.join(", ")
+}
+
+fn outcome(outcome: TestOutcome) -> &'static str {
+    match outcome {
+        TestOutcome::Passed => "passed",
+        TestOutcome::Failed => "failed",
+        TestOutcome::Flaky => "flaky",
+        TestOutcome::Skipped => "skipped",
+    }
+}

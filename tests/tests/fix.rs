@@ -1,0 +1,161 @@
+//! `greenlit fix` and `greenlit test` with the real binaries on small projects.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use greenlit_tests::{Installation, Project, Ran, node_project, python_project, rust_project};
+use serde_json::Value;
+
+fn fix(installation: &Installation, project: &Project, more: &[&str]) -> Ran {
+    let root = project.root().to_str().unwrap();
+    installation.greenlit([&["fix", "--json", "--root", root], more].concat())
+}
+
+/// Everything that the contract says of one report.
+fn assert_contract(project: &Project, report: &Value) {
+    assert_eq!(report["root"], project.root().to_str().unwrap());
+    assert!(report["revision"].is_u64());
+    for failing in report["failing"].as_array().unwrap() {
+        assert!(failing["id"].is_string() && failing["message"].is_string(), "{failing}");
+    }
+    for (index, fix) in report["fixes"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(fix["rank"], index + 1);
+        let evidence = &fix["evidence"];
+        assert_eq!(evidence["red_to_green"], fix["tests"]);
+        assert_eq!(evidence["newly_failing"], 0);
+        assert_eq!(evidence["runs"], 2);
+        assert_eq!(evidence["layer"], "namespaces");
+        assert!(evidence["duration_ms"].is_u64());
+        assert_eq!(fix["source"]["tier"], "template");
+        assert!(fix["source"]["rule"].is_string());
+        for edit in fix["edits"].as_array().unwrap() {
+            let path = edit["path"].as_str().unwrap();
+            let text = project.read(path);
+            let range = edit["start"].as_u64().unwrap()..edit["end"].as_u64().unwrap();
+            assert!(text.get(range.start as usize..range.end as usize).is_some());
+            let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+            assert_eq!(evidence["content_hashes"][path], hash.as_str());
+        }
+        assert!(git_applies(project.root(), fix["diff"].as_str().unwrap()));
+    }
+    let stats = &report["stats"];
+    for count in ["generated", "rejected_static", "built", "run", "verified"] {
+        assert!(stats["candidates"][count].is_u64(), "{count}");
+    }
+    for time in ["localized_ms", "elapsed_ms", "cpu_ms"] {
+        assert!(stats[time].is_u64(), "{time}");
+    }
+}
+
+fn git_applies(root: &Path, diff: &str) -> bool {
+    use std::io::Write as _;
+    let mut git = Command::new("git")
+        .args(["apply", "--check", "-"])
+        .current_dir(root)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    git.stdin.take().unwrap().write_all(diff.as_bytes()).unwrap();
+    git.wait().unwrap().success()
+}
+
+fn assert_mends(project: &Project, changed: &str, failing: &str) {
+    let installation = Installation::new();
+    let before = project.read(changed);
+    let ran = fix(&installation, project, &[]);
+    let report = ran.json();
+    assert_eq!(ran.code, Some(0), "{report:#}\n{}", ran.stderr);
+    assert_contract(project, &report);
+    let ids: Vec<_> =
+        report["failing"].as_array().unwrap().iter().map(|test| &test["id"]).collect();
+    assert_eq!(ids, [failing]);
+    assert_eq!(project.read(changed), before, "the checkout is never written");
+
+    let ran = fix(&installation, project, &["--apply"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_ne!(project.read(changed), before);
+    let root = project.root().to_str().unwrap();
+    let ran = installation.greenlit(["test", "--json", "--root", root]);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn python_is_mended() {
+    let project = python_project("people");
+    assert_mends(&project, "people.py", "test_people.py::test_adult_on_the_birthday");
+}
+
+#[test]
+fn rust_is_mended() {
+    let project = rust_project("demo");
+    assert_mends(&project, "src/lib.rs", "demo::prices::ten_pieces_are_cheaper");
+}
+
+#[test]
+fn node_is_mended() {
+    let project = node_project("shop");
+    assert_mends(&project, "clamp.js", "clamp.test.js::above");
+}
+
+#[test]
+fn python_paths_with_spaces_and_other_alphabets_work() {
+    let project = python_project("my prøject, (2): α");
+    assert_mends(&project, "people.py", "test_people.py::test_adult_on_the_birthday");
+}
+
+#[test]
+fn python_crlf_and_tabs_survive_a_fix() {
+    let project = Project::named("crlf")
+        .file("people.py", "def is_adult(age):\r\n\treturn age > 18\r\n")
+        .file(
+            "test_people.py",
+            "from people import is_adult\r\n\r\ndef test_adult():\r\n\tassert is_adult(18)\r\n\tassert not is_adult(17)\r\n",
+        );
+    assert_mends(&project, "people.py", "test_people.py::test_adult");
+    let patched = project.read("people.py");
+    assert_eq!(patched.matches("\r\n").count(), patched.matches('\n').count());
+    assert!(patched.contains("\r\n\treturn"));
+}
+
+#[test]
+fn python_hidden_tests_stay_hidden() {
+    let project = python_project("people").file(
+        "test_hidden.py",
+        "import pathlib\n\ndef test_hidden():\n    pathlib.Path('/proc/self/ran').touch()\n    assert False\n",
+    );
+    let installation = Installation::new();
+    let visible = ["test_people.py::test_adult_on_the_birthday", "test_people.py::test_child"];
+    let ran = fix(
+        &installation,
+        &project,
+        &["--visible-tests", visible[0], "--visible-tests", visible[1]],
+    );
+    let report = ran.json();
+    assert_eq!(ran.code, Some(0), "{report:#}");
+    assert_contract(&project, &report);
+    assert_eq!(report["failing"].as_array().unwrap().len(), 1);
+    assert_eq!(report["fixes"][0]["evidence"]["unchanged"], 1);
+}
+
+#[test]
+fn python_nothing_failing_is_a_success_without_fixes() {
+    let project = Project::named("green").file("test_ok.py", "def test_ok():\n    assert True\n");
+    let ran = fix(&Installation::new(), &project, &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["failing"], Value::Array(Vec::new()));
+    assert_eq!(report["fixes"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn python_beyond_templates_exits_with_one() {
+    let project = Project::named("hard")
+        .file("greet.py", "def greet(name):\n    return None\n")
+        .file(
+            "test_greet.py",
+            "from greet import greet\n\ndef test_greet():\n    assert greet('Ada') == 'Good morning, Ada! Coffee?'\n",
+        );
+    let ran = fix(&Installation::new(), &project, &["--budget", "10"]);
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.json()["fixes"], Value::Array(Vec::new()));
+}
