@@ -8,6 +8,10 @@ use tokio_util::codec::LengthDelimitedCodec;
 /// Longest frame accepted or sent, in bytes. A longer one ends the connection.
 pub const MAX_FRAME: usize = 64 << 20;
 
+/// Deepest nesting read. The library's own limit (1024) lets a few hundred bytes overflow the stack
+/// of a thread, which no `catch_unwind` survives; real messages stay below twenty.
+const MAX_DEPTH: usize = 100;
+
 /// Why a frame could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -41,5 +45,7 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, FrameError> {
 
 /// The message in one frame.
 pub fn decode<T: DeserializeOwned>(frame: &BytesMut) -> Result<T, FrameError> {
-    rmp_serde::from_slice(frame).map_err(FrameError::Decode)
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(&frame[..]);
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer).map_err(FrameError::Decode)
 }

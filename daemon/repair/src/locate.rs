@@ -9,7 +9,7 @@ use greenlit_sandbox::CacheMode;
 
 use crate::baseline::Baseline;
 use crate::localize::{from_traces, ochiai};
-use crate::repair::{files_by_suspicion, source_files};
+use crate::repair::{code_files, files_by_suspicion, is_code};
 use crate::verdict::BaselineOutcome;
 use crate::workbench::{WorkError, Workbench};
 use crate::{Localization, SourceFile};
@@ -79,8 +79,8 @@ fn passing_near(baseline: &Baseline, project: &Project, failing: &[TestId]) -> V
 }
 
 fn traces(bench: &Workbench, project: &Project, failures: &[(TestId, Failure)]) -> Localization {
-    let mut paths: BTreeSet<PathBuf> = source_files(project, GRAPH_FILES).into_iter().collect();
-    paths.extend(bench.subject.overlays.keys().filter(|path| project.is_source_file(path)).cloned());
+    let mut paths: BTreeSet<PathBuf> = code_files(project, GRAPH_FILES).into_iter().collect();
+    paths.extend(bench.subject.overlays.keys().filter(|path| is_code(project, path)).cloned());
     let files: Vec<_> = paths.iter().filter_map(|path| source(bench, path)).collect();
     let traces: Vec<_> = failures.iter().map(|(id, failure)| (id.clone(), failure)).collect();
     from_traces(&traces, &files, &|path| project.is_test_file(path))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use greenlit_runner::{Failure, Project, Selection, TestId};
+use greenlit_syntax::Language;
 
 use crate::baseline::Baseline;
 use crate::locate::locate;
@@ -170,13 +171,19 @@ pub(crate) fn files_by_suspicion(localization: &Localization) -> Vec<&Path> {
     files.into_iter().map(|(path, _)| path).collect()
 }
 
-/// Every regular source file of a project below `dir`, bounded.
-pub(crate) fn source_files(project: &Project, limit: usize) -> Vec<PathBuf> {
+/// Every file with code of a project, tests included, bounded.
+pub(crate) fn code_files(project: &Project, limit: usize) -> Vec<PathBuf> {
     let walk = ignore::WalkBuilder::new(project.dir()).require_git(false).build();
     walk.filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
         .map(ignore::DirEntry::into_path)
-        .filter(|path| project.is_source_file(path))
+        .filter(|path| is_code(project, path))
         .take(limit)
         .collect()
+}
+
+/// Whether a file has code of this project in a language that can be read.
+pub(crate) fn is_code(project: &Project, path: &Path) -> bool {
+    Language::from_path(path).is_some()
+        && (project.is_source_file(path) || project.is_test_file(path))
 }

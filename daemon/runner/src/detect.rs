@@ -102,7 +102,8 @@ fn search(root: &Path) -> Found {
         .filter_entry(|entry| {
             let directory = entry.file_type().is_some_and(|kind| kind.is_dir());
             let name = entry.file_name().to_str().unwrap_or_default();
-            !(directory && entry.depth() > 0
+            !(directory
+                && entry.depth() > 0
                 && (FOREIGN_DIRECTORIES.contains(&name) || FIXTURES.contains(&name)))
         })
         .build();
@@ -184,7 +185,8 @@ fn python(root: &Path, environment: &Arc<Environment>, found: &Found, detection:
     for dir in &directories {
         match find_interpreter(root, dir, environment) {
             Ok(interpreter) => {
-                let nested = directories.iter().filter(|other| *other != dir && other.starts_with(dir));
+                let nested =
+                    directories.iter().filter(|other| *other != dir && other.starts_with(dir));
                 let project = PytestProject {
                     root: root.to_owned(),
                     dir: dir.clone(),

@@ -33,8 +33,14 @@ const PYTHON_CONFIGURATION: &[&str] = &[
     "usercustomize.py",
 ];
 
-const CARGO_CONFIGURATION: &[&str] =
-    &["Cargo.lock", "Cargo.toml", "build.rs", "clippy.toml", "rust-toolchain", "rust-toolchain.toml"];
+const CARGO_CONFIGURATION: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "build.rs",
+    "clippy.toml",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+];
 
 const NODE_CONFIGURATION: &[&str] =
     &[".npmrc", "npm-shrinkwrap.json", "package-lock.json", "package.json", "tsconfig.json"];
@@ -56,7 +62,8 @@ pub(crate) fn is_python_test_file(path: &Path) -> bool {
 
 /// pytest's default `python_files`.
 pub(crate) fn is_python_test_module(name: &str) -> bool {
-    name.strip_suffix(".py").is_some_and(|stem| stem.starts_with("test_") || stem.ends_with("_test"))
+    name.strip_suffix(".py")
+        .is_some_and(|stem| stem.starts_with("test_") || stem.ends_with("_test"))
 }
 
 pub(crate) fn is_cargo_test_file(path: &Path) -> bool {
@@ -105,14 +112,17 @@ mod tests {
     #[test]
     fn tests_and_their_configuration_are_told_from_sources() {
         let python = |path| is_python_test_file(Path::new(path));
-        for path in ["conftest.py", "a/test_x.py", "x_test.py", "tests/helper.py", "pyproject.toml"] {
+        for path in ["conftest.py", "a/test_x.py", "x_test.py", "tests/helper.py", "pyproject.toml"]
+        {
             assert!(python(path), "{path}");
         }
         for path in ["gcd.py", "src/contest.py", "latest.py", "testing/x.py"] {
             assert!(!python(path), "{path}");
         }
         let cargo = |path| is_cargo_test_file(Path::new(path));
-        for path in ["tests/it.rs", "build.rs", "a/Cargo.toml", ".cargo/config.toml", "src/tests.rs"] {
+        for path in
+            ["tests/it.rs", "build.rs", "a/Cargo.toml", ".cargo/config.toml", "src/tests.rs"]
+        {
             assert!(cargo(path), "{path}");
         }
         for path in ["src/lib.rs", "src/builder.rs", "src/contests/x.rs"] {

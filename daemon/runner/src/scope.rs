@@ -76,7 +76,8 @@ pub(crate) fn normalize(path: &Path) -> PathBuf {
 /// `path` relative to `root`, with `/` between components; empty for the root itself.
 pub(crate) fn relative(root: &Path, path: &Path) -> Option<String> {
     let rest = path.strip_prefix(root).ok()?;
-    let parts: Option<Vec<&str>> = rest.components().map(|part| part.as_os_str().to_str()).collect();
+    let parts: Option<Vec<&str>> =
+        rest.components().map(|part| part.as_os_str().to_str()).collect();
     Some(parts?.join("/"))
 }
 

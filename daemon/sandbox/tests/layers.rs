@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{Fixture, command, helper, python, sh, succeeded, text};
 use greenlit_sandbox::{
-    ExitState, FileWrite, Helper, Isolation, Layer, OpenError, Sandbox, SandboxError, probe,
+    BuildCache, CacheMode, ExitState, FileWrite, Helper, Isolation, Layer, OpenError, Sandbox,
+    SandboxError, probe,
 };
 
 fn open(fixture: &Fixture, isolation: Isolation) -> Sandbox {
@@ -118,6 +119,59 @@ fn without_isolation_the_checkout_is_still_not_written() {
 }
 
 #[test]
+fn bubblewrap_contains_or_says_why_it_cannot_be_used() {
+    let fixture = Fixture::named("a:b,c d\\e");
+    let secret = fixture.outside("secret");
+    fs::write(&secret, "the-secret").unwrap();
+    fs::create_dir(fixture.root.join("target")).unwrap();
+    let mut spec = fixture.spec();
+    spec.isolation = Isolation::Only(Layer::Bubblewrap);
+    spec.limits.disk_bytes = 16 << 20;
+    spec.caches = vec![BuildCache {
+        path: fixture.root.join("target"),
+        store: fixture.outside("store"),
+        mode: CacheMode::Keep,
+    }];
+    let mut sandbox = match Sandbox::open(&spec, &helper()) {
+        Ok(sandbox) => sandbox,
+        Err(OpenError::NoLayer { refusals }) => {
+            let [refusal] = refusals.as_slice() else { panic!("{refusals:?}") };
+            assert!(refusal.reason.contains("bubblewrap"), "{refusal}");
+            assert!(refusal.remedy.as_ref().is_some_and(|remedy| remedy.contains("0.11")));
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(sandbox.layer(), Layer::Bubblewrap);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = format!(
+        "cat '{0}' /etc/shadow; echo evil > '{0}'; echo evil > /usr/planted; echo built > target/product; \
+         cat kept.txt target/product; echo changed > kept.txt; cat kept.txt; ls -d /proc/[0-9]* | wc -l",
+        secret.display(),
+    );
+    let outcome = sh(&mut sandbox, &fixture.root, &script);
+    let said = text(&outcome);
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout), "kept\nbuilt\nchanged\n4\n", "{said}");
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "the-secret");
+    assert_eq!(fs::read_to_string(fixture.root.join("kept.txt")).unwrap(), "kept\n");
+    let script = format!(
+        "import socket\ntry: socket.create_connection(('127.0.0.1', {}), 3); print('reached')\nexcept OSError: print('refused')\ns = socket.create_server(('127.0.0.1', 0)); print('bound')",
+        listener.local_addr().unwrap().port()
+    );
+    let outcome = python(&mut sandbox, &fixture.root, &script);
+    assert_eq!(outcome.stdout, b"refused\nbound\n", "{}", text(&outcome));
+    let scratch = sandbox.scratch().to_owned();
+    succeeded(&sh(&mut sandbox, &fixture.root, &format!("echo r > {}/report", scratch.display())));
+    assert_eq!(sandbox.read(&scratch.join("report"), 9).unwrap().unwrap(), b"r\n");
+    let outcome = sh(&mut sandbox, &fixture.root, "head -c 64M /dev/zero > fill; sleep 50");
+    assert!(outcome.disk_full && outcome.state != ExitState::TimedOut, "{outcome:?}");
+    drop(sandbox);
+    let planted = fs::read_dir(&fixture.root).unwrap().count();
+    assert_eq!(planted, 2, "the file and the cache directory");
+    assert!(!fixture.outside("store/upper/product").exists());
+}
+
+#[test]
 fn a_copy_is_confined() {
     let fixture = Fixture::new();
     let secret = fixture.outside("secret");
@@ -153,7 +207,8 @@ fn a_copy_leaves_no_processes_and_no_files() {
         let mut sandbox = open(&fixture, isolation);
         let nap = format!("8{:07}.5", std::process::id());
         let script = format!(
-            "(setsid sh -c 'trap \"\" TERM; sleep {nap}; sleep {nap}' &); mkdir -p a/b; chmod 0 a; sleep 0.1"
+            "(setsid sh -c 'trap \"\" TERM; : > started; sleep {nap}; sleep {nap}' &); \
+             mkdir -p a/b; chmod 0 a; until test -e started; do :; done"
         );
         succeeded(&sh(&mut sandbox, &fixture.root, &script));
         let alive = fs::read_dir("/proc").unwrap().flatten().any(|entry| {

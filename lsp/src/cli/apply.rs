@@ -52,11 +52,24 @@ enum ApplyError {
     #[error("the edit of {path} does not fit the file")]
     Range { path: String },
     #[error("cannot read {path}")]
-    Read { path: String, #[source] source: io::Error },
+    Read {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot write {path}; nothing was changed")]
-    Stage { path: String, #[source] source: io::Error },
+    Stage {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot replace {path}; changed already: {}", done.join(", "))]
-    Replace { path: String, done: Vec<String>, #[source] source: io::Error },
+    Replace {
+        path: String,
+        done: Vec<String>,
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl From<ApplyError> for Failure {
@@ -248,11 +261,7 @@ fn stage(target: &Path, content: &[u8]) -> io::Result<tempfile::NamedTempFile> {
 
         let own = file.as_file().metadata()?;
         if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
-            std::os::unix::fs::fchown(
-                file.as_file(),
-                Some(metadata.uid()),
-                Some(metadata.gid()),
-            )?;
+            std::os::unix::fs::fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()))?;
         }
     }
     file.as_file().set_permissions(metadata.permissions())?;

@@ -30,7 +30,9 @@ impl Progress {
                 ProgressStage::Report { message, percentage: Some(percentage) } => {
                     format!("{title}: {message} ({percentage} %)")
                 }
-                ProgressStage::Report { message, percentage: None } => format!("{title}: {message}"),
+                ProgressStage::Report { message, percentage: None } => {
+                    format!("{title}: {message}")
+                }
                 ProgressStage::End { .. } => String::new(),
             };
             if terminal {

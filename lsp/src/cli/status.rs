@@ -4,9 +4,9 @@ use greenlit_client::{ConnectError, connect};
 use greenlit_protocol::{BUILD_ID, Request, Response, StatusReport};
 use serde::Serialize;
 
+use super::daemon;
 use super::failure::Failure;
 use super::output::{self, BOLD, DIM, RESET, count};
-use super::daemon;
 
 /// Exit code when no daemon runs, as `systemctl status` has it.
 const NOT_RUNNING: u8 = 3;

@@ -34,8 +34,7 @@ fn print(report: &TestReport) {
     for Notice { kind, message } in &report.notices {
         output::notice(format_args!("{YELLOW}{kind}:{RESET} {message}"));
     }
-    let number =
-        |outcome| report.tests.iter().filter(|test| test.outcome == outcome).count();
+    let number = |outcome| report.tests.iter().filter(|test| test.outcome == outcome).count();
     for test in &report.tests {
         let mark = match test.outcome {
             TestOutcome::Failed => format!("{RED}✗{RESET}"),

@@ -60,8 +60,9 @@ where
             "window/workDoneProgress/cancel" => {
                 notified(&request, |p| handlers::work_done_progress_cancel(session, p));
             }
-            // Queued behind slow requests it would come too late.
-            "$/cancelRequest" => {
+            // The connection has to be there for the first document. Cancellations queued behind
+            // slow requests would come too late.
+            "initialized" | "$/cancelRequest" => {
                 let _nothing_to_answer = self.inner.call(request).now_or_never();
             }
             "exit" => {

@@ -57,12 +57,6 @@ impl Roots {
         self.0.iter().find(same).map(|root| root.canonical.clone())
     }
 
-    /// The root that holds a file, the innermost one.
-    pub(crate) fn root_of(&self, path: &Path) -> Option<PathBuf> {
-        let holding = self.0.iter().filter(|root| path.starts_with(&root.canonical));
-        holding.map(|root| root.canonical.clone()).max_by_key(|root| root.as_os_str().len())
-    }
-
     /// The daemon's name of the editor's file; `None` for what is not a file.
     pub(crate) fn path(&self, uri: &Url) -> Option<PathBuf> {
         let path = file_path(uri)?;
@@ -130,12 +124,10 @@ mod tests {
         assert_eq!(roots.uri(&real.join("a.py")), Some(uri(&link.join("a.py"))));
         assert_eq!(roots.find(uri(&link).as_str()), Some(real.clone()));
         assert_eq!(roots.find(real.to_str().unwrap()), Some(real.clone()));
-        assert_eq!(roots.root_of(&real.join("sub/x")), Some(real.clone()));
         // Outside every root, names stay as they are.
         let other = dir.path().join("other.py");
         assert_eq!(roots.path(&uri(&other)), Some(other.clone()));
         assert_eq!(roots.uri(&other), Some(uri(&other)));
-        assert_eq!(roots.root_of(&other), None);
     }
 
     #[test]
@@ -146,9 +138,7 @@ mod tests {
         std::fs::create_dir(&inner).unwrap();
         let mut roots = Roots::new([&uri(&outer), &uri(&inner), &uri(&outer)]);
         assert_eq!(roots.canonical(), [outer.clone(), inner.clone()]);
-        assert_eq!(roots.root_of(&inner.join("x")), Some(inner.clone()));
         roots.remove(&uri(&inner));
-        assert_eq!(roots.root_of(&inner.join("x")), Some(outer));
     }
 
     #[test]

@@ -135,7 +135,9 @@ impl Messages {
         for line in bytes.split(|byte| *byte == b'\n') {
             let Ok(value) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
             match value["reason"].as_str() {
-                Some("compiler-artifact") => messages.artifacts.extend(serde_json::from_value(value)),
+                Some("compiler-artifact") => {
+                    messages.artifacts.extend(serde_json::from_value(value))
+                }
                 Some("build-script-executed") => {
                     messages.scripts.extend(serde_json::from_value(value));
                 }
@@ -238,14 +240,19 @@ impl CargoProject {
                 "test" => format!("{package}::{name}"),
                 kind => format!("{package}::{kind}/{name}"),
             };
-            let dynamic = artifact.target.kind.iter().any(|kind| kind == "proc-macro" || kind == "dylib");
+            let dynamic =
+                artifact.target.kind.iter().any(|kind| kind == "proc-macro" || kind == "dylib");
             built.binaries.push(Binary {
                 id,
                 package,
                 kind: kind.to_owned(),
                 name,
                 executable,
-                package_dir: artifact.manifest_path.parent().map(Path::to_path_buf).unwrap_or_default(),
+                package_dir: artifact
+                    .manifest_path
+                    .parent()
+                    .map(Path::to_path_buf)
+                    .unwrap_or_default(),
                 dynamic,
                 package_id: artifact.package_id,
                 manifest: artifact.manifest_path,
@@ -279,8 +286,14 @@ impl CargoProject {
         if details.is_empty() {
             details = said_without_json(outcome);
         }
-        let offline = ["no matching package", "failed to download", "unable to update", "--offline",
-            "failed to get", "offline mode"];
+        let offline = [
+            "no matching package",
+            "failed to download",
+            "unable to update",
+            "--offline",
+            "failed to get",
+            "offline mode",
+        ];
         if messages.errors.is_empty() && offline.iter().any(|text| stderr.contains(text)) {
             details.push_str(
                 "\nTests are built offline. To get the missing dependencies, run once: cargo fetch",
@@ -385,8 +398,11 @@ impl CargoProject {
             search.extend(deps.parent().map(Path::to_path_buf));
         }
         search.extend(libraries.map(Path::to_path_buf));
-        let variable =
-            if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+        let variable = if cfg!(target_os = "macos") {
+            "DYLD_FALLBACK_LIBRARY_PATH"
+        } else {
+            "LD_LIBRARY_PATH"
+        };
         if let Some(theirs) = env.get(&OsString::from(variable)) {
             search.extend(std::env::split_paths(theirs));
         }
@@ -400,10 +416,13 @@ impl CargoProject {
 impl Package {
     fn variables(&self) -> Vec<(String, String)> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let (numbers, pre) = match self.version.split('+').next().unwrap_or_default().split_once('-') {
-            Some((numbers, pre)) => (numbers.to_owned(), pre.to_owned()),
-            None => (self.version.split('+').next().unwrap_or_default().to_owned(), String::new()),
-        };
+        let (numbers, pre) =
+            match self.version.split('+').next().unwrap_or_default().split_once('-') {
+                Some((numbers, pre)) => (numbers.to_owned(), pre.to_owned()),
+                None => {
+                    (self.version.split('+').next().unwrap_or_default().to_owned(), String::new())
+                }
+            };
         let mut parts = numbers.split('.').map(str::to_owned);
         let mut part = || parts.next().unwrap_or_default();
         [

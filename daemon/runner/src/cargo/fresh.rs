@@ -42,9 +42,8 @@ impl CargoProject {
     /// only what did not change: an interrupted build leaves the rest unknown.
     pub(super) fn freshen(&self, sandbox: &mut Sandbox) -> Result<Sources, SandboxError> {
         let list = self.target.join(LIST);
-        let known: Option<Hashes> = sandbox
-            .read(&list, LIST_LIMIT)?
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known: Option<Hashes> =
+            sandbox.read(&list, LIST_LIMIT)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut hashes = Hashes::new();
         let mut writes = Vec::new();
         for path in self.sources() {

@@ -185,7 +185,10 @@ printed past the capture { "type": "test", "name": "tests::a", "event": "ok", "e
         for (from, to) in [
             ("\"test_count\": 3", "\"test_count\": 4"),
             ("\"passed\": 1", "\"passed\": 2"),
-            ("\"name\": \"tests::c\", \"event\": \"ignored\"", "\"name\": \"tests::a\", \"event\": \"ok\""),
+            (
+                "\"name\": \"tests::c\", \"event\": \"ignored\"",
+                "\"name\": \"tests::a\", \"event\": \"ok\"",
+            ),
         ] {
             let report = parse(REPORT.replace(from, to).as_bytes());
             assert!(report.fault.is_some(), "{from} → {to}");

@@ -105,9 +105,9 @@ pub(crate) fn target_directory(root: &Path, dir: &Path, environment: &Environmen
 pub(crate) fn holds_token(path: &Path) -> bool {
     fn within(value: &Value) -> bool {
         match value {
-            Value::Table(table) => {
-                table.iter().any(|(key, value)| key == "token" || key == "secret-key" || within(value))
-            }
+            Value::Table(table) => table
+                .iter()
+                .any(|(key, value)| key == "token" || key == "secret-key" || within(value)),
             Value::Array(values) => values.iter().any(within),
             _ => false,
         }
@@ -156,9 +156,16 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let manifests: Vec<PathBuf> =
-            ["Cargo.toml", "a/Cargo.toml", "broken/Cargo.toml", "tools/x/Cargo.toml",
-             "tools/x/tests/data/Cargo.toml"].iter().map(|path| root.join(path)).collect();
+        let manifests: Vec<PathBuf> = [
+            "Cargo.toml",
+            "a/Cargo.toml",
+            "broken/Cargo.toml",
+            "tools/x/Cargo.toml",
+            "tools/x/tests/data/Cargo.toml",
+        ]
+        .iter()
+        .map(|path| root.join(path))
+        .collect();
         let found: Vec<(PathBuf, Vec<String>)> =
             workspaces(&manifests).into_iter().map(|w| (w.dir, w.packages)).collect();
         assert_eq!(

@@ -24,9 +24,9 @@ pub(super) fn failure(scope: &Scope, places: &Places<'_>, ended: &Ended) -> Fail
     let text = &ended.stdout;
     let trace = backtrace(scope, places, text, &ended.name);
     let panic = panic(text, &ended.name);
-    let place = panic.as_ref().and_then(|panic| {
-        scope.frame(&places.workspace.join(panic.path), panic.line, None)
-    });
+    let place = panic
+        .as_ref()
+        .and_then(|panic| scope.frame(&places.workspace.join(panic.path), panic.line, None));
     let own = trace.iter().rev().find(|frame| is_test(frame, &ended.name));
     let site = own.or(place.as_ref()).or(trace.last()).cloned();
     let trace = if trace.is_empty() { place.into_iter().collect() } else { trace };
@@ -122,9 +122,10 @@ fn backtrace(scope: &Scope, places: &Places<'_>, text: &str, test: &str) -> Vec<
     }
     // The closure that libtest calls is at the `#[test]` line and says nothing.
     let wrapper = format!("::{test}::{{{{closure}}}}");
-    while frames.last().is_some_and(|frame| {
-        frame.function.as_deref().is_some_and(|name| name.ends_with(&wrapper))
-    }) && frames.iter().any(|frame| is_test(frame, test))
+    while frames
+        .last()
+        .is_some_and(|frame| frame.function.as_deref().is_some_and(|name| name.ends_with(&wrapper)))
+        && frames.iter().any(|frame| is_test(frame, test))
     {
         frames.pop();
     }
@@ -132,7 +133,12 @@ fn backtrace(scope: &Scope, places: &Places<'_>, text: &str, test: &str) -> Vec<
     frames
 }
 
-fn frame(scope: &Scope, places: &Places<'_>, place: &str, function: Option<String>) -> Option<Frame> {
+fn frame(
+    scope: &Scope,
+    places: &Places<'_>,
+    place: &str,
+    function: Option<String>,
+) -> Option<Frame> {
     let (rest, _column) = place.rsplit_once(':')?;
     let (path, line) = rest.rsplit_once(':')?;
     let path = Path::new(path);
@@ -180,10 +186,7 @@ mod tests {
     fn the_site_is_in_the_test() {
         let failure = of(TEXT, None);
         assert_eq!(failure.kind, FailureKind::Assertion);
-        assert_eq!(
-            failure.message,
-            "assertion `left == right` failed: x (left: 3, right: 2)"
-        );
+        assert_eq!(failure.message, "assertion `left == right` failed: x (left: 3, right: 2)");
         assert_eq!(at(failure.site.as_ref().unwrap()), ("/w/src/lib.rs".into(), 20));
         let trace: Vec<_> = failure.trace.iter().map(at).collect();
         assert_eq!(trace, [("/w/src/lib.rs".into(), 20), ("/w/src/math.rs".into(), 7)]);
@@ -198,7 +201,10 @@ mod tests {
     #[test]
     fn returned_errors_and_missing_panics_have_messages() {
         let returned = of("Error: \"bad\"\n", None);
-        assert_eq!((returned.message.as_str(), returned.kind), ("Error: \"bad\"", FailureKind::Error));
+        assert_eq!(
+            (returned.message.as_str(), returned.kind),
+            ("Error: \"bad\"", FailureKind::Error)
+        );
         assert_eq!(of("", Some("test did not panic as expected")).kind, FailureKind::Assertion);
         assert_eq!(of("", None).message, "the test failed");
     }

@@ -66,11 +66,7 @@ impl CargoProject {
         Ok(watch.finish(state, results))
     }
 
-    pub(crate) fn list(
-        &self,
-        sandbox: &mut Sandbox,
-        wall: Duration,
-    ) -> Result<TestList, RunError> {
+    pub(crate) fn list(&self, sandbox: &mut Sandbox, wall: Duration) -> Result<TestList, RunError> {
         let mut watch = Stopwatch::start();
         let built = match self.fresh_build(sandbox, wall, &mut watch)? {
             Ok(built) => built,

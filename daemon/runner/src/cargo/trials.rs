@@ -92,11 +92,10 @@ impl Trials for CargoTrials {
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
         self.overlay.apply(&mut self.sandbox, files)?;
-        let built =
-            match self.project.build(&mut self.sandbox, &self.targets, wall, &mut watch)? {
-                Ok(built) => built,
-                Err(state) => return Ok(watch.finish(state, Vec::new())),
-            };
+        let built = match self.project.build(&mut self.sandbox, &self.targets, wall, &mut watch)? {
+            Ok(built) => built,
+            Err(state) => return Ok(watch.finish(state, Vec::new())),
+        };
         let Some(left) = wall.checked_sub(watch.elapsed()) else {
             return Ok(watch.finish(RunState::Hung { running: Vec::new() }, Vec::new()));
         };

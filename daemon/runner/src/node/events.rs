@@ -141,9 +141,7 @@ pub(super) fn parse(
                 let mut names = stack.clone();
                 names.push(event.name.clone());
                 let plain_id = format!("{file}::{}", names.join(" > "));
-                if let Some(at) =
-                    open.iter().rposition(|(_, id)| id.0 == plain_id)
-                {
+                if let Some(at) = open.iter().rposition(|(_, id)| id.0 == plain_id) {
                     open.remove(at);
                 }
                 if let Some(result) = result(scope, root, &file, plain_id, event, &mut seen) {
@@ -217,8 +215,7 @@ fn result(
     } else {
         Outcome::Failed(failure(scope, root, file, event.line, &error))
     };
-    let duration =
-        Duration::try_from_secs_f64(event.duration / 1000.0).unwrap_or_default();
+    let duration = Duration::try_from_secs_f64(event.duration / 1000.0).unwrap_or_default();
     Some(TestResult { id: TestId(id), outcome, duration })
 }
 
@@ -247,9 +244,10 @@ fn failure(
     }
     let test_file = root.join(file);
     let nearest = trace.iter().rev().find(|frame| frame.path == test_file);
-    let site = nearest.or(trace.last()).cloned().or_else(|| {
-        declared.map(|line| Frame { path: test_file.clone(), line, function: None })
-    });
+    let site = nearest
+        .or(trace.last())
+        .cloned()
+        .or_else(|| declared.map(|line| Frame { path: test_file.clone(), line, function: None }));
     let assertion = inner.code.as_deref() == Some("ERR_ASSERTION")
         || inner.name.as_deref() == Some("AssertionError");
     let text = plain(inner.message.as_deref().unwrap_or("the test failed"));
@@ -361,10 +359,7 @@ mod tests {
     fn nested_names_and_causes_are_read() {
         let events = read(REPORT.as_bytes());
         let ids: Vec<&str> = events.results.iter().map(|result| result.id.0.as_str()).collect();
-        assert_eq!(
-            ids,
-            ["a.test.js::s > in > x", "a.test.js::same", "a.test.js::same #2"]
-        );
+        assert_eq!(ids, ["a.test.js::s > in > x", "a.test.js::same", "a.test.js::same #2"]);
         let Outcome::Failed(failure) = &events.results[0].outcome else { panic!() };
         assert_eq!(failure.kind, FailureKind::Assertion);
         assert_eq!(failure.message, "Expected values to be strictly equal: 3 !== 2");

@@ -106,7 +106,8 @@ impl NodeProject {
     pub(crate) fn readable(&self) -> Vec<PathBuf> {
         let mut readable = host::link_chain(&self.program);
         // An installation of its own (a version manager's) has its libraries beside `bin`.
-        let prefix = self.program.parent().filter(|bin| bin.ends_with("bin")).and_then(Path::parent);
+        let prefix =
+            self.program.parent().filter(|bin| bin.ends_with("bin")).and_then(Path::parent);
         readable.extend(prefix.filter(|prefix| prefix.parent().is_some()).map(Path::to_path_buf));
         readable.retain(|path| path.exists() && !path.starts_with(&self.root));
         readable
@@ -154,13 +155,8 @@ impl NodeProject {
     }
 
     /// node cannot list tests; they are run.
-    pub(crate) fn list(
-        &self,
-        sandbox: &mut Sandbox,
-        wall: Duration,
-    ) -> Result<TestList, RunError> {
-        let request =
-            RunRequest { selection: Selection::All, build_wall: wall, test_wall: wall };
+    pub(crate) fn list(&self, sandbox: &mut Sandbox, wall: Duration) -> Result<TestList, RunError> {
+        let request = RunRequest { selection: Selection::All, build_wall: wall, test_wall: wall };
         let mut run = self.run(sandbox, &request)?;
         let results = std::mem::take(&mut run.results);
         Ok(TestList::from_run(run, results.into_iter().map(|result| result.id).collect()))
@@ -225,11 +221,7 @@ impl NodeProject {
         Ok((outcome, events::parse(&report, &starts, &scope, &self.root, &self.dir)))
     }
 
-    fn state(
-        &self,
-        outcome: &ExecOutcome,
-        events: &mut Events,
-    ) -> RunState {
+    fn state(&self, outcome: &ExecOutcome, events: &mut Events) -> RunState {
         let tool = "node --test";
         match &outcome.state {
             ExitState::NotStarted(reason) => {

@@ -11,8 +11,20 @@ use crate::patterns::{FOREIGN_DIRECTORIES, is_node_test_module};
 
 /// Other test runners, by the command of their script or the name of their package.
 const OTHERS: &[&str] = &[
-    "jest", "vitest", "mocha", "ava", "tap", "jasmine", "karma", "uvu", "tape", "playwright",
-    "cypress", "bun", "deno", "react-scripts",
+    "jest",
+    "vitest",
+    "mocha",
+    "ava",
+    "tap",
+    "jasmine",
+    "karma",
+    "uvu",
+    "tape",
+    "playwright",
+    "cypress",
+    "bun",
+    "deno",
+    "react-scripts",
 ];
 
 /// node's options that take their value from the next argument.
@@ -161,9 +173,10 @@ pub(crate) fn expand(dir: &Path, patterns: &[String], nested: &[PathBuf]) -> Vec
             files.push(path);
         } else if pattern == "." || path.is_dir() {
             let start = if pattern == "." { dir } else { &path };
-            files.extend(walk(start, None).filter(|file| {
-                file.strip_prefix(dir).is_ok_and(is_node_test_module)
-            }));
+            files.extend(
+                walk(start, None)
+                    .filter(|file| file.strip_prefix(dir).is_ok_and(is_node_test_module)),
+            );
         } else {
             let mut glob = OverrideBuilder::new(dir);
             // A leading slash anchors the pattern to the directory, as a shell does.
@@ -180,10 +193,7 @@ pub(crate) fn expand(dir: &Path, patterns: &[String], nested: &[PathBuf]) -> Vec
     files
 }
 
-fn walk(
-    start: &Path,
-    glob: Option<ignore::overrides::Override>,
-) -> impl Iterator<Item = PathBuf> {
+fn walk(start: &Path, glob: Option<ignore::overrides::Override>) -> impl Iterator<Item = PathBuf> {
     let mut walk = WalkBuilder::new(start);
     walk.standard_filters(false).sort_by_file_name(|a, b| a.cmp(b)).filter_entry(|entry| {
         let name = entry.file_name().to_str().unwrap_or_default();

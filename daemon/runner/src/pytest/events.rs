@@ -8,9 +8,7 @@ use serde::Deserialize;
 
 use crate::scope::Scope;
 use crate::text::{first_line, plain, tail};
-use crate::types::{
-    Diagnostic, Failure, FailureKind, Frame, Outcome, TestId, TestResult,
-};
+use crate::types::{Diagnostic, Failure, FailureKind, Frame, Outcome, TestId, TestResult};
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "e", rename_all = "kebab-case")]

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::environment::Environment;
 use crate::host;
+use crate::scope::normalize;
 
 /// How long an interpreter may take to introduce itself.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,7 +89,7 @@ pub(crate) fn find(
     dir: &Path,
     environment: &Environment,
 ) -> Result<Interpreter, String> {
-    if let Some(active) = environment.get("VIRTUAL_ENV").map(PathBuf::from)
+    if let Some(active) = environment.get("VIRTUAL_ENV").map(|venv| normalize(Path::new(venv)))
         && active.is_absolute()
         && program_of(&active).is_some()
     {
@@ -287,7 +288,7 @@ mod tests {
         fs::create_dir_all(venv.join("bin")).unwrap();
         fs::write(venv.join("pyvenv.cfg"), "home = /root/.ssh\n").unwrap();
         // An interpreter of the checkout's own: never run outside the sandbox.
-        fs::write(venv.join("bin/python"), "#!/bin/sh\ntouch /tmp/pwned\n").unwrap();
+        fs::write(venv.join("bin/python"), "#!/bin/sh\ntouch \"$0.ran\"\n").unwrap();
         let error = find(&root, &root, &Environment::default()).unwrap_err();
         assert!(error.contains("does not work"), "{error}");
     }

@@ -103,7 +103,8 @@ impl PytestProject {
     pub(crate) fn owns(&self, id: &TestId) -> bool {
         let Some((file, _)) = id.0.split_once("::") else { return false };
         let path = Path::new(file);
-        let text = path.extension().is_some_and(|e| ["py", "txt", "rst", "md"].iter().any(|x| e == *x));
+        let text =
+            path.extension().is_some_and(|e| ["py", "txt", "rst", "md"].iter().any(|x| e == *x));
         let path = self.root.join(path);
         text && path.starts_with(&self.dir)
             && !self.nested.iter().any(|nested| path.starts_with(nested))
@@ -134,11 +135,7 @@ impl PytestProject {
         Ok(watch.finish(state, events.results))
     }
 
-    pub(crate) fn list(
-        &self,
-        sandbox: &mut Sandbox,
-        wall: Duration,
-    ) -> Result<TestList, RunError> {
+    pub(crate) fn list(&self, sandbox: &mut Sandbox, wall: Duration) -> Result<TestList, RunError> {
         let mut watch = Stopwatch::start();
         let ask = Ask { collect_only: true, ..Ask::default() };
         let (outcome, events, _) = self.execute(sandbox, &ask, wall)?;
@@ -197,7 +194,8 @@ impl PytestProject {
     fn environment(&self, sandbox: &Sandbox) -> BTreeMap<OsString, OsString> {
         let mut env = self.env.clone();
         let mut path = plugin_directory(sandbox).into_os_string();
-        if let Some(theirs) = env.get(&OsString::from("PYTHONPATH")).filter(|path| !path.is_empty()) {
+        if let Some(theirs) = env.get(&OsString::from("PYTHONPATH")).filter(|path| !path.is_empty())
+        {
             path.push(":");
             path.push(theirs);
         }
@@ -285,13 +283,7 @@ impl PytestProject {
     }
 
     /// What became of one pytest process, before the JUnit report is compared.
-    fn state(
-        &self,
-        outcome: &ExecOutcome,
-        events: &Events,
-        scope: &Scope,
-        mode: Mode,
-    ) -> RunState {
+    fn state(&self, outcome: &ExecOutcome, events: &Events, scope: &Scope, mode: Mode) -> RunState {
         if let ExitState::NotStarted(reason) = &outcome.state {
             let program = self.interpreter.program.display();
             return RunState::ToolMissing {
@@ -306,7 +298,9 @@ impl PytestProject {
         if !events.session && said.contains("No module named pytest") {
             let program = self.interpreter.program.display();
             return RunState::ToolMissing {
-                message: format!("pytest is not installed; to get it: {program} -m pip install pytest"),
+                message: format!(
+                    "pytest is not installed; to get it: {program} -m pip install pytest"
+                ),
             };
         }
         if !events.collect_errors.is_empty() {
@@ -343,7 +337,9 @@ impl PytestProject {
         if mode != Mode::List {
             let ended: BTreeSet<_> = events.results.iter().map(|result| &result.id).collect();
             if let Some(missing) = collected.iter().find(|id| !ended.contains(id)) {
-                return RunState::NoReport { message: format!("no result was reported for {missing}") };
+                return RunState::NoReport {
+                    message: format!("no result was reported for {missing}"),
+                };
             }
         }
         RunState::Completed
@@ -357,10 +353,9 @@ impl PytestProject {
         scope: &Scope,
         outcome: &ExecOutcome,
     ) -> RunState {
-        if let Some(arguments) = said
-            .lines()
-            .find_map(|line| line.split_once("unrecognized arguments:").map(|(_, rest)| rest.trim()))
-        {
+        if let Some(arguments) = said.lines().find_map(|line| {
+            line.split_once("unrecognized arguments:").map(|(_, rest)| rest.trim())
+        }) {
             let plugin = if arguments.contains("--cov") {
                 "pytest-cov"
             } else if arguments.contains("-n") || arguments.contains("--dist") {

@@ -15,7 +15,7 @@ use super::processes::Tree;
 use super::serve::{Places, Server, Setting};
 use super::view::{self, SCRATCH, Step, TMP, View};
 use super::{Control, Unbuildable, guard, store};
-use crate::spec::Layer;
+use crate::spec::{CacheMode, Layer};
 use crate::wire::Open;
 
 /// `--overlay` came with this version.
@@ -105,12 +105,11 @@ pub(super) fn inside(open: &Open, control: &mut Control) -> Result<(), Unbuildab
 }
 
 fn store_notes(open: &Open) -> Vec<String> {
-    let caches = open.spec.caches.iter();
-    caches
-        .map(|cache| {
-            format!("nothing is added to the store of {} in this layer", cache.path.display())
-        })
-        .collect()
+    let kept = open.spec.caches.iter().filter(|cache| cache.mode == CacheMode::Keep);
+    kept.map(|cache| {
+        format!("nothing is added to the store of {} in this layer", cache.path.display())
+    })
+    .collect()
 }
 
 /// bubblewrap's arguments for a view. Its options take each path as one argument, so nothing has to
@@ -121,16 +120,21 @@ fn arguments(view: &View, root: &Path, disk_bytes: u64, helper: &Path) -> Vec<Os
     {
         arguments.add([flag]);
     }
-    arguments.add(["--cap-drop", "ALL", "--hostname", "greenlit"]);
+    arguments.add(["--cap-drop", "ALL", "--hostname", "localhost"]);
     arguments.add(["--proc", "/proc", "--dev", "/dev"]);
+    let shm = (disk_bytes / 4).to_string();
+    arguments.add(["--size", shm.as_str(), "--tmpfs", "/dev/shm"]);
     for step in &view.steps {
-        arguments.step(step, root, disk_bytes);
+        arguments.step(step, root);
     }
     arguments.add([OsStr::new("--ro-bind"), helper.as_os_str(), OsStr::new(HELPER)]);
-    for hidden in ["/proc/sysrq-trigger", "/proc/kcore", "/proc/keys", "/proc/timer_list"] {
-        arguments.add(["--ro-bind-try", "/dev/null", hidden]);
+    // bubblewrap itself seals what in `/proc` can be written to.
+    for hidden in ["/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/timer_list", "/proc/kallsyms"]
+    {
+        if Path::new(hidden).exists() {
+            arguments.add(["--ro-bind", "/dev/null", hidden]);
+        }
     }
-    arguments.add(["--ro-bind-try", "/proc/sys", "/proc/sys"]);
     arguments.add(["--remount-ro", "/", "--", HELPER, "inside"]);
     arguments.0
 }
@@ -142,7 +146,7 @@ impl Arguments {
         self.0.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
     }
 
-    fn step(&mut self, step: &Step, root: &Path, disk_bytes: u64) {
+    fn step(&mut self, step: &Step, root: &Path) {
         match step {
             Step::Bind { source, target } => {
                 self.add([OsStr::new("--ro-bind"), source.as_os_str(), target.as_os_str()]);
@@ -161,7 +165,7 @@ impl Arguments {
             Step::Hide { target, directory: false } => {
                 self.add([OsStr::new("--ro-bind"), OsStr::new("/dev/null"), target.as_os_str()]);
             }
-            Step::Checkout { target } => self.overlay(&[root], target, disk_bytes),
+            Step::Checkout { target } => self.overlay(&[root], target),
             Step::Cache(cache) => {
                 let upper = cache.store.as_deref().map(store::Cache::store_upper);
                 // bubblewrap names lower layers from the bottom up.
@@ -170,17 +174,67 @@ impl Arguments {
                 if lowers.is_empty() {
                     self.add([OsStr::new("--dir"), cache.path.as_os_str()]);
                 } else {
-                    self.overlay(&lowers, &cache.path, disk_bytes);
+                    self.overlay(&lowers, &cache.path);
                 }
             }
         }
     }
 
     /// bubblewrap gives its throw-away layers no size: the server watches them instead.
-    fn overlay(&mut self, lowers: &[&Path], target: &Path, _disk_bytes: u64) {
+    fn overlay(&mut self, lowers: &[&Path], target: &Path) {
         for lower in lowers {
             self.add([OsStr::new("--overlay-src"), lower.as_os_str()]);
         }
         self.add([OsStr::new("--tmp-overlay"), target.as_os_str()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::Cache;
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("bubblewrap 0.11.1\n"), Some((0, 11)));
+        assert!(version("bubblewrap 0.8.0").unwrap() < NEEDED);
+        assert!(version("bubblewrap 1.0").unwrap() > NEEDED);
+        assert_eq!(version("something else 1.0"), None);
+        assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn each_step_becomes_arguments_with_whole_paths() {
+        let steps = vec![
+            Step::Bind { source: "/usr".into(), target: "/usr".into() },
+            Step::Symlink { target: "/bin".into(), to: "usr/bin".into() },
+            Step::Tmpfs { target: "/tmp".into(), bytes: 4096 },
+            Step::Hide { target: "/etc/shadow".into(), directory: false },
+            Step::Hide { target: "/etc/ssh".into(), directory: true },
+            Step::Checkout { target: "/w/a:b c".into() },
+            Step::Cache(Cache {
+                path: "/w/a:b c/target".into(),
+                own: Some("/w/a:b c/target".into()),
+                store: Some("/s".into()),
+                keep: true,
+            }),
+            Step::Cache(Cache { path: "/w/none".into(), own: None, store: None, keep: false }),
+        ];
+        let view = View { steps, home: "/h".into(), writable: Vec::new(), notes: Vec::new() };
+        let arguments = arguments(&view, Path::new("/w/a:b c"), 4096, Path::new("/helper"));
+        let arguments: Vec<&str> =
+            arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
+        let text = arguments.join("|");
+        for expected in [
+            "|--unshare-all|--die-with-parent|",
+            "|--ro-bind|/usr|/usr|--symlink|usr/bin|/bin|--size|4096|--tmpfs|/tmp|",
+            "|--ro-bind|/dev/null|/etc/shadow|--tmpfs|/etc/ssh|--remount-ro|/etc/ssh|",
+            "|--overlay-src|/w/a:b c|--tmp-overlay|/w/a:b c|",
+            "|--overlay-src|/w/a:b c/target|--overlay-src|/s/upper|--tmp-overlay|/w/a:b c/target|",
+            "|--dir|/w/none|--ro-bind|/helper|/run/greenlit-sandbox|",
+        ] {
+            assert!(format!("|{text}").contains(expected), "{expected} in {text}");
+        }
+        assert!(text.ends_with("|--remount-ro|/|--|/run/greenlit-sandbox|inside"), "{text}");
     }
 }

@@ -63,7 +63,8 @@ fn init(
     let limits = &open.spec.limits;
     notes.extend(mounts::build(view, &open.spec.root, limits)?);
     sys::loopback_up().map_err(|error| failed("bringing loopback up", &error))?;
-    nix::unistd::sethostname("greenlit").map_err(|error| failed("naming the host", &error))?;
+    // The one name that every `/etc/hosts` resolves: programs look their own host up.
+    nix::unistd::sethostname("localhost").map_err(|error| failed("naming the host", &error))?;
     let confinement = Confinement::namespaced(&view.writable, limits, &mut notes)?;
     super::confine::drop_capabilities()?;
     let setting = Setting {

@@ -22,7 +22,7 @@ mod sys;
 mod view;
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -90,5 +90,5 @@ fn take_control() -> Option<Control> {
     nix::unistd::dup2_stdin(&null).ok()?;
     nix::unistd::dup2_stdout(&null).ok()?;
     fcntl(std::io::stderr().as_fd(), FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).ok()?;
-    Some(File::from(OwnedFd::from(control)))
+    Some(File::from(control))
 }

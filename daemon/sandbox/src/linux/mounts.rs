@@ -334,9 +334,15 @@ fn overlay(target: &Path, layers: &str) -> io::Result<()> {
 }
 
 fn remedy(error: &io::Error) -> Option<String> {
-    (error.raw_os_error() == Some(libc::EPERM)).then(|| {
-        "run where mounting inside a user namespace is allowed (in a container: with an unmasked \
-         /proc and without a seccomp or AppArmor profile that forbids mount)"
-            .to_owned()
-    })
+    let text = match error.raw_os_error()? {
+        libc::EPERM | libc::EACCES => {
+            "run where mounting inside a user namespace is allowed (in a container: with an \
+             unmasked /proc and without a seccomp or AppArmor profile that forbids mount)"
+        }
+        libc::EINVAL | libc::ENOSYS => {
+            "Linux 5.12 or newer, and no other file system mounted inside the checkout"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
 }

@@ -107,7 +107,8 @@ const NAMESPACES: [i32; 7] = [
 /// In `clone` this bit belongs to the exit signal.
 const CLONE_NEWTIME: i32 = 0x80;
 
-/// Input into a terminal that others read.
+/// Input into a terminal that others read. Its type differs between C libraries.
+const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541C;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -118,7 +119,7 @@ pub(super) fn filters(sockets: Sockets) -> Result<Vec<BpfProgram>, seccompiler::
     let unshared = NAMESPACES.iter().copied().chain([CLONE_NEWTIME]);
     forbidden.insert(libc::SYS_clone, any_bit(NAMESPACES.iter().copied())?);
     forbidden.insert(libc::SYS_unshare, any_bit(unshared)?);
-    let terminal = [argument_is(1, libc::TIOCSTI as u64)?, argument_is(1, TIOCLINUX)?];
+    let terminal = [argument_is(1, TIOCSTI)?, argument_is(1, TIOCLINUX)?];
     forbidden.insert(libc::SYS_ioctl, terminal.into_iter().collect());
     let unknown: Rules = UNKNOWN.iter().map(|&call| (call, Vec::new())).collect();
     let mut families = Rules::new();

@@ -96,6 +96,8 @@ pub(super) struct Server<'a> {
     job: Option<Job>,
     next_tick: Instant,
     ticks: u32,
+    /// Bytes in use where nothing but this watch bounds the disk; see [`Server::disk_full`].
+    used_before: Option<u64>,
 }
 
 /// The daemon is gone: everything has to end.
@@ -105,7 +107,10 @@ impl<'a> Server<'a> {
     pub(super) fn new(setting: Setting, control: &'a mut Control) -> Result<Self, Unbuildable> {
         let signals = guard::block_child_signal()?;
         let root = setting.places.entries[0].1.clone();
-        Ok(Self { setting, root, control, signals, job: None, next_tick: Instant::now(), ticks: 0 })
+        let bounded = setting.layer == Layer::Namespaces;
+        let used_before = if bounded { None } else { used_bytes(&root) };
+        let next_tick = Instant::now();
+        Ok(Self { setting, root, control, signals, job: None, next_tick, ticks: 0, used_before })
     }
 
     /// Announces the view and answers until the daemon hangs up; then kills what is left.
@@ -333,6 +338,8 @@ impl<'a> Server<'a> {
         job.disk_full |= disk_full;
         if now >= job.deadline {
             job.killed = Some(ExitState::TimedOut);
+        } else if disk_full && self.used_before.is_some() {
+            job.killed = Some(ExitState::Signaled(libc::SIGKILL));
         } else if now >= self.next_tick {
             let limits = &self.setting.limits;
             let usage = self.setting.tree.usage(limits.memory_bytes);
@@ -357,10 +364,13 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Whether the throw-away disk is full. Where it has a size of its own, the kernel bounds it and
+    /// this only reports; elsewhere it is what the file system has grown by since the beginning,
+    /// whoever made it grow, and the command is ended.
     fn disk_full(&self) -> bool {
-        // On a copy the disk is the host's; its limit is that of a single file.
-        if matches!(self.setting.layer, Layer::Copy | Layer::None) {
-            return false;
+        if let Some(before) = self.used_before {
+            let used = used_bytes(&self.root).unwrap_or(0);
+            return used.saturating_sub(before) > self.setting.limits.disk_bytes;
         }
         [&self.root, &self.setting.tmp].into_iter().any(|path| {
             statvfs(path).is_ok_and(|disk| {
@@ -369,6 +379,11 @@ impl<'a> Server<'a> {
             })
         })
     }
+}
+
+fn used_bytes(path: &Path) -> Option<u64> {
+    let disk = statvfs(path).ok()?;
+    Some(disk.blocks().saturating_sub(disk.blocks_free()) * disk.fragment_size())
 }
 
 /// Why a command does not run.

@@ -50,6 +50,10 @@ const SYSTEM_SECRETS: [&str; 12] = [
     "/etc/wireguard",
 ];
 
+/// Not shown on anybody's request: services' sockets and the machine itself. A read-only mount does
+/// not keep a socket from being connected to.
+const NEVER: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/boot"];
+
 /// Toolchains and registries in the home directory, shown read-only.
 const HOME_READABLE: [&str; 34] = [
     ".cargo/bin",
@@ -183,10 +187,14 @@ pub(super) fn plan(open: &Open, caches: Vec<Cache>, as_root: bool) -> Result<Vie
             notes.push(format!("{} does not exist and is not shown", readable.display()));
             continue;
         };
-        if real.parent().is_none() {
-            return Err(Unbuildable::new("the whole root directory cannot be shown"));
+        if real.parent().is_none() || NEVER.iter().any(|never| real.starts_with(never)) {
+            notes.push(format!("{} is never shown", real.display()));
+            continue;
         }
-        if !is_system(readable) && *readable != real {
+        // Below another readable directory the link is there already, as it is on the host.
+        let within = |outer: &PathBuf| outer != readable && readable.starts_with(outer);
+        let shown = open.spec.readable.iter().any(within);
+        if !is_system(readable) && !shown && *readable != real {
             steps.push(Step::Bind { source: real.clone(), target: readable.clone() });
         }
         steps.push(Step::Bind { source: real.clone(), target: real });
@@ -277,7 +285,9 @@ fn hide_home_secrets(steps: &mut Vec<Step>, home: &Path) {
 fn hide_system_secrets(steps: &mut Vec<Step>, as_root: bool) {
     let mut hidden: Vec<PathBuf> = SYSTEM_SECRETS.map(PathBuf::from).to_vec();
     if as_root {
-        closed_entries(Path::new("/etc"), 4, &mut hidden);
+        for (directory, depth) in [("/etc", 4), ("/usr/local/etc", 4), ("/opt", 1)] {
+            closed_entries(Path::new(directory), depth, &mut hidden);
+        }
     }
     hidden.sort();
     hidden.dedup();
@@ -377,4 +387,115 @@ pub(super) fn is_plain_below(root: &Path, path: &Path) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Isolation, Layer, Limits, SandboxSpec};
+
+    fn open(root: &Path, home: &Path, readable: Vec<PathBuf>) -> Open {
+        let spec = SandboxSpec {
+            root: root.to_owned(),
+            files: Vec::new(),
+            caches: Vec::new(),
+            readable,
+            isolation: Isolation::Auto,
+            limits: Limits::default(),
+        };
+        Open { layer: Layer::Namespaces, spec, home: home.to_owned(), temp: "/tmp".into() }
+    }
+
+    fn position(view: &View, wanted: impl Fn(&Step) -> bool) -> usize {
+        view.steps.iter().position(wanted).expect("the step is there")
+    }
+
+    #[test]
+    fn parents_come_before_children_and_covers_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().canonicalize().unwrap();
+        fs::create_dir_all(home.join(".cargo/bin")).unwrap();
+        fs::create_dir_all(home.join("code/app")).unwrap();
+        fs::write(home.join(".cargo/credentials.toml"), "x").unwrap();
+        let root = home.join("code/app");
+        let readable = vec![home.clone(), home.join(".cargo"), root.join("inside")];
+        let view = plan(&open(&root, &home, readable), Vec::new(), false).unwrap();
+        let tmpfs =
+            position(&view, |step| matches!(step, Step::Tmpfs { target, .. } if *target == home));
+        let bind =
+            position(&view, |step| matches!(step, Step::Bind { target, .. } if *target == home));
+        let checkout = position(&view, |step| *step == Step::Checkout { target: root.clone() });
+        let secret = home.join(".cargo/credentials.toml");
+        let hide =
+            position(&view, |step| matches!(step, Step::Hide { target, .. } if *target == secret));
+        let cargo = position(
+            &view,
+            |step| matches!(step, Step::Bind { target, .. } if *target == home.join(".cargo")),
+        );
+        assert!(bind < tmpfs && tmpfs < cargo && cargo < hide && tmpfs < checkout);
+        assert!(!view.steps.iter().any(|step| step.target().starts_with(root.join("inside"))));
+        assert_eq!(view.home, home);
+    }
+
+    #[test]
+    fn what_is_never_shown_is_noted() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let readable = vec!["/".into(), "/proc".into(), "/run".into(), "/does/not/exist".into()];
+        let view = plan(&open(&root, Path::new("/nonexistent"), readable), Vec::new(), false);
+        let view = view.unwrap();
+        assert_eq!(view.notes.len(), 4, "{:?}", view.notes);
+        assert_eq!(view.home, Path::new(SPARE_HOME));
+        assert!(!view.steps.iter().any(|step| {
+            matches!(step, Step::Bind { target, .. } if target == Path::new("/proc"))
+        }));
+    }
+
+    #[test]
+    fn a_home_that_would_hide_the_system_is_replaced() {
+        for home in ["/", "/usr", "/nonexistent", "/tmp"] {
+            assert_eq!(usable_home(Path::new(home)), None, "{home}");
+        }
+    }
+
+    #[test]
+    fn for_root_everything_that_is_closed_to_others_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path();
+        for (name, mode) in [("open", 0o644), ("closed", 0o600), ("group", 0o640)] {
+            fs::write(base.join(name), "x").unwrap();
+            fs::set_permissions(base.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(base.join("private")).unwrap();
+        fs::set_permissions(base.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
+        let mut found = Vec::new();
+        closed_entries(base, 2, &mut found);
+        found.sort();
+        assert_eq!(found, ["closed", "group", "private"].map(|name| base.join(name)));
+    }
+
+    #[test]
+    fn git_pointers_are_believed_only_when_they_point_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().canonicalize().unwrap();
+        let (root, git) = (base.join("tree"), base.join("main/.git"));
+        let private = git.join("worktrees/tree");
+        for made in [&root, &private, &git.join("objects"), &git.join("refs")] {
+            fs::create_dir_all(made).unwrap();
+        }
+        for head in [&git, &private] {
+            fs::write(head.join("HEAD"), "ref: refs/heads/main").unwrap();
+        }
+        fs::write(private.join("commondir"), "../..\n").unwrap();
+        fs::write(root.join(".git"), format!("gitdir: {}\n", private.display())).unwrap();
+        assert_eq!(git_directories(&root), Vec::<PathBuf>::new(), "nothing points back");
+        fs::write(private.join("gitdir"), format!("{}/.git\n", root.display())).unwrap();
+        assert_eq!(git_directories(&root), [git]);
+        for forged in
+            ["gitdir: /etc\n", "gitdir: /etc/passwd", "gitdir:", "", "\0", "gitdir: ../main"]
+        {
+            fs::write(root.join(".git"), forged).unwrap();
+            assert_eq!(git_directories(&root), Vec::<PathBuf>::new(), "{forged:?}");
+        }
+    }
 }

@@ -13,12 +13,7 @@ fn fix(tests: &[&str], rank: u32, edits: Vec<FileEdit>, hashes: &[(&str, &str)])
         rank,
         diff: String::new(),
         edits,
-        source: FixSource {
-            tier: "template".to_owned(),
-            rule: None,
-            model: None,
-            adapter: None,
-        },
+        source: FixSource { tier: "template".to_owned(), rule: None, model: None, adapter: None },
         evidence: FixEvidence {
             red_to_green: Vec::new(),
             unchanged: 0,

@@ -7,7 +7,7 @@ use greenlit_client::RequestError;
 use greenlit_protocol::{Request, Response, TestOutcome, Tier};
 use lsp_types::{ExecuteCommandParams, MessageType};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
 
 use crate::server::evidence;
