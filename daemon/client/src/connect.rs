@@ -16,9 +16,11 @@ use crate::{
 /// How long to wait for a daemon that drains, or for another client that starts one.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a draining daemon is looked at.
-const RETRY: Duration = Duration::from_millis(25);
+const RETRY: Duration = Duration::from_millis(10);
+/// How long a daemon may live without listening.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Handshakes that may break: a daemon that exits still has connections in its backlog.
-const BREAKS: u32 = 80;
+const BREAKS: u32 = 200;
 /// Daemons started by one call before it gives up: one may die right after it was ready.
 const STARTS: u32 = 2;
 
@@ -81,10 +83,9 @@ pub(crate) async fn connect_unless_crashing(
     }
     paths.create()?;
     let deadline = Instant::now() + PATIENCE;
-    let _start_lock = LockFile::take(&paths.start_lock, deadline + PATIENCE)
-        .await
-        .map_err(ConnectError::Lock)?;
-    let (mut starts, mut breaks) = (0, 0);
+    let _start_lock =
+        LockFile::take(&paths.start_lock, deadline + PATIENCE).await.map_err(ConnectError::Lock)?;
+    let (mut starts, mut breaks, mut held_since) = (0, 0, None);
     loop {
         let error = match attempt(&paths, &hello).await {
             Err(error) if room_for_a_start(&error) => error,
@@ -101,6 +102,17 @@ pub(crate) async fn connect_unless_crashing(
             tokio::time::sleep(RETRY).await;
             continue;
         }
+        // A daemon on its way in or out: the socket of a dying one goes before its lock.
+        if LockFile::is_held(&paths.daemon_lock) {
+            let since = *held_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > LOCK_PATIENCE {
+                let pid = paths.read_info().map(|info| info.pid);
+                return Err(ConnectError::Unreachable { pid, socket: paths.socket });
+            }
+            tokio::time::sleep(RETRY).await;
+            continue;
+        }
+        held_since = None;
         let count = crashes::record(&paths);
         if crash_limit.is_some_and(|limit| count >= limit) {
             return Err(ConnectError::Crashing { count, log: paths.log });

@@ -29,6 +29,18 @@ pub enum ConnectError {
     /// No session was opened.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    /// A daemon lives and does not listen: somebody removed its socket.
+    #[error(
+        "greenlitd (process {}) runs and does not listen on {}",
+        pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+        socket.display()
+    )]
+    Unreachable {
+        /// Its process id, where it is known.
+        pid: Option<u32>,
+        /// Where it should listen.
+        socket: PathBuf,
+    },
     /// The start lock cannot be taken.
     #[error("another client has been starting greenlitd for too long")]
     Lock(#[source] LockError),
@@ -82,10 +94,10 @@ impl ConnectError {
                 })
             }
             Self::Handshake(HandshakeError::Refused { .. }) => Some("try again soon".to_owned()),
-            Self::ProgramNotFound { .. } => Some(format!(
-                "install greenlitd next to greenlit, or set {}",
-                crate::DAEMON_ENV
-            )),
+            Self::Unreachable { .. } => Some("run: greenlit restart".to_owned()),
+            Self::ProgramNotFound { .. } => {
+                Some(format!("install greenlitd next to greenlit, or set {}", crate::DAEMON_ENV))
+            }
             Self::StartUp { log, .. } | Self::Crashing { log, .. } => {
                 Some(format!("see {}", log.display()))
             }

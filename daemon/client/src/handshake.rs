@@ -4,7 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use greenlit_protocol::{BUILD_ID, Hello, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Welcome, frame, newer};
+use greenlit_protocol::{
+    BUILD_ID, Hello, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Welcome, frame, newer,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use greenlit_protocol::{
-    DocumentId, Event, Notification, ProgressStage, Request, Response,
-};
+use greenlit_protocol::{DocumentId, Event, Notification, ProgressStage, Request, Response};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -87,10 +85,14 @@ enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     /// Trying to connect.
-    Down { reason: String },
+    Down {
+        reason: String,
+    },
     Up,
     /// Not trying to start one.
-    Resting { reason: String },
+    Resting {
+        reason: String,
+    },
 }
 
 impl Link {
@@ -162,7 +164,10 @@ impl Link {
     /// Tries again at once, and starts a daemon if needed, even after a deliberate stop or after
     /// the link gave up: for what a person asks for explicitly.
     pub fn wake(&self) {
-        self.shared.wake.notify_one();
+        // A wake that nobody needs now must not be kept for a later, deliberate stop.
+        if !self.is_up() {
+            self.shared.wake.notify_one();
+        }
     }
 
     async fn send(
@@ -401,8 +406,7 @@ mod tests {
         assert!(!known(&mut replayed, &changed("/b", 1)));
         let closed = Notification::DocumentClosed { document: "/a".into() };
         assert!(!known(&mut replayed, &closed));
-        let opened =
-            Notification::DocumentOpened { document: "/a".into(), version: 1, text: None };
+        let opened = Notification::DocumentOpened { document: "/a".into(), version: 1, text: None };
         assert!(!known(&mut replayed, &opened));
     }
 

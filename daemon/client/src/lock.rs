@@ -1,9 +1,9 @@
 //! Locks on files. The operating system releases them when their holder dies, however it dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::io;
 
 use tokio::time::Instant;
 

@@ -217,7 +217,11 @@ fn absolute(variable: &'static str) -> Result<Option<PathBuf>, PathsError> {
         return Ok(None);
     };
     let value = PathBuf::from(value);
-    if value.is_absolute() { Ok(Some(value)) } else { Err(PathsError::Relative { variable, value }) }
+    if value.is_absolute() {
+        Ok(Some(value))
+    } else {
+        Err(PathsError::Relative { variable, value })
+    }
 }
 
 #[cfg(unix)]

@@ -128,7 +128,8 @@ async fn last_words(child: &mut Child) -> String {
     let mut text = Vec::new();
     if let Some(errors) = child.stderr.take() {
         let mut errors = errors.take(MESSAGE_MAX);
-        let _read = tokio::time::timeout(Duration::from_secs(1), errors.read_to_end(&mut text)).await;
+        let _read =
+            tokio::time::timeout(Duration::from_secs(1), errors.read_to_end(&mut text)).await;
     }
     let ended = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
     let mut message = match ended {

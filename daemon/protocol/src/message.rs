@@ -35,6 +35,10 @@ pub enum ClientFrame {
 /// Daemon to client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, on their way to or from the wire"
+)]
 pub enum ServerFrame {
     /// The answer to a request.
     Response {
@@ -160,6 +164,10 @@ pub struct TextChange {
 /// Answers to [`Request`]s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, on their way to or from the wire"
+)]
 pub enum Response {
     /// To [`Request::Test`].
     Test(TestReport),

@@ -37,8 +37,11 @@ fn requests() -> impl Strategy<Value = Request> {
 }
 
 fn notifications() -> impl Strategy<Value = Notification> {
-    let change = (any::<usize>(), any::<usize>(), ".*")
-        .prop_map(|(start, end, text)| TextChange { start, end, text });
+    let change = (any::<usize>(), any::<usize>(), ".*").prop_map(|(start, end, text)| TextChange {
+        start,
+        end,
+        text,
+    });
     prop_oneof![
         (paths(), any::<i32>(), option::of(".*")).prop_map(|(document, version, text)| {
             Notification::DocumentOpened { document, version, text }
@@ -48,8 +51,7 @@ fn notifications() -> impl Strategy<Value = Notification> {
         }),
         vec(paths(), 0..3).prop_map(|roots| Notification::RootsChanged { roots }),
         option::of(".*").prop_map(|settings| Notification::SettingsChanged { settings }),
-        (".*", any::<bool>())
-            .prop_map(|(fix, applied)| Notification::FixDecision { fix, applied }),
+        (".*", any::<bool>()).prop_map(|(fix, applied)| Notification::FixDecision { fix, applied }),
     ]
 }
 
@@ -68,9 +70,8 @@ fn server_frames() -> impl Strategy<Value = ServerFrame> {
     let result = prop_oneof![Just(Ok(Response::Done)), error.prop_map(Err)];
     let stage = prop_oneof![
         ".*".prop_map(|title| ProgressStage::Begin { title }),
-        (".*", option::of(any::<u32>())).prop_map(|(message, percentage)| {
-            ProgressStage::Report { message, percentage }
-        }),
+        (".*", option::of(any::<u32>()))
+            .prop_map(|(message, percentage)| { ProgressStage::Report { message, percentage } }),
     ];
     prop_oneof![
         (any::<u64>(), result).prop_map(|(id, result)| ServerFrame::Response { id, result }),

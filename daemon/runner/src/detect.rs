@@ -39,8 +39,8 @@ pub struct Detection {
 /// Why a project that was recognized cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The runner in question.
-    pub ecosystem: Ecosystem,
+    /// The runner in question; `None` when it concerns the whole workspace.
+    pub ecosystem: Option<Ecosystem>,
     /// The project's directory.
     pub dir: PathBuf,
     /// What kind of reason it is.
@@ -82,7 +82,7 @@ pub fn detect(root: &Path, env: &Environment) -> Detection {
     node(root, &environment, &found, &mut detection);
     if !found.complete {
         detection.problems.push(Problem {
-            ecosystem: Ecosystem::Cargo,
+            ecosystem: None,
             dir: root.to_owned(),
             kind: ProblemKind::Incomplete,
             message: format!("only the first {FILES} files were searched for projects"),
@@ -154,7 +154,7 @@ fn cargo(root: &Path, environment: &Arc<Environment>, found: &Found, detection: 
                 detection.projects.push(Project::new(Adapter::Cargo(project), environment));
             }
             Err((dir, message)) => detection.problems.push(Problem {
-                ecosystem: Ecosystem::Cargo,
+                ecosystem: Some(Ecosystem::Cargo),
                 dir,
                 kind: ProblemKind::ToolMissing,
                 message,
@@ -197,7 +197,7 @@ fn python(root: &Path, environment: &Arc<Environment>, found: &Found, detection:
                 detection.projects.push(Project::new(Adapter::Pytest(project), environment));
             }
             Err(message) => detection.problems.push(Problem {
-                ecosystem: Ecosystem::Pytest,
+                ecosystem: Some(Ecosystem::Pytest),
                 dir: dir.clone(),
                 kind: ProblemKind::ToolMissing,
                 message,
@@ -236,7 +236,7 @@ fn node(root: &Path, environment: &Arc<Environment>, found: &Found, detection: &
         match node::plan(&configuration(package), &own) {
             node::Plan::None => {}
             node::Plan::Unsupported(message) => detection.problems.push(Problem {
-                ecosystem: Ecosystem::Node,
+                ecosystem: Some(Ecosystem::Node),
                 dir: dir.clone(),
                 kind: ProblemKind::Unsupported,
                 message,
@@ -247,7 +247,7 @@ fn node(root: &Path, environment: &Arc<Environment>, found: &Found, detection: &
                         detection.projects.push(Project::new(Adapter::Node(project), environment));
                     }
                     Err(message) => detection.problems.push(Problem {
-                        ecosystem: Ecosystem::Node,
+                        ecosystem: Some(Ecosystem::Node),
                         dir: dir.clone(),
                         kind: ProblemKind::ToolMissing,
                         message,

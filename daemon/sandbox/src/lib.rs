@@ -13,8 +13,18 @@
 //! Invariant: when the handle, the helper or the daemon dies, every process of the sandbox dies.
 //! Invariant: nothing that a sandboxed process can write is followed, executed or parsed by the
 //! trusted side; it only carries bytes.
+//!
+//! What commands cannot do inside, and programs may have to live with: rename a directory that
+//! comes from the checkout in one step (an unprivileged overlay answers "cross-device link"; moving
+//! by copy works); use `memfd_create`, `io_uring`, `ptrace` or namespaces of their own; reach any
+//! network but their own loopback. A checkout with another file system mounted inside it, or one
+//! that contains the home directory, is refused.
+//!
+//! Memory is bounded by a watchdog on `/proc`, not by a cgroup: what the kernel holds for sockets
+//! is not counted. Layers below [`Layer::Namespaces`] bound the disk by a watchdog as well.
 
 mod error;
+#[cfg(target_os = "linux")]
 mod frame;
 mod helper;
 #[cfg(target_os = "linux")]
@@ -25,6 +35,7 @@ mod sandbox;
 mod spec;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
+#[cfg(target_os = "linux")]
 mod wire;
 
 pub use error::{HelperError, OpenError, Refusal, SandboxError};

@@ -315,7 +315,11 @@ impl Link {
             let _ = stderr.take(4096).read_to_string(&mut said);
         }
         let said = said.trim();
-        let detail = if said.is_empty() { error.to_string() } else { said.to_owned() };
+        let detail = match self.child.try_wait() {
+            _ if !said.is_empty() => said.to_owned(),
+            Ok(Some(status)) => format!("{error} ({status})"),
+            _ => error.to_string(),
+        };
         SandboxError::Died { detail }
     }
 

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 pub enum Layer {
     /// No isolation at all; only ever by explicit configuration.
     None,
-    /// Landlock and seccomp on a copy of the checkout (macOS: `sandbox-exec` on a clone).
+    /// Landlock and seccomp on a copy of the checkout, without any socket. It cannot protect the
+    /// modes, times and attributes of the user's other files; where the user is root, commands run
+    /// as nobody. Never silently: [`crate::Sandbox::layer`] and [`crate::Sandbox::notes`] tell.
     Copy,
     /// bubblewrap (0.11 or newer) with its own overlay.
     Bubblewrap,

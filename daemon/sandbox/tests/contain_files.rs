@@ -211,6 +211,19 @@ fn the_system_is_read_only() {
 }
 
 #[test]
+fn modes_and_times_of_the_host_cannot_be_set() {
+    let fixture = Fixture::new();
+    let mut sandbox = fixture.open();
+    // To what they are already, so that a hole would do no harm.
+    let script = "for p in /dev/null /dev/zero /bin/sh /etc/passwd /usr /etc; do \
+                  chmod $(stat -Lc %a $p) $p && echo mode $p; touch -cr $p $p && echo time $p; done; \
+                  echo fine > /dev/null";
+    let outcome = sh(&mut sandbox, &fixture.root, script);
+    succeeded(&outcome);
+    assert_eq!(outcome.stdout, b"", "{}", text(&outcome));
+}
+
+#[test]
 fn descriptors_of_the_daemon_are_not_inherited() {
     let fixture = Fixture::new();
     let secret = fixture.outside("secret");

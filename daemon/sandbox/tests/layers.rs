@@ -1,5 +1,6 @@
 //! Which layer runs, what the lower ones do, and that a missing one is named.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod common;
 
@@ -137,7 +138,7 @@ fn bubblewrap_contains_or_says_why_it_cannot_be_used() {
         Err(OpenError::NoLayer { refusals }) => {
             let [refusal] = refusals.as_slice() else { panic!("{refusals:?}") };
             assert!(refusal.reason.contains("bubblewrap"), "{refusal}");
-            assert!(refusal.remedy.as_ref().is_some_and(|remedy| remedy.contains("0.11")));
+            assert!(refusal.remedy.is_some(), "{refusal}");
             return;
         }
         Err(error) => panic!("{error}"),
@@ -146,12 +147,12 @@ fn bubblewrap_contains_or_says_why_it_cannot_be_used() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let script = format!(
         "cat '{0}' /etc/shadow; echo evil > '{0}'; echo evil > /usr/planted; echo built > target/product; \
-         cat kept.txt target/product; echo changed > kept.txt; cat kept.txt; ls -d /proc/[0-9]* | wc -l",
+         cat kept.txt target/product; echo changed > kept.txt; cat kept.txt; set -- /proc/[0-9]*; echo $#",
         secret.display(),
     );
     let outcome = sh(&mut sandbox, &fixture.root, &script);
     let said = text(&outcome);
-    assert_eq!(String::from_utf8_lossy(&outcome.stdout), "kept\nbuilt\nchanged\n4\n", "{said}");
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout), "kept\nbuilt\nchanged\n2\n", "{said}");
     assert_eq!(fs::read_to_string(&secret).unwrap(), "the-secret");
     assert_eq!(fs::read_to_string(fixture.root.join("kept.txt")).unwrap(), "kept\n");
     let script = format!(
@@ -194,8 +195,11 @@ fn a_copy_is_confined() {
     assert_eq!(fs::read_to_string(&secret).unwrap(), "the-secret");
     assert_eq!(fs::read_to_string(fixture.root.join("kept.txt")).unwrap(), "kept\n");
     assert!(!Path::new(&format!("/tmp/planted-{}", std::process::id())).exists());
-    let script = "import socket\nfor f in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, 16, 17, 40):\n  try: socket.socket(f); print('made', f)\n  except OSError: pass\na, b = socket.socketpair(); a.send(b'x'); print(b.recv(1))";
-    let outcome = python(&mut sandbox, &fixture.root, script);
+    let script = "import os, socket\nfor path in ('/etc/passwd', '/bin/sh', '/dev/null'):\n  try: os.chmod(path, os.stat(path).st_mode & 0o7777); print('changed', path)\n  except OSError: pass\nfor f in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, 16, 17, 40):\n  try: socket.socket(f); print('made', f)\n  except OSError: pass\na, b = socket.socketpair(); a.send(b'x'); print(b.recv(1))";
+    // As root the commands are nobody's, who cannot reach toolchains in root's home.
+    let mut wanted = command(&fixture.root, &["python3", "-c", script]);
+    wanted.env.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
+    let outcome = sandbox.exec(&wanted).unwrap();
     assert_eq!(outcome.stdout, b"b'x'\n", "{}", text(&outcome));
     assert!(listener.accept().is_err());
 }
@@ -246,4 +250,43 @@ fn a_copy_keeps_modes_and_times_and_refuses_links() {
     assert_eq!(sandbox.write(&[write]).unwrap_err(), SandboxError::Symlink { path: link.clone() });
     assert_eq!(sandbox.read(&link, 99).unwrap_err(), SandboxError::Symlink { path: link });
     assert_eq!(fs::read_to_string(&secret).unwrap(), "the-secret");
+}
+
+#[test]
+fn many_sandboxes_open_at_once() {
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                let fixture = Fixture::new();
+                for round in 0..6 {
+                    let mut sandbox = fixture.open();
+                    let script = format!("echo {thread} {round} > own; cat own; ls | wc -l");
+                    let outcome = sh(&mut sandbox, &fixture.root, &script);
+                    let said = String::from_utf8(outcome.stdout).unwrap();
+                    assert_eq!(said, format!("{thread} {round}\n2\n"));
+                }
+                assert_eq!(fs::read_dir(&fixture.root).unwrap().count(), 1);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_daemon_that_ignores_its_children_changes_nothing() {
+    const ROLE: &str = "GREENLIT_TEST_IGNORING";
+    if std::env::var_os(ROLE).is_some() {
+        let fixture = Fixture::new();
+        let mut sandbox = fixture.open();
+        assert_eq!(sh(&mut sandbox, &fixture.root, "exit 3").state, ExitState::Exited(3));
+        assert_eq!(sh(&mut sandbox, &fixture.root, "kill -HUP $$").state, ExitState::Signaled(1));
+        return;
+    }
+    let done = std::process::Command::new("sh")
+        .args(["-c", "trap '' CHLD HUP TERM INT; exec \"$0\" --exact a_daemon_that_ignores_its_children_changes_nothing"])
+        .arg(std::env::current_exe().unwrap())
+        .env(ROLE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
 }

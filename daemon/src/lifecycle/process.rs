@@ -23,8 +23,9 @@ use crate::lifecycle::{Args, Context, Gate, Inbound, logging};
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Frames that may wait for the main loop; beyond it, their connections wait.
 const INBOUND: usize = 1024;
-/// How long the main loop may take to finish running requests after it was told to end.
-const DRAIN_MAX: Duration = Duration::from_secs(300);
+/// How long the main loop may take to finish running requests once the gate is closed. `greenlit
+/// stop --kill` and a second signal do not wait for it.
+const DRAIN_MAX: Duration = Duration::from_secs(600);
 /// How long threads may take to end at the very end.
 const THREADS_MAX: Duration = Duration::from_secs(2);
 /// Exit code after a defect: clients see a crash, because the info file stays.
@@ -103,11 +104,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let paths = everything.context.paths.clone();
     // Held to the very end: whoever takes it next finds no socket of ours.
     let lock = everything.lock;
-    let ended = runtime.block_on(main_loop(
-        everything.context,
-        everything.listener,
-        everything.signals,
-    ));
+    let ended =
+        runtime.block_on(main_loop(everything.context, everything.listener, everything.signals));
     // The info file stays when it ended badly: that is how clients tell a crash from an exit.
     let code = match ended {
         Ended::Cleanly => {
@@ -192,11 +190,16 @@ async fn main_loop(context: Context, listener: Listener, mut signals: Signals) -
         accept_all(|| greenlit_client::accept(&listener), serve_one, stop).await;
     });
     let watchdog = async {
-        let name = signals.next().await;
-        tracing::info!(signal = name, "draining");
-        let reason = format!("greenlitd received {name}");
-        gate.close(&reason);
-        let _told = inbound.send(Inbound::Shutdown { reason }).await;
+        tokio::select! {
+            name = signals.next() => {
+                tracing::info!(signal = name, "draining");
+                let reason = format!("greenlitd received {name}");
+                gate.close(&reason);
+                let _told = inbound.send(Inbound::Shutdown { reason }).await;
+            }
+            // The main loop drains for a reason of its own.
+            () = gate.wait() => {}
+        }
         tokio::select! {
             name = signals.next() => tracing::warn!(signal = name, "ending without draining"),
             () = tokio::time::sleep(DRAIN_MAX) => tracing::error!("draining took too long"),
@@ -229,11 +232,20 @@ fn remove(path: &std::path::Path) {
     }
 }
 
-/// Its own session: a Ctrl-C in the starter's terminal, or the terminal's end, must not end it.
+/// Its own session: a Ctrl-C in the starter's terminal, or the terminal's end, must not end it. And
+/// none of the starter's files: a pipe or a lock that it passed on by accident would stay open as
+/// long as the daemon lives. Runs before anything is opened.
 #[cfg(unix)]
 fn detach() {
     // Fails only for the leader of a process group, which has no terminal to leave.
     let _already_leader = nix::unistd::setsid();
+    let Ok(entries) = fs::read_dir("/dev/fd") else { return };
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let open: Vec<std::os::fd::RawFd> = numbers.collect();
+    for fd in open.into_iter().filter(|fd| *fd > 2) {
+        // The directory's own descriptor is closed already.
+        let _closed = nix::unistd::close(fd);
+    }
 }
 
 #[cfg(not(unix))]

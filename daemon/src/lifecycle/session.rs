@@ -47,7 +47,9 @@ pub(crate) enum RejectedError {
     Frame(#[from] frame::FrameError),
     #[error("the hello has the wrong magic")]
     Magic,
-    #[error("the client's build {build} speaks protocol {min} to {max}; asked to replace: {replace}")]
+    #[error(
+        "the client's build {build} speaks protocol {min} to {max}; asked to replace: {replace}"
+    )]
     Incompatible { build: String, min: u32, max: u32, replace: bool },
     #[error("no new session: {reason}")]
     Refused { reason: String },
@@ -164,27 +166,32 @@ where
 {
     let (sink, stream) = wire.split();
     let (sender, outgoing) = outbox(OUTBOX_LIMIT);
-    let out = Outgoing::new(session, sender.clone());
-    if shared.inbound.send(Inbound::Connected { session, params, out }).await.is_err() {
-        return "the daemon ends".to_owned();
-    }
-    let _goodbye = Goodbye { session, inbound: shared.inbound.clone() };
     let overflow = outgoing.overflow();
     let writing = write(sink, outgoing);
     tokio::pin!(writing);
-    tokio::select! {
-        reason = read(stream, session, &shared.inbound) => reason,
-        reason = &mut writing => reason,
-        () = overflow.cancelled() => "it does not read its answers".to_owned(),
-        () = shared.closing.cancelled() => {
-            let reason = shared.gate.closed().unwrap_or("greenlitd exits");
-            say_draining(&sender, reason);
-            // Ours is the last sender once the main loop is gone: the queue then ends.
-            drop(sender);
-            let _flushed = tokio::time::timeout(FLUSH_TIMEOUT, writing).await;
-            "the daemon ends".to_owned()
+    let out = Outgoing::new(session, sender.clone());
+    let connected = shared.inbound.send(Inbound::Connected { session, params, out }).await;
+    let ended = if connected.is_ok() {
+        let _goodbye = Goodbye { session, inbound: shared.inbound.clone() };
+        tokio::select! {
+            reason = read(stream, session, &shared.inbound) => reason,
+            reason = &mut writing => Some(reason),
+            () = overflow.cancelled() => Some("it does not read its answers".to_owned()),
+            () = shared.closing.cancelled() => None,
         }
-    }
+    } else {
+        None
+    };
+    let Some(reason) = ended else {
+        // Whichever way it shows that the main loop is over: every session hears it.
+        shared.closing.cancelled().await;
+        say_draining(&sender, shared.gate.closed().unwrap_or("greenlitd exits"));
+        // Ours is the last sender once the main loop is gone: the queue then ends.
+        drop(sender);
+        let _flushed = tokio::time::timeout(FLUSH_TIMEOUT, writing).await;
+        return "the daemon ends".to_owned();
+    };
+    reason
 }
 
 /// So that the client takes the end for an exit and not for a crash.
@@ -198,24 +205,27 @@ fn say_draining(outbox: &Outbox, reason: &str) {
     }
 }
 
+/// Hands frames over until the client ends; `None` when the main loop ended first.
 async fn read<S: AsyncRead + AsyncWrite>(
     mut stream: SplitStream<Wire<S>>,
     session: u64,
     inbound: &mpsc::Sender<Inbound>,
-) -> String {
+) -> Option<String> {
     loop {
         let bytes = match stream.next().await {
-            None => return "the client closed the connection".to_owned(),
-            Some(Err(error)) => return format!("cannot read: {error}"),
+            None => return Some("the client closed the connection".to_owned()),
+            Some(Err(error)) => return Some(format!("cannot read: {error}")),
             Some(Ok(bytes)) => bytes,
         };
         let frame: ClientFrame = match frame::decode(&bytes) {
             Ok(frame) => frame,
-            Err(frame::FrameError::Decode(error)) => return format!("not a valid frame: {error}"),
-            Err(error) => return error.to_string(),
+            Err(frame::FrameError::Decode(error)) => {
+                return Some(format!("not a valid frame: {error}"));
+            }
+            Err(error) => return Some(error.to_string()),
         };
         if inbound.send(Inbound::Frame { session, frame }).await.is_err() {
-            return "the daemon ends".to_owned();
+            return None;
         }
     }
 }

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Mutex;
 
 use futures::{SinkExt, StreamExt};
-use greenlit_protocol::{ClientFrame, Hello, Request, SessionParams, Welcome, frame};
+use greenlit_protocol::{
+    ClientFrame, Event, Hello, Request, ServerFrame, SessionParams, Welcome, frame,
+};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
@@ -114,4 +116,19 @@ async fn a_closed_gate_refuses_new_sessions() {
     assert_eq!(answer, Welcome::Refused { reason: "draining".to_owned() });
     serving.await.unwrap();
     assert!(inbound.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn a_session_that_opens_as_the_main_loop_ends_still_hears_why() {
+    let (shared, inbound) = shared();
+    drop(inbound);
+    let closing = shared.closing.clone();
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let serving = tokio::spawn(serve(server, 1, shared));
+    let mut wire = hello(client).await;
+    closing.cancel();
+    let event: ServerFrame = frame::decode(&wire.next().await.unwrap().unwrap()).unwrap();
+    assert!(matches!(event, ServerFrame::Event(Event::Draining { .. })), "{event:?}");
+    assert!(wire.next().await.is_none());
+    serving.await.unwrap();
 }

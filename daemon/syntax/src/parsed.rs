@@ -1,10 +1,11 @@
 //! A parsed text and the questions that can be asked about its nodes.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tree_sitter::{Node, Parser, Tree};
+use tree_sitter::{InputEdit, Node, Parser, Point, Tree};
 
 use crate::language::Language;
 use crate::role::Role;
@@ -48,6 +49,14 @@ pub fn parse(language: Language, text: Arc<str>) -> Result<Parsed, ParseError> {
         .map_err(|source| ParseError::Grammar { language, source })?;
     let tree = parser.parse(text.as_bytes(), None).ok_or(ParseError::GaveUp)?;
     Ok(Parsed { language, text, tree })
+}
+
+/// Row and byte column of an offset.
+fn point(text: &str, at: usize) -> Point {
+    let before = &text.as_bytes()[..at];
+    let row = before.iter().filter(|b| **b == b'\n').count();
+    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
+    Point::new(row, at - start)
 }
 
 /// A text with its syntax tree.
@@ -113,6 +122,39 @@ pub struct FunctionItem {
 }
 
 impl Parsed {
+    /// Parses a changed version of the text, reusing what did not change.
+    ///
+    /// # Errors
+    ///
+    /// See [`parse`].
+    pub fn reparse(&self, text: Arc<str>) -> Result<Parsed, ParseError> {
+        let language = self.language;
+        if u32::try_from(text.len()).is_err() {
+            return Err(ParseError::TooLarge { bytes: text.len() });
+        }
+        let (old, new) = (self.text.as_bytes(), text.as_bytes());
+        let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+        let room = old.len().min(new.len()) - start;
+        let same =
+            old.iter().rev().zip(new.iter().rev()).take(room).take_while(|(a, b)| a == b).count();
+        let (old_end, new_end) = (old.len() - same, new.len() - same);
+        let mut tree = self.tree.clone();
+        tree.edit(&InputEdit {
+            start_byte: start,
+            old_end_byte: old_end,
+            new_end_byte: new_end,
+            start_position: point(&self.text, start),
+            old_end_position: point(&self.text, old_end),
+            new_end_position: point(&text, new_end),
+        });
+        let mut parser = Parser::new();
+        parser
+            .set_language(&language.grammar())
+            .map_err(|source| ParseError::Grammar { language, source })?;
+        let tree = parser.parse(text.as_bytes(), Some(&tree)).ok_or(ParseError::GaveUp)?;
+        Ok(Parsed { language, text, tree })
+    }
+
     /// The language.
     pub fn language(&self) -> Language {
         self.language
@@ -159,23 +201,47 @@ impl Parsed {
 
     /// Visits a node and everything below it, parents first; `visit` says whether to go deeper.
     pub fn walk<'t>(&self, node: Node<'t>, visit: &mut dyn FnMut(Node<'t>) -> bool) {
+        self.walk_with_ancestors(node, &mut |node, _| visit(node));
+    }
+
+    /// Like [`Parsed::walk`], with the nodes between the start and each node, outermost first.
+    /// Asking a node for its parent descends from the root each time; this costs nothing.
+    pub fn walk_with_ancestors<'t>(
+        &self,
+        node: Node<'t>,
+        visit: &mut dyn FnMut(Node<'t>, &[Node<'t>]) -> bool,
+    ) {
         let mut cursor = node.walk();
+        let mut above = Vec::new();
         loop {
-            if visit(cursor.node()) && cursor.goto_first_child() {
+            let current = cursor.node();
+            if visit(current, &above) && cursor.goto_first_child() {
+                above.push(current);
                 continue;
             }
             loop {
-                if cursor.node() == node {
+                if above.is_empty() {
                     return;
                 }
                 if cursor.goto_next_sibling() {
                     break;
                 }
-                if !cursor.goto_parent() {
-                    return;
-                }
+                cursor.goto_parent();
+                above.pop();
             }
         }
+    }
+
+    /// The parent of every node, by node id.
+    pub fn parents(&self) -> HashMap<usize, Node<'_>> {
+        let mut parents = HashMap::new();
+        self.walk_with_ancestors(self.root(), &mut |node, above| {
+            if let Some(parent) = above.last() {
+                parents.insert(node.id(), *parent);
+            }
+            true
+        });
+        parents
     }
 
     /// Every node below `node` (itself included) for which `keep` holds, in source order.
@@ -547,8 +613,7 @@ impl Parsed {
     /// Names called below a node, each once, in source order.
     pub fn calls_in(&self, node: Node<'_>) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        for node in
-            self.descendants(node, |r| matches!(r, Role::Call | Role::Macro | Role::Tokens))
+        for node in self.descendants(node, |r| matches!(r, Role::Call | Role::Macro | Role::Tokens))
         {
             match self.role(node) {
                 Role::Call => {
@@ -572,7 +637,7 @@ impl Parsed {
                 _ => {}
             }
         }
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         names.retain(|n| seen.insert(n.clone()));
         names
     }
@@ -601,4 +666,91 @@ impl Parsed {
 
 pub(crate) fn line_of(row: usize) -> u32 {
     u32::try_from(row).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_debug_snapshot;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(language: Language, text: &str) -> Parsed {
+        parse(language, text.into()).expect("it parses")
+    }
+
+    #[test]
+    fn functions_are_named_with_their_class_parameters_and_calls() {
+        let python = parsed(
+            Language::Python,
+            "class A:\n    def f(self, x=1, *rest):\n        return g(x) + self.h(len(rest))\n",
+        );
+        let rust = parsed(
+            Language::Rust,
+            "impl A { fn f(&self, mut x: u8) -> u8 { g::<u8>(x); assert_eq!(h(x), 1); x } }",
+        );
+        let script = parsed(Language::JavaScript, "const f = (a, { b }) => g(a, new H(b));");
+        let short = |p: &Parsed| {
+            let f = p.functions().remove(0);
+            (f.class, f.name, f.parameters, f.calls, f.start_line..=f.end_line)
+        };
+        assert_debug_snapshot!([short(&python), short(&rust), short(&script)].map(|s| format!("{s:?}")), @r#"
+        [
+            "(Some(\"A\"), \"f\", [\"self\", \"x\", \"rest\"], [\"g\", \"h\", \"len\"], 2..=3)",
+            "(Some(\"A\"), \"f\", [\"self\", \"x\"], [\"g\", \"h\"], 1..=1)",
+            "(None, \"f\", [\"a\", \"b\"], [\"g\", \"H\"], 1..=1)",
+        ]
+        "#);
+    }
+
+    #[test]
+    fn a_chained_comparison_is_several_operations_and_not_in_is_one_operator() {
+        let chain = parsed(Language::Python, "a < b <= c not in d\n");
+        let node = chain.descendants(chain.root(), |r| r == Role::Binary)[0];
+        let operators: Vec<_> =
+            chain.binaries(node).iter().map(|b| chain.operator_text(b).1).collect();
+        assert_eq!(operators, ["<", "<=", "not in"]);
+    }
+
+    #[test]
+    fn imports_are_read_in_every_language() {
+        let python = parsed(Language::Python, "from a.b import c\nimport d\n");
+        let script =
+            parsed(Language::JavaScript, "import x from './m.js'; const y = require('n');");
+        let rust = parsed(Language::Rust, "use a::b::{c, d};");
+        assert_eq!(python.imports(), ["a.b", "d"]);
+        assert_eq!(script.imports(), ["./m.js", "n"]);
+        assert_eq!(rust.imports(), ["a::b::{c, d}"]);
+    }
+
+    #[test]
+    fn errors_have_positions() {
+        assert!(parsed(Language::Python, "x = 1\n").error_offsets().is_empty());
+        assert!(!parsed(Language::Python, "def f(:\n").error_offsets().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn mangled_text_never_panics_and_nodes_lie_on_character_boundaries(
+            text in "[a-z(){}\\[\\]:=<+.,'\"# \\n\\tä0-9]{0,80}",
+            other in "[a-z(){}:=\\nä]{0,12}",
+            at in 0usize..80,
+        ) {
+            for language in Language::ALL {
+                let before = parsed(language, &text);
+                before.functions();
+                before.bindings();
+                before.shapes(before.root());
+                before.members();
+                before.imports();
+                let at = (0..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+                let changed = format!("{}{other}{}", &text[..at], &text[at..]);
+                let again = before.reparse(changed.as_str().into()).expect("it parses");
+                prop_assert_eq!(again.text(), changed.as_str());
+                for node in again.descendants(again.root(), |_| true) {
+                    prop_assert!(changed.get(node.byte_range()).is_some());
+                }
+            }
+        }
+    }
 }

@@ -42,7 +42,7 @@ impl Parsed {
     pub fn bindings(&self) -> Vec<Binding> {
         let mut found = Vec::new();
         let root = self.root();
-        self.walk(root, &mut |node| {
+        self.walk_with_ancestors(root, &mut |node, above| {
             match self.role(node) {
                 Role::Function | Role::Lambda => {
                     let visible = node.byte_range();
@@ -51,12 +51,10 @@ impl Parsed {
                     }
                     if let Some(name) = node.child_by_field_name("name") {
                         // Methods need a receiver; their bare names are not in scope.
-                        let method = node
-                            .parent()
-                            .and_then(|p| p.parent())
-                            .is_some_and(|c| self.role(c) == Role::Class);
+                        let method =
+                            above.iter().rev().nth(1).is_some_and(|c| self.role(*c) == Role::Class);
                         if !method {
-                            let visible = self.home(node).byte_range();
+                            let visible = self.home(above).byte_range();
                             found.push(self.binding(name, BindingKind::Function, visible));
                         }
                     }
@@ -67,14 +65,14 @@ impl Parsed {
                         .or_else(|| node.child_by_field_name("pattern"))
                         .or_else(|| node.child_by_field_name("name"));
                     if let Some(target) = target {
-                        let home = self.home(node);
+                        let home = self.home(above);
                         let global = matches!(self.role(home), Role::Root | Role::Class);
                         if self.role(home) == Role::Class {
                             return true;
                         }
                         let kind = if global { BindingKind::Global } else { BindingKind::Local };
-                        let start = if global { 0 } else { self.statement_end(node) };
-                        let end = self.block_or(node, home).end_byte();
+                        let start = if global { 0 } else { self.statement_end(node, above) };
+                        let end = self.block_or(node, home, above).end_byte();
                         for name in self.pattern_names(target) {
                             found.push(self.binding(name, kind, start..end.max(start)));
                         }
@@ -82,7 +80,7 @@ impl Parsed {
                 }
                 Role::For => {
                     if let Some((target, _)) = self.loop_over(node) {
-                        let home = self.home(node);
+                        let home = self.home(above);
                         let start = self.body(node).map_or(target.end_byte(), |b| b.start_byte());
                         // Python's loop targets live on after the loop.
                         let end = if self.table().style.block_close.is_empty() {
@@ -96,8 +94,7 @@ impl Parsed {
                     }
                 }
                 Role::ComprehensionFor => {
-                    if let (Some((target, _)), Some(parent)) =
-                        (self.loop_over(node), node.parent())
+                    if let (Some((target, _)), Some(parent)) = (self.loop_over(node), above.last())
                     {
                         for name in self.pattern_names(target) {
                             let visible = parent.byte_range();
@@ -134,32 +131,35 @@ impl Parsed {
     }
 
     /// The function, class or file that a node's names belong to.
-    fn home<'t>(&'t self, node: Node<'t>) -> Node<'t> {
-        self.ancestor(node, |r| {
+    fn home<'t>(&'t self, above: &[Node<'t>]) -> Node<'t> {
+        self.last(above, |r| {
             r.is_function_like() || matches!(r, Role::Class | Role::Root | Role::Module)
         })
         .unwrap_or_else(|| self.root())
     }
 
+    fn last<'t>(&self, above: &[Node<'t>], keep: impl Fn(Role) -> bool) -> Option<Node<'t>> {
+        above.iter().rev().copied().find(|n| keep(self.role(*n)))
+    }
+
     /// The end of the statement around a node: a name cannot be used in its own first value.
-    fn statement_end(&self, node: Node<'_>) -> usize {
-        let mut current = node;
-        while let Some(parent) = current.parent() {
-            if matches!(self.role(parent), Role::Block | Role::Root) {
-                break;
-            }
-            current = parent;
-        }
+    fn statement_end(&self, node: Node<'_>, above: &[Node<'_>]) -> usize {
+        let block = above.iter().rposition(|n| matches!(self.role(*n), Role::Block | Role::Root));
+        let statement = block.and_then(|at| above.get(at + 1)).copied().unwrap_or(node);
         // A counting loop's variable is visible in its own condition and body.
-        if self.role(current) == Role::CountingFor { node.end_byte() } else { current.end_byte() }
+        if self.role(statement) == Role::CountingFor {
+            node.end_byte()
+        } else {
+            statement.end_byte()
+        }
     }
 
     /// The block that limits a declaration; functions limit names in languages without such blocks.
-    fn block_or<'t>(&'t self, node: Node<'t>, home: Node<'t>) -> Node<'t> {
+    fn block_or<'t>(&self, node: Node<'t>, home: Node<'t>, above: &[Node<'t>]) -> Node<'t> {
         if self.table().style.block_close.is_empty() || self.role(node) == Role::Assignment {
             return home;
         }
-        self.ancestor(node, |r| {
+        self.last(above, |r| {
             matches!(r, Role::Block | Role::CountingFor | Role::Root | Role::Function)
         })
         .unwrap_or(home)
@@ -178,5 +178,39 @@ impl Parsed {
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Language, parse};
+
+    fn names(language: Language, marked: &str) -> Vec<String> {
+        let at = marked.find("$0").expect("the fixture has a marker");
+        let text = marked.replace("$0", "");
+        let parsed = parse(language, text.into()).expect("it parses");
+        let bindings = parsed.bindings();
+        parsed.names_at(&bindings, at).into_iter().map(|b| b.name.clone()).collect()
+    }
+
+    #[test]
+    fn parameters_and_what_was_assigned_before_are_in_scope() {
+        let text =
+            "LIMIT = 3\ndef f(a, b=1):\n    c = a\n    for i in c:\n        $0d = i\n    e = 1\n";
+        assert_eq!(names(Language::Python, text), ["a", "b", "c", "i", "LIMIT", "f"]);
+    }
+
+    #[test]
+    fn closures_see_the_function_around_them_and_comprehensions_keep_their_own() {
+        let text = "def f(a):\n    seen = set()\n    def g(n):\n        $0return [x for x in n]\n";
+        assert_eq!(names(Language::Python, text), ["a", "n", "seen", "f", "g"]);
+    }
+
+    #[test]
+    fn blocks_limit_names_where_the_language_has_blocks() {
+        let rust = "fn f(a: u8) { { let b = a; } let c = a; $0c + 1 }";
+        assert_eq!(names(Language::Rust, rust), ["a", "c", "f"]);
+        let script = "function f(a) { for (let i = 0; i < a; i++) { $0g(i); } let z = 1; }";
+        assert_eq!(names(Language::JavaScript, script), ["a", "i", "f"]);
     }
 }

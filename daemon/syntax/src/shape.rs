@@ -94,14 +94,33 @@ impl Parsed {
                         .child_by_field_name("pattern")
                         .or_else(|| node.child_by_field_name("left"))
                 {
-                    name_is(target, self.shape_of_type(self.text_of(annotation)));
+                    let text = self.text_of(annotation);
+                    name_is(target, self.shape_of_type(text));
+                    let element = self.shape_of_element(text);
+                    if !element.is_unknown() {
+                        add.push((format!("{}[]", self.text_of(target)), element));
+                    }
                 } else if let Some((target, value)) = self.assignment(node) {
                     let target = self.pattern_names(target).first().copied().unwrap_or(target);
                     name_is(target, self.shape_of(value, shapes));
                 }
+                if let Some(operator) = self.augmented_operator(node)
+                    && let Some((target, value)) = self.assignment(node)
+                {
+                    let shape = match self.text_of(operator) {
+                        "+=" => self.shape_of(target, shapes),
+                        _ => Shapes::NUMBER,
+                    };
+                    name_is(value, shape);
+                    name_is(target, shape);
+                }
             }
             Role::For | Role::ComprehensionFor => {
                 if let Some((target, source)) = self.loop_over(node) {
+                    let element = self.element_shape(source, shapes);
+                    if let [only] = self.pattern_names(target)[..] {
+                        name_is(only, element);
+                    }
                     let text = self.text_of(source);
                     if text.starts_with("range(") || self.role(self.bare(source)) == Role::Slice {
                         name_is(target, Shapes::NUMBER);
@@ -172,20 +191,67 @@ impl Parsed {
                         || style.membership_methods.contains(&name)
                         || matches!(
                             name,
-                            "pop" | "items" | "keys" | "values" | "extend" | "length" | "len" | "iter"
+                            "pop"
+                                | "items"
+                                | "keys"
+                                | "values"
+                                | "extend"
+                                | "length"
+                                | "len"
+                                | "iter"
                         );
                     name_is(object, if collection { Shapes::COLLECTION } else { Shapes::OBJECT });
                 }
             }
             _ => {
-                if matches!(node.kind(), "typed_parameter" | "typed_default_parameter" | "parameter")
-                    && let Some(annotation) = node.child_by_field_name("type")
+                if matches!(
+                    node.kind(),
+                    "typed_parameter" | "typed_default_parameter" | "parameter"
+                ) && let Some(annotation) = node.child_by_field_name("type")
                     && let Some(name) = self.pattern_names(node).first()
                 {
-                    name_is(*name, self.shape_of_type(self.text_of(annotation)));
+                    let text = self.text_of(annotation);
+                    name_is(*name, self.shape_of_type(text));
+                    let element = self.shape_of_element(text);
+                    if !element.is_unknown() {
+                        add.push((format!("{}[]", self.text_of(*name)), element));
+                    }
                 }
             }
         }
+    }
+
+    /// A guess for the elements of a collection that is a name, perhaps behind `.iter()`.
+    fn element_shape(&self, node: Node<'_>, shapes: &HashMap<String, Shapes>) -> Shapes {
+        let mut node = self.bare(node);
+        while matches!(self.role(node), Role::Call | Role::Member | Role::Wrapper) {
+            let inner = self
+                .call(node)
+                .and_then(|c| self.member(c.function))
+                .or_else(|| self.member(node))
+                .map(|m| m.0)
+                .or_else(|| self.children(node).last().copied());
+            match inner {
+                Some(inner) => node = inner,
+                None => break,
+            }
+        }
+        if self.role(node) != Role::Identifier {
+            return Shapes::UNKNOWN;
+        }
+        shapes.get(&format!("{}[]", self.text_of(node))).copied().unwrap_or_default()
+    }
+
+    /// A guess for the elements from the type of a collection as written: `&[T]`, `Vec<T>`,
+    /// `list[T]`. Mappings are left alone: what iterating gives is not what indexing gives.
+    fn shape_of_element(&self, text: &str) -> Shapes {
+        if self.shape_of_type(text) != Shapes::COLLECTION
+            || text.contains("Map")
+            || text.to_ascii_lowercase().contains("dict")
+        {
+            return Shapes::UNKNOWN;
+        }
+        text.split_once(['[', '<']).map_or(Shapes::UNKNOWN, |(_, rest)| self.shape_of_type(rest))
     }
 
     /// A guess from a type as written.
@@ -194,8 +260,7 @@ impl Parsed {
         if text.starts_with('[') {
             return Shapes::COLLECTION;
         }
-        let head: String =
-            text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let head: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         let letter = self.table().words.types.iter().find(|(name, _)| *name == head).map(|t| t.1);
         match letter {
             Some('n') => Shapes::NUMBER,
@@ -276,7 +341,8 @@ impl Parsed {
                 {
                     self.shape_of(object, shapes)
                 }
-                _ => Shapes::UNKNOWN,
+                Some((object, _)) => self.element_shape(object, shapes),
+                None => Shapes::UNKNOWN,
             },
             Role::Wrapper => match node.child_by_field_name("type") {
                 Some(annotation) => self.shape_of_type(self.text_of(annotation)),

@@ -1,16 +1,15 @@
 //! The real daemon: start, refusal, hostile frames, versions, end.
 
-
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::{User, assert_closed, framed, send, status, until, welcome, within};
 use greenlit_client::{ConnectError, HandshakeError, PathsError, connect};
 use greenlit_protocol::{
     Event, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Request, Response, SessionParams, Welcome, frame,
 };
 use nix::sys::signal::Signal;
-use crate::support::{User, assert_closed, framed, send, status, until, welcome, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_clients_at_once_start_one_daemon() {
@@ -267,4 +266,29 @@ async fn a_bad_setting_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("GREENLIT_IDLE_EXIT is \"soon\""), "{text}");
+}
+
+/// A shell that holds a lock or a pipe on some descriptor must get it back when it lets go.
+#[tokio::test]
+async fn a_daemon_keeps_no_file_of_its_starter() {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    let user = User::new();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let connection = user.connect().await;
+    drop(writer);
+    let end = tokio::task::spawn_blocking(move || std::io::Read::read(&mut reader, &mut [0]));
+    assert_eq!(within("the end of the pipe", end).await.unwrap().unwrap(), 0);
+    assert_eq!(status(&connection).await.pid, connection.welcome.pid);
+}
+
+#[tokio::test]
+async fn a_daemon_whose_socket_was_removed_is_named() {
+    let user = User::new();
+    let connection = user.connect().await;
+    fs::remove_file(&user.paths.socket).unwrap();
+    let error = within("connect", connect(&user.options())).await.unwrap_err();
+    let ConnectError::Unreachable { pid, .. } = error else { panic!("{error}") };
+    assert_eq!(pid, Some(connection.welcome.pid));
 }

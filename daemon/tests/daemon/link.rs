@@ -1,13 +1,12 @@
 //! A link across the real daemon's deaths.
 
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use crate::support::{User, status, within};
 use greenlit_client::{Accepted, ConnectError, Link, LinkEvent, RequestError, connect};
 use greenlit_protocol::{Notification, Request, Response};
 use nix::sys::signal::Signal;
-use crate::support::{User, status, within};
 use tokio::sync::mpsc;
 
 type Events = mpsc::Receiver<LinkEvent>;

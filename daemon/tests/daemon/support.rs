@@ -139,4 +139,3 @@ pub(crate) fn assert_closed(stream: &mut UnixStream) {
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
     }
 }
-

@@ -67,7 +67,14 @@ async fn stop(kill: bool) -> Result<Option<u32>, Failure> {
             connection.client.request(Request::Stop { kill }).await?;
             connection.welcome.pid
         }
-        Err(ConnectError::NotRunning) => return Ok(None),
+        Err(ConnectError::NotRunning) => match paths.read_info() {
+            // It runs, and somebody removed its socket.
+            Some(info) if LockFile::is_held(&paths.daemon_lock) => {
+                signal(info.pid, Signal::Terminate)?;
+                info.pid
+            }
+            _ => return Ok(None),
+        },
         // It is on its way out already, or speaks no version of ours: a signal it understands.
         Err(ConnectError::Handshake(HandshakeError::Refused { .. })) if !kill => {
             paths.read_info().map(|info| info.pid).unwrap_or_default()

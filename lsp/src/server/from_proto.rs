@@ -123,6 +123,7 @@ pub(crate) fn changes(
 #[cfg(test)]
 mod tests {
     use lsp_types::{Position, Range};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -159,5 +160,43 @@ mod tests {
     fn a_backwards_range_is_refused() {
         let events = vec![event(Some((0, 2, 0, 1)), "")];
         assert_eq!(changes(&Rope::from_str("abc"), Encoding::Utf16, events), Err(BackwardsRange));
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let part =
+            prop_oneof![Just("\r\n"), Just("\n"), Just("\t"), Just("a"), Just("é"), Just("𝕏")];
+        proptest::collection::vec(part, 0..20).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        /// What the daemon gets turns its text into the editor's, whatever the editor counts.
+        #[test]
+        fn the_same_edits_in_bytes_give_the_same_text(
+            start in text(),
+            edits in proptest::collection::vec((any::<(usize, usize)>(), text()), 0..8),
+            encoding in prop_oneof![
+                Just(Encoding::Utf8), Just(Encoding::Utf16), Just(Encoding::Utf32),
+            ],
+        ) {
+            let mut editor = start.clone();
+            let mut events = Vec::new();
+            for ((a, b), text) in edits {
+                let rope = Rope::from_str(&editor);
+                let (a, b) = (a % (editor.len() + 1), b % (editor.len() + 1));
+                let positions =
+                    (encoding.position(&rope, a.min(b)), encoding.position(&rope, a.max(b)));
+                let (Some(from), Some(to)) = positions else { continue };
+                editor.replace_range(a.min(b)..a.max(b), &text);
+                let range = Some(Range::new(from, to));
+                events.push(TextDocumentContentChangeEvent { range, range_length: None, text });
+            }
+            let (rope, changes) = changes(&Rope::from_str(&start), encoding, events).unwrap();
+            let mut daemon = start;
+            for TextChange { start, end, text } in changes {
+                daemon.replace_range(start..end, &text);
+            }
+            prop_assert_eq!(&daemon, &editor);
+            prop_assert_eq!(rope, editor);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! tower-lsp starts handlers in order and lets them finish in any order; edits applied after an
 //! await then corrupt the text. Here document notifications are applied inside `call`, which sees
-//! every message as it arrives.
+//! every message as it arrives, and requests are started there too.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -69,13 +69,27 @@ where
                 let _cancels_what_runs = self.inner.call(request).now_or_never();
                 self.ending.end();
             }
-            "shutdown" => {
-                self.ending.shut_down();
-                return self.inner.call(request).boxed();
+            method => {
+                if method == "shutdown" {
+                    self.ending.shut_down();
+                }
+                return eager(self.inner.call(request));
             }
-            _ => return self.inner.call(request).boxed(),
         }
         future::ready(Ok(None)).boxed()
+    }
+}
+
+/// Starts a handler at once instead of some time later. Those that wait for nothing are then done:
+/// they answer for the documents as of their request, and `exit` does not cancel them.
+fn eager<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> BoxFuture<'static, T> {
+    let mut future = future.boxed();
+    match (&mut future).now_or_never() {
+        Some(output) => future::ready(output).boxed(),
+        // Whoever polls it next is the one it wakes.
+        None => future,
     }
 }
 

@@ -163,7 +163,7 @@ mod tests {
     fn bytes_are_preferred_when_offered() {
         let negotiate = |offered: &[&'static str]| {
             let kinds: Vec<_> =
-                offered.iter().map(|kind| PositionEncodingKind::new(*kind)).collect();
+                offered.iter().map(|kind| PositionEncodingKind::new(kind)).collect();
             Encoding::negotiate(Some(&kinds))
         };
         assert_eq!(Encoding::negotiate(None), Encoding::Utf16);

@@ -8,27 +8,39 @@ use super::RejectReason;
 use super::regions::is_test_attribute;
 use super::words::{self, Kind};
 
-/// The first thing that `after` has more of than `before`, or an assertion that it lost.
-pub(super) fn added(before: &Parsed, after: &Parsed) -> Option<RejectReason> {
-    let assertions = assertions(before);
-    let kept = self::assertions(after);
-    for (text, count) in &assertions {
-        if kept.get(text).copied().unwrap_or(0) < *count {
-            return Some(RejectReason::Assertion(text.clone()));
-        }
+/// What a text contains before it is patched.
+pub(super) struct Inventory {
+    assertions: BTreeMap<String, usize>,
+    /// Names that the file binds itself mean what the file says: an `open` set in a path search.
+    own: BTreeSet<String>,
+    features: Features,
+}
+
+impl Inventory {
+    pub(super) fn new(before: &Parsed) -> Inventory {
+        let own: BTreeSet<String> = before
+            .bindings()
+            .into_iter()
+            .filter(|b| b.kind != BindingKind::Function)
+            .map(|b| b.name)
+            .collect();
+        let features = features(before, &own);
+        Inventory { assertions: assertions(before), own, features }
     }
-    // Names that the file binds itself mean what the file says: an `open` set in a path search.
-    let own: BTreeSet<String> = before
-        .bindings()
-        .into_iter()
-        .filter(|b| b.kind != BindingKind::Function)
-        .map(|b| b.name)
-        .collect();
-    let old = features(before, &own);
-    let new = features(after, &own);
-    new.into_iter()
-        .find(|(feature, count)| old.get(feature).copied().unwrap_or(0) < *count)
-        .map(|((reason, what), _)| reason.with(what))
+
+    /// The first thing that `after` has more of, or an assertion that it lost.
+    pub(super) fn added(&self, after: &Parsed) -> Option<RejectReason> {
+        let kept = assertions(after);
+        for (text, count) in &self.assertions {
+            if kept.get(text).copied().unwrap_or(0) < *count {
+                return Some(RejectReason::Assertion(text.clone()));
+            }
+        }
+        features(after, &self.own)
+            .into_iter()
+            .find(|(feature, count)| self.features.get(feature).copied().unwrap_or(0) < *count)
+            .map(|((reason, what), _)| reason.with(what))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +72,7 @@ fn features(parsed: &Parsed, own: &BTreeSet<String>) -> Features {
     let mut add = |reason: Reason, what: &str| {
         *found.entry((reason, what.to_owned())).or_insert(0) += 1;
     };
-    parsed.walk(parsed.root(), &mut |node| {
+    parsed.walk_with_ancestors(parsed.root(), &mut |node, above| {
         match parsed.role(node) {
             Role::Comment => {
                 let text = parsed.text_of(node);
@@ -74,6 +86,13 @@ fn features(parsed: &Parsed, own: &BTreeSet<String>) -> Features {
                 for word in words::STRINGS.iter().filter(|w| text.contains(*w)) {
                     add(Reason::Word(Kind::TestAwareness), word);
                 }
+                // A method's name as a key: `type("A", (), {"__eq__": …})`.
+                let name = text.trim_matches(['"', '\'', '`']);
+                for kind in words::names(language).get(name).into_iter().flatten() {
+                    if *kind == Kind::Equality || is_dunder(name) {
+                        add(Reason::Word(*kind), name);
+                    }
+                }
             }
             Role::Decorator if language == Language::Rust => attribute(parsed, node, &mut add),
             Role::Class if language == Language::Rust => implementation(parsed, node, &mut add),
@@ -82,7 +101,7 @@ fn features(parsed: &Parsed, own: &BTreeSet<String>) -> Features {
             _ => {}
         }
         if node.child_count() == 0 {
-            leaf(parsed, node, own, &mut add);
+            leaf(parsed, node, above.last().copied(), own, &mut add);
         }
         true
     });
@@ -93,11 +112,18 @@ fn features(parsed: &Parsed, own: &BTreeSet<String>) -> Features {
 fn leaf(
     parsed: &Parsed,
     node: Node<'_>,
+    parent: Option<Node<'_>>,
     own: &BTreeSet<String>,
     add: &mut impl FnMut(Reason, &str),
 ) {
     let language = parsed.language();
     let text = parsed.text_of(node);
+    // `import(…)`: the keyword is a node of its own in a call.
+    let called = |p: Node<'_>| p.kind() == "import" || parsed.role(p) == Role::Call;
+    if text == "import" && parent.is_some_and(called) {
+        add(Reason::Word(Kind::DynamicCode), text);
+        return;
+    }
     if !node.is_named() {
         if language == Language::Rust && text == "unsafe" {
             add(Reason::Word(Kind::Unsafe), text);
@@ -109,12 +135,10 @@ fn leaf(
     }
     let kind = node.kind();
     let is_name = kind.ends_with("identifier")
-        || kind == "shorthand_property_identifier_pattern"
-        || matches!(kind, "import" | "identifier");
+        || kind == "shorthand_property_identifier_pattern";
     if !is_name {
         return;
     }
-    let parent = node.parent();
     let behind = parent.is_some_and(|p| {
         let name = parsed.member(p).map(|m| m.1).or_else(|| {
             (parsed.role(p) == Role::Path).then(|| p.child_by_field_name("name")).flatten()
@@ -122,10 +146,8 @@ fn leaf(
         name.is_some_and(|n| n.id() == node.id())
     });
     if behind {
-        for (reason, names) in words::members(language) {
-            if names.contains(&text) {
-                add(Reason::Word(*reason), text);
-            }
+        for kind in words::members(language).get(text).into_iter().flatten() {
+            add(Reason::Word(*kind), text);
         }
     }
     // Object literals and methods: `{ valueOf() {} }` is a property name too.
@@ -142,13 +164,10 @@ fn leaf(
     if own.contains(text) && !is_dunder(text) && !property {
         return;
     }
-    for (reason, names) in words::names(language) {
-        if names.contains(&text) {
-            // A property may be called `test`; one called `valueOf` changes what `==` means.
-            if property && *reason != Kind::Equality {
-                continue;
-            }
-            add(Reason::Word(*reason), text);
+    for kind in words::names(language).get(text).into_iter().flatten() {
+        // A property may be called `test`; one called `valueOf` changes what `==` means.
+        if !property || *kind == Kind::Equality {
+            add(Reason::Word(*kind), text);
         }
     }
 }
@@ -197,10 +216,8 @@ fn element(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) 
         return;
     }
     let name = name.trim_matches(['"', '\'', '`']);
-    for (reason, names) in words::members(parsed.language()) {
-        if names.contains(&name) {
-            add(Reason::Word(*reason), name);
-        }
+    for kind in words::members(parsed.language()).get(name).into_iter().flatten() {
+        add(Reason::Word(*kind), name);
     }
 }
 
@@ -213,10 +230,8 @@ fn import(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) {
     let text = parsed.text_of(source).trim_matches(['"', '\'', '`']);
     let bare = text.strip_prefix("node:").unwrap_or(text);
     let head = bare.split('/').next().unwrap_or(bare);
-    for (reason, names) in words::names(parsed.language()) {
-        if names.contains(&head) {
-            add(Reason::Word(*reason), text);
-        }
+    for kind in words::names(parsed.language()).get(head).into_iter().flatten() {
+        add(Reason::Word(*kind), text);
     }
 }
 

@@ -15,15 +15,17 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use greenlit_syntax::{Language, parse};
+use greenlit_syntax::{Language, Parsed, parse};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::regions::test_regions;
 
+use self::features::Inventory;
 use crate::candidate::Edit;
 use crate::patch::PatchedFile;
 
@@ -85,7 +87,8 @@ impl fmt::Display for RejectReason {
 /// Judges one file of a candidate. `edits` are the edits that lead from `original` to `patched`,
 /// all of one file; `is_test` says which paths hold tests.
 ///
-/// A candidate with several files is judged file by file.
+/// A candidate with several files is judged file by file. For many candidates of the same file use
+/// a [`Rejector`], which looks at the original once.
 pub fn reject(
     language: Language,
     original: &str,
@@ -104,32 +107,50 @@ pub fn reject(
             return Some(RejectReason::BadEdit);
         }
     }
-    if original == patched {
-        return Some(RejectReason::NoChange);
+    match Original::new(language, Arc::from(original)) {
+        Some(original) => original.reject(patched),
+        None => Some(RejectReason::ParseError),
     }
-    let Ok(before) = parse(language, Arc::from(original)) else {
-        return Some(RejectReason::ParseError);
-    };
-    let Ok(after) = parse(language, Arc::from(patched)) else {
-        return Some(RejectReason::ParseError);
-    };
-    if after.error_offsets().len() > before.error_offsets().len() {
-        return Some(RejectReason::ParseError);
-    }
-    let protected = regions::test_regions(&before);
-    let touches = |edit: &Edit| {
-        protected.iter().any(|region| {
-            (edit.start < region.end && region.start < edit.end)
-                || (edit.start == edit.end && region.contains(&edit.start) && edit.start > region.start)
+}
+
+/// What is known of a file before it is patched.
+struct Original {
+    text: Arc<str>,
+    before: Parsed,
+    errors: usize,
+    tests: Vec<String>,
+    examples: BTreeMap<String, usize>,
+    inventory: Inventory,
+}
+
+impl Original {
+    fn new(language: Language, text: Arc<str>) -> Option<Original> {
+        let before = parse(language, text.clone()).ok()?;
+        Some(Original {
+            text,
+            errors: before.error_offsets().len(),
+            tests: regions::texts(&before),
+            examples: regions::examples(&before),
+            inventory: Inventory::new(&before),
+            before,
         })
-    };
-    if edits.iter().any(touches)
-        || regions::texts(&before) != regions::texts(&after)
-        || regions::examples(&before) != regions::examples(&after)
-    {
-        return Some(RejectReason::TestTouched);
     }
-    features::added(&before, &after)
+
+    fn reject(&self, patched: &str) -> Option<RejectReason> {
+        if *self.text == *patched {
+            return Some(RejectReason::NoChange);
+        }
+        let Ok(after) = self.before.reparse(Arc::from(patched)) else {
+            return Some(RejectReason::ParseError);
+        };
+        if after.error_offsets().len() > self.errors {
+            return Some(RejectReason::ParseError);
+        }
+        if self.tests != regions::texts(&after) || self.examples != regions::examples(&after) {
+            return Some(RejectReason::TestTouched);
+        }
+        self.inventory.added(&after)
+    }
 }
 
 /// Files that decide what is built or run as a test, whatever the ecosystem.
@@ -164,28 +185,56 @@ pub fn is_test_configuration(path: &Path) -> bool {
         || path.extension().is_some_and(|e| e == "pth")
 }
 
-/// Judges all files of a patch: the first reason found. Files of unknown languages are refused as
-/// configuration, since nothing is known of what they do.
+/// Judges patches of the same files one after another.
+#[derive(Default)]
+pub(crate) struct Rejector {
+    originals: HashMap<PathBuf, Option<Original>>,
+}
+
+impl Rejector {
+    /// Judges all files of a patch: the first reason found. Files of unknown languages are refused
+    /// as configuration, since nothing is known of what they do.
+    pub(crate) fn reject(
+        &mut self,
+        root: &Path,
+        files: &[PatchedFile],
+        is_test: &dyn Fn(&Path) -> bool,
+    ) -> Option<RejectReason> {
+        if files.iter().all(|f| *f.before == *f.after) {
+            return Some(RejectReason::NoChange);
+        }
+        files.iter().find_map(|file| {
+            if !file.path.starts_with(root) {
+                return Some(RejectReason::OutsideAccess(file.path.display().to_string()));
+            }
+            if is_test(&file.path) {
+                return Some(RejectReason::TestTouched);
+            }
+            if is_test_configuration(&file.path) {
+                return Some(RejectReason::ConfigurationTouched);
+            }
+            let Some(language) = Language::from_path(&file.path) else {
+                return Some(RejectReason::ConfigurationTouched);
+            };
+            let known = self.originals.get(&file.path);
+            let stale = known.is_none_or(|o| o.as_ref().is_none_or(|o| *o.text != *file.before));
+            if stale {
+                let original = Original::new(language, file.before.clone());
+                self.originals.insert(file.path.clone(), original);
+            }
+            match self.originals.get(&file.path) {
+                Some(Some(original)) => original.reject(&file.after),
+                _ => Some(RejectReason::ParseError),
+            }
+        })
+    }
+}
+
+/// Judges all files of one patch; see [`Rejector::reject`].
 pub(crate) fn reject_patch(
     root: &Path,
     files: &[PatchedFile],
     is_test: &dyn Fn(&Path) -> bool,
 ) -> Option<RejectReason> {
-    if files.iter().all(|f| *f.before == *f.after) {
-        return Some(RejectReason::NoChange);
-    }
-    files.iter().find_map(|file| {
-        if !file.path.starts_with(root) {
-            return Some(RejectReason::OutsideAccess(file.path.display().to_string()));
-        }
-        if is_test(&file.path) {
-            return Some(RejectReason::TestTouched);
-        }
-        let Some(language) = Language::from_path(&file.path) else {
-            return Some(RejectReason::ConfigurationTouched);
-        };
-        // Where exactly it changed does not matter here: test regions are compared as texts.
-        let edit = Edit { path: file.path.clone(), start: 0, end: 0, new_text: String::new() };
-        reject(language, &file.before, &file.after, &[edit], is_test)
-    })
+    Rejector::default().reject(root, files, is_test)
 }

@@ -1,5 +1,8 @@
 //! Which names stand for what, per language.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use greenlit_syntax::Language;
 
 /// What a newly introduced name is refused for.
@@ -15,23 +18,40 @@ pub(super) enum Kind {
 }
 
 type Words = &'static [(Kind, &'static [&'static str])];
+type Lookup = HashMap<&'static str, Vec<Kind>>;
 
 /// Names refused wherever they stand, unless the file itself binds them.
-pub(super) fn names(language: Language) -> Words {
-    match language {
-        Language::Python => PYTHON,
-        Language::JavaScript => JAVASCRIPT,
-        Language::Rust => RUST,
-    }
+pub(super) fn names(language: Language) -> &'static Lookup {
+    static LOOKUPS: [OnceLock<Lookup>; 3] = [const { OnceLock::new() }; 3];
+    LOOKUPS[language as usize].get_or_init(|| {
+        lookup(match language {
+            Language::Python => PYTHON,
+            Language::JavaScript => JAVASCRIPT,
+            Language::Rust => RUST,
+        })
+    })
 }
 
 /// Names refused after a dot or `::`, whatever stands before.
-pub(super) fn members(language: Language) -> Words {
-    match language {
-        Language::Python => PYTHON_MEMBERS,
-        Language::JavaScript => JAVASCRIPT_MEMBERS,
-        Language::Rust => RUST_MEMBERS,
+pub(super) fn members(language: Language) -> &'static Lookup {
+    static LOOKUPS: [OnceLock<Lookup>; 3] = [const { OnceLock::new() }; 3];
+    LOOKUPS[language as usize].get_or_init(|| {
+        lookup(match language {
+            Language::Python => PYTHON_MEMBERS,
+            Language::JavaScript => JAVASCRIPT_MEMBERS,
+            Language::Rust => RUST_MEMBERS,
+        })
+    })
+}
+
+fn lookup(words: Words) -> Lookup {
+    let mut found = Lookup::new();
+    for (kind, names) in words {
+        for name in *names {
+            found.entry(*name).or_default().push(*kind);
+        }
     }
+    found
 }
 
 /// Words refused inside strings.

@@ -86,7 +86,7 @@ fn enclosing_names<'t>(site: &'t Site<'_>) -> impl Iterator<Item = &'t str> {
     let mut current = site.function;
     std::iter::from_fn(move || {
         let function = current?;
-        current = parsed.enclosing_function(function);
+        current = site.enclosing_function(function);
         Some(parsed.function_name(function).unwrap_or_default())
     })
 }
@@ -178,16 +178,24 @@ fn recursion(site: &Site<'_>, sink: &mut Sink, argument: Node<'_>, weight: f64) 
 /// Puts a built-in around a value.
 fn wrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
-    let Some(parent) = node.parent() else { return };
+    let Some(parent) = site.parent(node) else { return };
     let role = site.role(node);
     let place = site.role(parent);
     if !role.is_expression()
         || role.is_literal()
-        || matches!(role, Role::Lambda | Role::Parenthesized | Role::Comprehension | Role::Mapping)
+        || matches!(
+            role,
+            Role::Lambda
+                | Role::Parenthesized
+                | Role::Comprehension
+                | Role::Mapping
+                | Role::List
+                | Role::Set
+        )
         || matches!(
             place,
             Role::ExpressionStatement | Role::Block | Role::Root | Role::Parameters | Role::Pattern
-                | Role::Path | Role::Macro | Role::Tokens | Role::Decorator
+                | Role::Path | Role::Macro | Role::Tokens | Role::Decorator | Role::Function | Role::Lambda
         )
         || parsed.call(parent).is_some_and(|c| c.function.id() == node.id())
         || parsed.assignment(parent).is_some_and(|(t, _)| t.id() == node.id())
@@ -242,7 +250,7 @@ fn wants(before: &str, after: &str) -> Shapes {
 fn unwrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
     let Some(call) = parsed.call(node) else { return };
-    let Some(parent) = node.parent() else { return };
+    let Some(parent) = site.parent(node) else { return };
     if site.role(parent) == Role::ExpressionStatement {
         return;
     }
@@ -269,7 +277,7 @@ fn unwrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
 /// Keeps a value above or below another: `max(0, x + y)`, `max(best, n)`.
 fn clamp(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
-    let Some(parent) = node.parent() else { return };
+    let Some(parent) = site.parent(node) else { return };
     let place = site.role(parent);
     let mut target = None;
     match place {
@@ -336,7 +344,7 @@ fn power(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     if site.role(node) != Role::Identifier || !site.shape(node).overlaps(Shapes::NUMBER) {
         return;
     }
-    let Some(parent) = node.parent().filter(|p| site.role(*p) == Role::Binary) else { return };
+    let Some(parent) = site.parent(node).filter(|p| site.role(*p) == Role::Binary) else { return };
     let arithmetic = parsed.binaries(parent).iter().any(|b| {
         let operator = parsed.operator_text(b).1;
         matches!(operator.as_str(), "+" | "-" | "*" | "/" | "<" | "<=" | ">" | ">=")

@@ -63,7 +63,7 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         ) {
             continue;
         }
-        let Some(parent) = place.parent() else { continue };
+        let Some(parent) = site.parent(place) else { continue };
         let used = match site.role(parent) {
             Role::Return | Role::Arguments | Role::Binary | Role::List | Role::Tuple | Role::Yield => {
                 true
@@ -158,7 +158,7 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
                 .descendants(core, |r| r == Role::Identifier)
                 .into_iter()
                 .filter(|n| {
-                    !n.parent().and_then(|p| parsed.member(p)).is_some_and(|m| m.1.id() == n.id())
+                    !site.parent(*n).and_then(|p| parsed.member(p)).is_some_and(|m| m.1.id() == n.id())
                 })
                 .collect::<Vec<_>>();
             for name in renamed {

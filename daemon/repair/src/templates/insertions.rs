@@ -118,8 +118,7 @@ fn free_names(text: &str) -> Vec<String> {
 fn guards(site: &Site<'_>, sink: &mut Sink) {
     let parsed = site.parsed();
     let core = parsed.core(site.unit);
-    let in_loop = parsed
-        .ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
+    let in_loop = site.ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
         .is_some_and(|n| parsed.role(n).is_loop());
     let used: HashSet<&str> = site
         .nodes
@@ -168,8 +167,7 @@ fn guards(site: &Site<'_>, sink: &mut Sink) {
 fn updates(site: &Site<'_>, sink: &mut Sink) {
     let parsed = site.parsed();
     let typed = parsed.table().style.typed;
-    let around = parsed
-        .ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
+    let around = site.ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
         .filter(|n| parsed.role(*n).is_loop());
     let mut names = site.locals().map(|b| b.name.as_str()).collect::<Vec<_>>();
     names.extend(
@@ -328,7 +326,7 @@ fn additions(site: &Site<'_>, sink: &mut Sink) {
 /// The outermost function around the unit: closures fill collections of the function around them.
 fn outermost<'t>(site: &Site<'t>) -> Option<Node<'t>> {
     let mut function = site.function?;
-    while let Some(outer) = site.parsed().enclosing_function(function) {
+    while let Some(outer) = site.enclosing_function(function) {
         function = outer;
     }
     Some(function)
@@ -362,11 +360,10 @@ fn jumps(site: &Site<'_>, sink: &mut Sink) {
     }
     let Some(list) = site.list() else { return };
     let last = parsed.children(list).last().is_some_and(|n| n.id() == site.unit.id());
-    let in_branch = list.parent().is_some_and(|p| {
+    let in_branch = site.parent(list).is_some_and(|p| {
         matches!(site.role(p), Role::If | Role::ElseIf | Role::Else)
     });
-    let in_loop = parsed
-        .ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
+    let in_loop = site.ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
         .is_some_and(|n| parsed.role(n).is_loop());
     if !last || !in_loop {
         return;

@@ -50,10 +50,7 @@ fn number(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
             sink.replace(site, Family::Constant, node, new, weight);
         }
         let mut found = 0;
-        for other in
-            site.parsed().descendants(site.parsed().root(), |r| r == Role::Integer)
-        {
-            let Ok(value) = site.text_of(other).parse::<i64>() else { continue };
+        for value in site.file.integers.iter().copied() {
             if found < 8 && tried.insert(value) {
                 found += 1;
                 sink.replace(site, Family::Constant, node, value.to_string(), 0.5);
@@ -92,7 +89,7 @@ fn text(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         }
     }
     let mut seen = BTreeSet::from([own]);
-    for other in site.parsed().descendants(site.parsed().root(), |r| r == Role::Text) {
+    for other in site.file.texts.iter().copied() {
         let text = site.text_of(other);
         if other.kind() == node.kind() && text.len() <= 24 && seen.insert(text) && seen.len() < 14 {
             sink.replace(site, Family::TextLiteral, node, text, 0.8);
@@ -106,7 +103,7 @@ fn null(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     if style.typed {
         return;
     }
-    let target = site.parsed().ancestor(node, |r| {
+    let target = site.ancestor(node, |r| {
         matches!(r, Role::Assignment | Role::Declarator | Role::Arguments | Role::Return)
     });
     if target.is_some() {
@@ -130,7 +127,7 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
         return None;
     }
     let sure = if number { 1.0 } else { 0.45 };
-    let parent = node.parent()?;
+    let parent = site.parent(node)?;
     let parent_role = parsed.role(parent);
     let weight = match parent_role {
         Role::Index => {
@@ -138,9 +135,9 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
             (object.id() != node.id()).then_some(0.75)?
         }
         Role::Slice => 1.0,
-        Role::Tuple => parsed.role(parent.parent()?).eq(&Role::Index).then_some(0.7)?,
+        Role::Tuple => parsed.role(site.parent(parent)?).eq(&Role::Index).then_some(0.7)?,
         Role::Arguments => {
-            let call = parent.parent()?;
+            let call = site.parent(parent)?;
             let name = parsed.call(call).and_then(|c| parsed.callee_name(c.function))?;
             if name == "range" {
                 1.0

@@ -23,6 +23,8 @@ mod tests;
 
 use std::collections::HashMap;
 
+use greenlit_syntax::{Language, parse};
+
 use crate::candidate::{Candidate, FaultContext, Generator};
 
 /// Proposes candidates from templates in every language that `greenlit-syntax` knows.
@@ -31,7 +33,16 @@ pub struct TemplateGenerator;
 
 impl Generator for TemplateGenerator {
     fn candidates(&self, context: &FaultContext<'_>) -> Vec<Candidate> {
-        let files: Vec<_> = context.files.iter().filter_map(site::File::new).collect();
+        let parsed: Vec<_> = context
+            .files
+            .iter()
+            .filter_map(|source| {
+                let language = Language::from_path(&source.path)?;
+                Some((source, parse(language, source.text.clone()).ok()?))
+            })
+            .collect();
+        let files: Vec<_> =
+            parsed.iter().map(|(source, parsed)| site::File::new(source, parsed)).collect();
         let mut sink = sink::Sink::new();
         for (at, file) in files.iter().enumerate() {
             let scores: HashMap<u32, f64> = context

@@ -24,7 +24,7 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
 
 /// Whether a node names a function that is called.
 fn is_callee(site: &Site<'_>, node: Node<'_>) -> bool {
-    node.parent().is_some_and(|p| {
+    site.parent(node).is_some_and(|p| {
         site.parsed().call(p).is_some_and(|c| c.function.id() == node.id())
     })
 }
@@ -32,7 +32,7 @@ fn is_callee(site: &Site<'_>, node: Node<'_>) -> bool {
 /// Whether an identifier is a place where a value is read.
 fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
     let parsed = site.parsed();
-    let Some(parent) = node.parent() else { return false };
+    let Some(parent) = site.parent(node) else { return false };
     if let Some((target, _)) = parsed.assignment(parent)
         && target.id() == node.id()
     {
@@ -59,7 +59,7 @@ fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
     ) {
         return false;
     }
-    parsed.ancestor(node, |r| matches!(r, Role::Parameters | Role::Block | Role::Pattern))
+    site.ancestor(node, |r| matches!(r, Role::Parameters | Role::Block | Role::Pattern))
         .is_none_or(|a| parsed.role(a) == Role::Block)
 }
 
@@ -140,12 +140,7 @@ fn identifier(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
 
 /// Whether `object.name` is somewhere in the file other than as a called method.
 fn is_attribute(site: &Site<'_>, object: &str, name: &str) -> bool {
-    let text = site.file.text();
-    let full = format!("{object}.{name}");
-    text.match_indices(&full).any(|(at, _)| {
-        let next = text[at + full.len()..].chars().next();
-        !next.is_some_and(|c| c == '(' || c.is_alphanumeric() || c == '_')
-    })
+    site.file.attributes.contains(&(object.to_owned(), name.to_owned()))
 }
 
 /// Another attribute or method.
@@ -195,25 +190,25 @@ fn function_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, old: &str) {
     siblings(site, sink, node, old);
     let parsed = site.parsed();
     let Some(arguments) =
-        node.parent().and_then(|p| parsed.call(p)).map(|c| c.arguments.len())
+        site.parent(node).and_then(|p| parsed.call(p)).map(|c| c.arguments.len())
     else {
         return;
     };
-    for function in parsed.functions() {
+    for function in &site.file.functions {
         if function.name == old || function.class.is_some() {
             continue;
         }
         let in_scope = site.names.iter().any(|b| b.name == function.name);
         if in_scope {
             let weight = if function.parameters.len() == arguments { 0.9 } else { 0.3 };
-            sink.replace(site, Family::FunctionName, node, function.name, weight);
+            sink.replace(site, Family::FunctionName, node, function.name.as_str(), weight);
         }
     }
 }
 
 /// A whole call or element replaced by a name in scope: the value that is at hand already.
 fn expression_by_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
-    let Some(parent) = node.parent() else { return };
+    let Some(parent) = site.parent(node) else { return };
     if matches!(site.role(parent), Role::ExpressionStatement | Role::Block | Role::Root)
         || is_callee(site, node)
         || site.parsed().assignment(parent).is_some_and(|(t, _)| t.id() == node.id())

@@ -27,7 +27,7 @@ pub(super) fn level(operator: &str) -> u8 {
 /// `text`, whose outermost operator is `operator`, in parentheses if it needs them where `node`
 /// stands.
 pub(super) fn fit(site: &Site<'_>, node: Node<'_>, text: &str, operator: &str) -> String {
-    let Some(parent) = node.parent() else { return text.to_owned() };
+    let Some(parent) = site.parent(node) else { return text.to_owned() };
     let parsed = site.parsed();
     let needed = match parsed.role(parent) {
         Role::Binary => parsed.binaries(parent).iter().any(|b| {

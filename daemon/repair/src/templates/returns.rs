@@ -35,7 +35,7 @@ pub(super) fn returned(site: &Site<'_>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for node in parsed.descendants(function, |r| r == Role::Return) {
-        let own = parsed.enclosing_function(node).map(|f| f.id());
+        let own = site.enclosing_function(node).map(|f| f.id());
         if own != Some(function.id()) {
             continue;
         }

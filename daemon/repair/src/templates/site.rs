@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
-use greenlit_syntax::{Binding, BindingKind, Language, Node, Parsed, Role, Shapes};
+use greenlit_syntax::{Binding, BindingKind, FunctionItem, Node, Parsed, Role, Shapes};
 
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
@@ -12,47 +12,69 @@ use crate::reject::test_regions;
 /// A parsed file with what templates ask again and again.
 pub(super) struct File<'a> {
     pub(super) path: &'a Path,
-    pub(super) parsed: Parsed,
+    pub(super) parsed: &'a Parsed,
+    parents: HashMap<usize, Node<'a>>,
     pub(super) bindings: Vec<Binding>,
     pub(super) members: BTreeMap<String, Vec<String>>,
     pub(super) newline: &'static str,
     pub(super) unit: String,
     /// How often each name is read, whole file.
     pub(super) reads: HashMap<String, u32>,
+    /// Object and name of member expressions that are not called.
+    pub(super) attributes: HashSet<(String, String)>,
+    pub(super) functions: Vec<FunctionItem>,
+    /// Whole numbers and strings of the file.
+    pub(super) integers: Vec<i64>,
+    pub(super) texts: Vec<Node<'a>>,
     shapes: HashMap<usize, HashMap<String, Shapes>>,
     protected: Vec<Range<usize>>,
 }
 
 impl<'a> File<'a> {
-    /// `None` if the file's language is unknown or it cannot be parsed.
-    pub(super) fn new(source: &'a SourceFile) -> Option<File<'a>> {
-        let language = Language::from_path(&source.path)?;
-        let parsed = greenlit_syntax::parse(language, source.text.clone()).ok()?;
-        let bindings = parsed.bindings();
-        let members = parsed.members();
-        let newline = if source.text.contains("\r\n") { "\r\n" } else { "\n" };
-        let unit = indentation_unit(&source.text);
+    pub(super) fn new(source: &'a SourceFile, parsed: &'a Parsed) -> File<'a> {
         let mut shapes = HashMap::new();
         shapes.insert(usize::MAX, parsed.shapes(parsed.root()));
         for function in parsed.descendants(parsed.root(), |r| r == Role::Function) {
             shapes.insert(function.id(), parsed.shapes(function));
         }
-        let protected = test_regions(&parsed);
-        let reads = reads(&parsed);
-        Some(File {
+        let parents = parsed.parents();
+        let attributes = attributes(parsed, &parents);
+        let reads = reads(parsed, &parents);
+        let integers = parsed.descendants(parsed.root(), |r| r == Role::Integer);
+        File {
             path: &source.path,
             parsed,
-            bindings,
-            members,
-            newline,
-            unit,
+            parents,
+            bindings: parsed.bindings(),
+            members: parsed.members(),
+            newline: if source.text.contains("\r\n") { "\r\n" } else { "\n" },
+            unit: indentation_unit(&source.text),
             reads,
+            attributes,
+            functions: parsed.functions(),
+            integers: integers.iter().filter_map(|n| parsed.text_of(*n).parse().ok()).collect(),
+            texts: parsed.descendants(parsed.root(), |r| r == Role::Text),
             shapes,
-            protected,
-        })
+            protected: test_regions(parsed),
+        }
     }
 
-    pub(super) fn text(&self) -> &str {
+    fn parent(&self, node: Node<'_>) -> Option<Node<'a>> {
+        self.parents.get(&node.id()).copied()
+    }
+
+    fn ancestor(&self, node: Node<'_>, keep: impl Fn(Role) -> bool) -> Option<Node<'a>> {
+        let mut current = self.parent(node);
+        while let Some(n) = current {
+            if keep(self.parsed.role(n)) {
+                return Some(n);
+            }
+            current = self.parent(n);
+        }
+        None
+    }
+
+    pub(super) fn text(&self) -> &'a str {
         self.parsed.text()
     }
 
@@ -66,7 +88,7 @@ impl<'a> File<'a> {
     /// Statements, and branches with a condition of their own, that hold a suspected line.
     /// `suspicion` gives a line's score, 1-based.
     pub(super) fn sites(&self, suspicion: impl Fn(u32) -> f64) -> Vec<Site<'_>> {
-        let parsed = &self.parsed;
+        let parsed = self.parsed;
         let mut units: Vec<Node<'_>> = Vec::new();
         for (_, statements) in parsed.statement_lists() {
             units.extend(statements);
@@ -115,7 +137,7 @@ impl<'a> File<'a> {
             let function = if parsed.role(unit) == Role::Function {
                 Some(unit)
             } else {
-                parsed.enclosing_function(unit)
+                self.ancestor(unit, |r| r == Role::Function)
             };
             let names = parsed
                 .names_at(&self.bindings, unit.start_byte())
@@ -148,7 +170,7 @@ pub(super) struct Site<'t> {
 
 impl<'t> Site<'t> {
     pub(super) fn parsed(&self) -> &'t Parsed {
-        &self.file.parsed
+        self.file.parsed
     }
 
     pub(super) fn role(&self, node: Node<'_>) -> Role {
@@ -167,9 +189,19 @@ impl<'t> Site<'t> {
         self.shapes.get(name).copied().unwrap_or_default()
     }
 
-    /// Nodes of the head with a role, parents first.
-    pub(super) fn with_role(&self, role: Role) -> impl Iterator<Item = Node<'t>> + '_ {
-        self.nodes.iter().copied().filter(move |n| self.role(*n) == role)
+    /// The node around a node.
+    pub(super) fn parent(&self, node: Node<'_>) -> Option<Node<'t>> {
+        self.file.parent(node)
+    }
+
+    /// The nearest node around a node with a role for which `keep` holds.
+    pub(super) fn ancestor(&self, node: Node<'_>, keep: impl Fn(Role) -> bool) -> Option<Node<'t>> {
+        self.file.ancestor(node, keep)
+    }
+
+    /// The named function around a node.
+    pub(super) fn enclosing_function(&self, node: Node<'_>) -> Option<Node<'t>> {
+        self.ancestor(node, |r| r == Role::Function)
     }
 
     /// Names that hold values: no functions of the file.
@@ -187,7 +219,7 @@ impl<'t> Site<'t> {
 
     /// The statement list that the unit stands in, if it stands in one.
     pub(super) fn list(&self) -> Option<Node<'t>> {
-        self.unit.parent().filter(|p| matches!(self.role(*p), Role::Block | Role::Root))
+        self.parent(self.unit).filter(|p| matches!(self.role(*p), Role::Block | Role::Root))
     }
 
     /// White space before the statement, if nothing else is on its line before it.
@@ -294,10 +326,10 @@ fn is_documentation(parsed: &Parsed, unit: Node<'_>) -> bool {
     core.id() != unit.id() && parsed.role(core) == Role::Text
 }
 
-fn reads(parsed: &Parsed) -> HashMap<String, u32> {
+fn reads(parsed: &Parsed, parents: &HashMap<usize, Node<'_>>) -> HashMap<String, u32> {
     let mut reads = HashMap::new();
     for node in parsed.descendants(parsed.root(), |r| r == Role::Identifier) {
-        let target = node.parent().is_some_and(|p| {
+        let target = parents.get(&node.id()).copied().is_some_and(|p| {
             let plain = matches!(
                 parsed.role(p),
                 Role::Assignment | Role::Declarator | Role::Declaration | Role::Pattern | Role::For
@@ -313,4 +345,18 @@ fn reads(parsed: &Parsed) -> HashMap<String, u32> {
         }
     }
     reads
+}
+
+fn attributes(parsed: &Parsed, parents: &HashMap<usize, Node<'_>>) -> HashSet<(String, String)> {
+    let mut found = HashSet::new();
+    for node in parsed.descendants(parsed.root(), |r| r == Role::Member) {
+        let called = parents
+            .get(&node.id())
+            .and_then(|p| parsed.call(*p))
+            .is_some_and(|c| c.function.id() == node.id());
+        if let Some((object, name)) = parsed.member(node).filter(|_| !called) {
+            found.insert((parsed.text_of(object).to_owned(), parsed.text_of(name).to_owned()));
+        }
+    }
+    found
 }

@@ -71,7 +71,7 @@ fn slice(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
 /// Part of a collection instead of all of it.
 fn insert(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
-    let Some(parent) = node.parent() else { return };
+    let Some(parent) = site.parent(node) else { return };
     let weight = match site.role(parent) {
         Role::For | Role::ComprehensionFor => {
             match parsed.loop_over(parent) {

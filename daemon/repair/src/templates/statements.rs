@@ -145,7 +145,7 @@ fn dedent(site: &Site<'_>, sink: &mut Sink) {
     if at == 0 || at + 1 != list.len() {
         return;
     }
-    let Some(owner) = site.list().and_then(|b| b.parent()) else { return };
+    let Some(owner) = site.list().and_then(|b| site.parent(b)) else { return };
     let compound = matches!(
         site.role(owner),
         Role::If | Role::ElseIf | Role::Else | Role::For | Role::While | Role::CountingFor

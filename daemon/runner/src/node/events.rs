@@ -122,13 +122,12 @@ pub(super) fn parse(
                 stack.push(event.name.clone());
                 open.push((file.clone(), TestId(format!("{file}::{}", stack.join(" > ")))));
             }
-            "test:pass" if of_file => {
-                // No tests were reported. That is fine for a helper, and not for a process that
-                // was ended before it came to its tests.
-                if starts.natural.get(&file) != Some(&true) {
-                    events.cut_off.push(file);
-                }
+            // No tests were reported. That is fine for a helper, and not for a process that was
+            // ended before it came to its tests.
+            "test:pass" if of_file && starts.natural.get(&file) != Some(&true) => {
+                events.cut_off.push(file);
             }
+            "test:pass" if of_file => {}
             "test:fail" if of_file => events.broken.push(broken(
                 scope,
                 file.clone(),

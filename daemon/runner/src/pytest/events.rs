@@ -153,10 +153,10 @@ fn collect_error(
 ) -> CollectError {
     let text = plain(text);
     // pytest marks the lines of the error itself with "E".
-    let marked = text.lines().filter_map(|line| line.strip_prefix("E ")).map(str::trim);
+    let mut marked = text.lines().filter_map(|line| line.strip_prefix("E ")).map(str::trim);
     let message = match first_line(message) {
         line if !line.is_empty() => line,
-        _ => marked.last().map_or_else(|| first_line(&text), first_line),
+        _ => marked.next_back().map_or_else(|| first_line(&text), first_line),
     };
     let mut diagnostics: Vec<Diagnostic> = trace(scope, frames)
         .into_iter()

@@ -59,8 +59,19 @@ _request = None
 def begin(path):
     """Reads the request. The fork server calls this in each fork; else it happens on import."""
     global _request
+    first = _request is None
     _request = _Request(path)
-    _ignore_stale_bytecode()
+    if first:
+        _ignore_stale_bytecode()
+
+
+def emit(**event):
+    _request.emit(**event)
+
+
+def finish(session, exitstatus):
+    stopped = getattr(session, "shouldstop", False) or getattr(session, "shouldfail", False)
+    emit(e="finish", status=int(exitstatus), stopped=str(stopped or ""))
 
 
 def _ignore_stale_bytecode():
@@ -248,8 +259,7 @@ class _Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session, exitstatus):
-        stopped = getattr(session, "shouldstop", False) or getattr(session, "shouldfail", False)
-        _request.emit(e="finish", status=int(exitstatus), stopped=str(stopped or ""))
+        finish(session, exitstatus)
 
     def pytest_internalerror(self, excrepr):
         _request.emit(e="internal-error", text=_bounded(str(excrepr)))

@@ -81,6 +81,7 @@ struct Prepared {
     events: PathBuf,
     junit: PathBuf,
     args: Vec<OsString>,
+    files: Vec<OsString>,
 }
 
 impl PytestProject {
@@ -155,7 +156,7 @@ impl PytestProject {
     ) -> Result<(ExecOutcome, Events, Option<Vec<u8>>), RunError> {
         let prepared = self.prepare(sandbox, ask, "request")?;
         let mut argv = vec![self.program(sandbox), "-m".into(), "pytest".into()];
-        argv.extend(prepared.args.iter().cloned());
+        argv.extend(prepared.args.iter().chain(&prepared.files).cloned());
         let mut env = self.environment(sandbox);
         env.insert("GREENLIT_REQUEST".into(), prepared.request.clone().into());
         let outcome = sandbox.exec(&self.command(argv, env, wall))?;
@@ -234,14 +235,18 @@ impl PytestProject {
             file(&plugin_directory(sandbox).join("greenlit_pytest.py"), PLUGIN.as_bytes()),
             file(&request, content.to_string().as_bytes()),
         ])?;
-        let mut args: Vec<OsString> = ["-p", "greenlit_pytest", "-q", "--color=no", "--tb=short"]
-            .into_iter()
-            .map(OsString::from)
-            .collect();
+        let mut args: Vec<OsString> =
+            ["-p", "greenlit_pytest", "-q", "--color=no"].into_iter().map(OsString::from).collect();
         // Later options win over those of the project's `addopts`.
         let cache = directory.join("cache");
         args.extend(["-o".into(), format!("cache_dir={}", utf8(&cache)?).into()]);
-        args.push(if ask.fail_fast { "--maxfail=1" } else { "--maxfail=0" }.into());
+        if ask.fail_fast {
+            // Nobody reads the text, and making it is slow. Output is not captured: what a killed
+            // attempt left in the capture would show in the next.
+            args.extend(["--maxfail=1", "--tb=native", "--capture=no"].map(OsString::from));
+        } else {
+            args.extend(["--maxfail=0", "--tb=short"].map(OsString::from));
+        }
         if ask.junit {
             args.extend(["-o".into(), "junit_family=xunit1".into(), "--junit-prefix=".into()]);
             args.push(format!("--junitxml={}", utf8(&junit)?).into());
@@ -260,8 +265,8 @@ impl PytestProject {
             ignore.push(scope.inside(nested));
             args.push(ignore);
         }
-        args.extend(self.files(&scope, ask.only.unwrap_or_default()));
-        Ok(Prepared { request, events, junit, args })
+        let files = self.files(&scope, ask.only.unwrap_or_default());
+        Ok(Prepared { request, events, junit, args, files })
     }
 
     /// The test files of the ids, in order of first appearance. The plugin picks the tests: node

@@ -1,6 +1,6 @@
 //! A warm pytest: one process that imported pytest, and a fork of it for each attempt.
 
-use std::path::Path;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use greenlit_sandbox::{ExecOutcome, ExitState, FileWrite, LineOutcome, Sandbox, SandboxError};
@@ -11,7 +11,7 @@ use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::overlay::Overlay;
 use crate::project::Trials;
-use crate::pytest::{Ask, Mode, PytestProject, file, plugin_directory, utf8};
+use crate::pytest::{Ask, Mode, Prepared, PytestProject, file, plugin_directory, utf8};
 use crate::scope::Scope;
 use crate::types::{TestId, TestRun};
 
@@ -64,17 +64,17 @@ impl PytestProject {
 impl PytestTrials {
     fn start(&mut self) -> Result<(), RunError> {
         let sandbox = &mut self.sandbox;
-        let ask = Ask { only: Some(&self.tests), ..Ask::default() };
+        let ask = Ask { only: Some(&self.tests), fail_fast: true, ..Ask::default() };
         let prepared = self.project.prepare(sandbox, &ask, "warm")?;
         let directory = plugin_directory(sandbox);
         let server = directory.join("greenlit_forkserver.py");
         let setup = directory.join("setup.json");
         let scope = Scope::new(sandbox, &self.project.root);
-        let args: Vec<&str> = prepared.args.iter().filter_map(|arg| arg.to_str()).collect();
         let content = json!({
             "cwd": utf8(&scope.inside(&self.project.dir))?,
             "root": utf8(&scope.inside(&self.project.root))?,
-            "args": args,
+            "args": texts(&prepared.args),
+            "files": texts(&prepared.files),
             "warm": utf8(&prepared.request)?,
             "wall": self.setup_wall.as_secs_f64(),
         });
@@ -97,11 +97,14 @@ impl PytestTrials {
     /// Sends one request and waits for its answer. `Err` holds how the server ended instead.
     fn ask(
         &mut self,
-        args: &[String],
-        request: &Path,
+        prepared: &Prepared,
         wall: Duration,
     ) -> Result<Result<Answer, ExecOutcome>, SandboxError> {
-        let line = json!({ "request": request, "args": args, "wall": wall.as_secs_f64() });
+        let line = json!({
+            "request": prepared.request,
+            "files": texts(&prepared.files),
+            "wall": wall.as_secs_f64(),
+        });
         self.sandbox.send_line(line.to_string().as_bytes())?;
         Ok(match self.sandbox.read_line(wall + GRACE)? {
             LineOutcome::Line(line) => match serde_json::from_slice(&line) {
@@ -129,9 +132,7 @@ impl Trials for PytestTrials {
         }
         let ask = Ask { only: Some(tests), fail_fast: true, ..Ask::default() };
         let prepared = self.project.prepare(&mut self.sandbox, &ask, "attempt")?;
-        let args: Vec<String> =
-            prepared.args.iter().filter_map(|arg| arg.to_str().map(str::to_owned)).collect();
-        let answer = self.ask(&args, &prepared.request, wall)?;
+        let answer = self.ask(&prepared, wall)?;
         let events = self.project.read_events(&mut self.sandbox, &prepared.events)?;
         let state = match answer {
             Err(outcome) => {
@@ -148,6 +149,11 @@ impl Trials for PytestTrials {
         };
         Ok(watch.finish(state, events.results))
     }
+}
+
+/// Arguments as text. Paths that are no UTF-8 have no test ids either.
+fn texts(arguments: &[OsString]) -> Vec<&str> {
+    arguments.iter().filter_map(|argument| argument.to_str()).collect()
 }
 
 fn outcome_of(answer: &Answer) -> ExecOutcome {

@@ -181,7 +181,7 @@ fn reports_that_disagree_are_no_report() {
 }
 
 #[test]
-fn no_tests_and_a_missing_pytest_are_states_of_their_own() {
+fn no_tests_is_a_state_of_its_own() {
     let workspace = Workspace::python(&[("pytest.ini", "[pytest]\n"), ("a.py", "")]);
     assert_eq!(workspace.run().state, RunState::NoTests);
     let workspace = gcd();
@@ -313,6 +313,39 @@ fn trials_see_each_candidate_and_only_that() {
     assert!(!passes(&murder), "{murder:?}");
     assert!(passes(&attempt(Some(GCD_FIXED))));
     assert!(!passes(&attempt(None)), "the original is restored");
+}
+
+#[test]
+fn trials_import_the_project_afresh_even_where_a_conftest_does() {
+    for conftest in
+        ["import gcd\n", "import pytest\n\n\n@pytest.fixture\ndef two():\n    return 2\n"]
+    {
+        let workspace = gcd();
+        workspace.save("conftest.py", conftest);
+        let project = workspace.project();
+        let tests = ids(&["test_gcd.py::test_gcd"]);
+        let mut trials = project.trials(workspace.sandbox(&project), &tests, LONG).unwrap();
+        for (text, word) in [(GCD_FIXED, "passed"), (GCD, "failed"), (GCD_FIXED, "passed")] {
+            let files = workspace.writes(&[("gcd.py", text)]);
+            let run = trials.attempt(&files, &tests, LONG).unwrap();
+            assert_eq!(outcomes(&run), [("test_gcd.py::test_gcd", word)], "{conftest}: {run:?}");
+        }
+    }
+}
+
+#[test]
+fn trials_can_be_asked_for_other_tests_than_they_were_opened_with() {
+    let workspace = gcd();
+    workspace.save("sub/test_more.py", "def test_more():\n    pass\n");
+    let project = workspace.project();
+    let first = ids(&["test_gcd.py::test_gcd"]);
+    let mut trials = project.trials(workspace.sandbox(&project), &first, LONG).unwrap();
+    let both = ids(&["test_gcd.py::test_zero", "sub/test_more.py::test_more"]);
+    let run = trials.attempt(&[], &both, LONG).unwrap();
+    assert_eq!(
+        outcomes(&run),
+        [("test_gcd.py::test_zero", "passed"), ("sub/test_more.py::test_more", "passed")]
+    );
 }
 
 #[test]

@@ -57,8 +57,15 @@ fn version(said: &str) -> Option<(u32, u32)> {
 /// Starts bubblewrap, which starts this helper again inside, and guards it.
 pub(super) fn outside(open: &Open, control: &Control) -> Result<(), Unbuildable> {
     let program = refusal()?;
+    if geteuid().is_root() {
+        return Err(Unbuildable {
+            reason: "bubblewrap shows the host's device nodes, whose modes root could change"
+                .to_owned(),
+            remedy: Some("run greenlit as an ordinary user".to_owned()),
+        });
+    }
     let mut caches = store::take(open);
-    let view = view::plan(open, std::mem::take(&mut caches.caches), geteuid().is_root())?;
+    let view = view::plan(open, std::mem::take(&mut caches.caches), false)?;
     let helper = std::env::current_exe()?;
     let signals = guard::block_child_signal()?;
     let mut command = Command::new(program);

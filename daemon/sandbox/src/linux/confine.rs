@@ -7,6 +7,8 @@ use caps::CapSet;
 use landlock::{RulesetCreated, RulesetStatus};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use seccompiler::BpfProgram;
 
 use super::Unbuildable;
@@ -25,6 +27,8 @@ pub(super) struct Confinement {
     filters: Vec<BpfProgram>,
     processes: u64,
     file_bytes: u64,
+    /// The user to become, where the one outside is root and no mount restrains it.
+    identity: Option<u32>,
     /// Without it a set-user-ID program could regain rights; off only without isolation.
     no_new_privileges: bool,
 }
@@ -51,6 +55,7 @@ impl Confinement {
         readable: &[PathBuf],
         writable: &[PathBuf],
         limits: &Limits,
+        identity: Option<u32>,
         notes: &mut Vec<String>,
     ) -> Result<Self, Unbuildable> {
         match sys::landlock_version() {
@@ -67,7 +72,8 @@ impl Confinement {
             ),
             _ => {}
         }
-        Self::new(Some(file_rules(readable, writable)?), Sockets::None, limits)
+        let rules = file_rules(readable, writable)?;
+        Ok(Self { identity, ..Self::new(Some(rules), Sockets::None, limits)? })
     }
 
     /// Limits only.
@@ -77,6 +83,7 @@ impl Confinement {
             filters: Vec::new(),
             processes: u64::MAX,
             file_bytes: limits.disk_bytes,
+            identity: None,
             no_new_privileges: false,
         }
     }
@@ -98,6 +105,7 @@ impl Confinement {
             filters,
             processes,
             file_bytes: limits.disk_bytes,
+            identity: None,
             no_new_privileges: true,
         })
     }
@@ -117,6 +125,9 @@ impl Confinement {
             let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
             limit(Resource::RLIMIT_CPU, seconds.max(1))
                 .map_err(|error| failed("CPU limit", &error))?;
+        }
+        if let Some(identity) = self.identity {
+            become_user(identity).map_err(|error| failed("changing the user", &error))?;
         }
         if self.no_new_privileges {
             prctl::set_no_new_privs().map_err(|error| failed("no new privileges", &error))?;
@@ -138,6 +149,16 @@ impl Confinement {
 fn file_rules(readable: &[PathBuf], writable: &[PathBuf]) -> Result<RulesetCreated, Unbuildable> {
     landlock_rules::rules(readable, writable)
         .map_err(|error| Unbuildable::new(format!("the Landlock rules: {error}")))
+}
+
+/// Becomes an ordinary user for good; with root's number go root's rights.
+fn become_user(id: u32) -> nix::Result<()> {
+    let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+    setgroups(&[])?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    // The change of user has cleared it.
+    prctl::set_pdeathsig(Signal::SIGKILL)
 }
 
 /// Lowers a limit for good; never above what this process may have.

@@ -1,8 +1,9 @@
 //! The layers that work on a copy of the checkout, in the host's own view.
 //!
 //! [`Layer::Copy`] is Landlock, a system call filter and limits: files outside are not readable or
-//! writable, and no socket can be made (a private network needs namespaces). [`Layer::None`] has
-//! limits only. Both kill what a command leaves behind as far as it can be found.
+//! writable, and no socket can be made (a private network needs namespaces). What Landlock does not
+//! know, it cannot stop: modes, owners, times and attributes of files of the same user; so where
+//! that user is root, the commands run as nobody. [`Layer::None`] has limits only. Both kill what a command leaves behind as far as it can be found.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -12,13 +13,16 @@ use std::path::{Path, PathBuf};
 use nix::sys::prctl;
 use nix::unistd::geteuid;
 
-use super::confine::{Confinement, drop_capabilities};
+use super::confine::Confinement;
 use super::processes::Tree;
 use super::serve::{Places, Server, Setting};
 use super::view::{self, TMP};
 use super::{Control, Unbuildable};
 use crate::spec::Layer;
 use crate::wire::Open;
+
+/// The user of files that belong to nobody, by convention.
+const NOBODY: u32 = 65534;
 
 /// A private directory, removed when serving ends however it ends.
 struct Private(PathBuf);
@@ -52,6 +56,15 @@ pub(super) fn serve(open: &Open, control: &mut Control) -> Result<(), Unbuildabl
     let scratch = tmp.join("scratch");
     copy_tree(&open.spec.root, &checkout).map_err(|error| failed("copying", &error))?;
     fs::create_dir_all(&scratch).map_err(|error| failed("temporary directory", &error))?;
+    // Landlock leaves modes, owners and times alone, and root owns most of the machine: there the
+    // commands run as somebody who owns only the copy.
+    let identity = (open.layer == Layer::Copy && geteuid().is_root()).then_some(NOBODY);
+    let mut home = open.home.clone();
+    if let Some(owner) = identity {
+        home = tmp.join("home");
+        fs::create_dir(&home).map_err(|error| failed("home directory", &error))?;
+        give_tree(&private.0, owner).map_err(|error| failed("giving the copy away", &error))?;
+    }
     for cache in &open.spec.caches {
         notes.push(format!(
             "the store of {} is not used: this layer works on a copy",
@@ -61,22 +74,25 @@ pub(super) fn serve(open: &Open, control: &mut Control) -> Result<(), Unbuildabl
     let limits = &open.spec.limits;
     let confinement = if open.layer == Layer::Copy {
         notes.push("no sockets: this layer has no network of its own".to_owned());
+        let weakness = match identity {
+            Some(_) => "commands run as nobody: toolchains in root's home are out of reach",
+            None => "modes and times of the user's own files are not protected",
+        };
+        notes.push(weakness.to_owned());
         let (readable, more) = readable(open)?;
         notes.extend(more);
         let writable = [checkout.clone(), tmp.clone()];
-        if geteuid().is_root() {
-            // Anyone else has none and, without new privileges, gets none.
-            drop_capabilities()?;
-        }
-        Confinement::on_host(&readable, &writable, limits, &mut notes)?
+        Confinement::on_host(&readable, &writable, limits, identity, &mut notes)?
     } else {
         notes.push("no isolation: commands can reach everything that the user can".to_owned());
         Confinement::none(limits)
     };
+    let mut places = Places::elsewhere(&open.spec.root, &checkout, TMP.as_ref(), &tmp);
+    places.owner = identity;
     let setting = Setting {
         layer: open.layer,
-        places: Places::elsewhere(&open.spec.root, &checkout, TMP.as_ref(), &tmp),
-        home: open.home.clone(),
+        places,
+        home,
         tmp,
         scratch,
         tree: Tree::Descendants,
@@ -145,6 +161,16 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = fs::metadata(from)?;
     let mode = metadata.permissions().mode() & 0o777;
     fs::set_permissions(to, Permissions::from_mode(mode | 0o700))
+}
+
+fn give_tree(path: &Path, owner: u32) -> io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(owner), Some(owner))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give_tree(&entry?.path(), owner)?;
+        }
+    }
+    Ok(())
 }
 
 fn copy_file(source: &Path, target: &Path) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
 use super::serve::Places;
 use crate::error::SandboxError;
@@ -32,7 +32,8 @@ pub(super) fn write(
     let Some((parents, name)) = split(&relative) else {
         return Err(SandboxError::Outside { path: path.to_owned() });
     };
-    let Some(directory) = walk(path, &base, &parents, content.is_some())? else {
+    let make = content.is_some().then_some(places.owner);
+    let Some(directory) = walk(path, &base, &parents, make)? else {
         return Ok(());
     };
     let existing = look(&directory, name).map_err(failed)?;
@@ -66,6 +67,7 @@ pub(super) fn write(
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
+        give(&directory, Path::new(TEMPORARY), places.owner).map_err(failed)?;
         fchmod(&*file, mode).map_err(failed)?;
         renameat(&directory, TEMPORARY, &directory, name).map_err(failed)
     };
@@ -88,7 +90,7 @@ pub(super) fn read(
     let Some((parents, name)) = split(&relative) else {
         return Err(SandboxError::Outside { path: path.to_owned() });
     };
-    let Some(directory) = walk(path, &base, &parents, false)? else {
+    let Some(directory) = walk(path, &base, &parents, None)? else {
         return Ok(None);
     };
     let flags = OFlag::O_RDONLY
@@ -126,26 +128,27 @@ fn split(relative: &Path) -> Option<(Vec<&Path>, &Path)> {
     Some((names, name))
 }
 
-/// Opens the directory that a chain of names leads to; `None` when it is missing and not to be
-/// created.
+/// Opens the directory that a chain of names leads to; `None` when it is missing and `make` does not
+/// say to create it (and for whom).
 fn walk(
     path: &Path,
     base: &Path,
     names: &[&Path],
-    create: bool,
+    make: Option<Option<u32>>,
 ) -> Result<Option<OwnedFd>, SandboxError> {
     let failed = |error: Errno| file_error(path, error);
     let mut current = open(base, DIRECTORY, Mode::empty()).map_err(failed)?;
     for &name in names {
-        if create {
+        if let Some(owner) = make {
             match mkdirat(&current, name, Mode::from_bits_truncate(0o755)) {
-                Ok(()) | Err(Errno::EEXIST) => {}
+                Ok(()) => give(&current, name, owner).map_err(failed)?,
+                Err(Errno::EEXIST) => {}
                 Err(error) => return Err(failed(error)),
             }
         }
         current = match openat(&current, name, DIRECTORY, Mode::empty()) {
             Ok(next) => next,
-            Err(Errno::ENOENT) if !create => return Ok(None),
+            Err(Errno::ENOENT) if make.is_none() => return Ok(None),
             Err(Errno::ELOOP) => {
                 return Err(SandboxError::Symlink { path: path.to_owned() });
             }
@@ -154,7 +157,7 @@ fn walk(
                 if link.is_some_and(|stat| kind(&stat) == SFlag::S_IFLNK) {
                     return Err(SandboxError::Symlink { path: path.to_owned() });
                 }
-                if create {
+                if make.is_some() {
                     return Err(failed(Errno::ENOTDIR));
                 }
                 return Ok(None);
@@ -163,6 +166,12 @@ fn walk(
         };
     }
     Ok(Some(current))
+}
+
+fn give(directory: &impl AsFd, name: &Path, owner: Option<u32>) -> nix::Result<()> {
+    let Some(owner) = owner else { return Ok(()) };
+    let (uid, gid) = (Uid::from_raw(owner), Gid::from_raw(owner));
+    fchownat(directory, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
 }
 
 fn look(directory: &impl AsFd, name: &Path) -> nix::Result<Option<FileStat>> {

@@ -6,6 +6,7 @@
 //! The lower layers that cannot have a process namespace are served by one process.
 
 mod bubblewrap;
+mod catalogue;
 mod child;
 mod confine;
 mod copy;
@@ -49,6 +50,8 @@ pub(crate) type Control = File;
 
 /// Entry point of the helper executable.
 pub(crate) fn main() -> ExitCode {
+    // A daemon that ignores it would make every child vanish unseen.
+    sys::default_signal(libc::SIGCHLD);
     let mode = std::env::args_os().nth(1).unwrap_or_default();
     let Some(mut control) = take_control() else {
         return ExitCode::from(3);

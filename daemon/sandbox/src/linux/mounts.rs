@@ -203,6 +203,9 @@ fn devices(shm_bytes: u64) -> Result<(), Failed> {
         let source = host(Path::new("/dev")).join(name);
         let flags = MsFlags::MS_BIND;
         mount(Some(&source), &target, None::<&str>, flags, None::<&str>).named(what)?;
+        // A device can still be written to, but its node, which is the host's, keeps its mode.
+        let again = flags | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+        mount(None::<&str>, &target, None::<&str>, again, None::<&str>).named(what)?;
     }
     let links = [
         ("fd", "/proc/self/fd"),

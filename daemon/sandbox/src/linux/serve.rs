@@ -40,13 +40,15 @@ const FULL_FILES: u64 = 8;
 pub(super) struct Places {
     /// As the person sees it, as it is in the helper's own view.
     entries: Vec<(PathBuf, PathBuf)>,
+    /// Who gets the files that we create, if not the user that we are.
+    pub(super) owner: Option<u32>,
 }
 
 impl Places {
     /// The checkout and the temporary directory at their own paths.
     pub(super) fn same(root: &Path, tmp: &Path) -> Self {
         let same = |path: &Path| (path.to_owned(), path.to_owned());
-        Self { entries: vec![same(root), same(tmp)] }
+        Self { entries: vec![same(root), same(tmp)], owner: None }
     }
 
     /// The checkout and the temporary directory elsewhere; both may also be named as they are.
@@ -410,4 +412,48 @@ fn timeout(wake: Option<Instant>) -> PollTimeout {
     let left = wake.saturating_duration_since(Instant::now());
     // Rounded up, else the last fraction of a millisecond would be spent spinning.
     PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places() -> Places {
+        Places::elsewhere(
+            Path::new("/tmp/app"),
+            Path::new("/copy/checkout"),
+            Path::new("/tmp"),
+            Path::new("/copy/tmp"),
+        )
+    }
+
+    #[test]
+    fn the_longest_place_counts() {
+        let real = |path: &str| {
+            let (base, rest) = places().resolve(Path::new(path)).unwrap();
+            base.join(rest)
+        };
+        assert_eq!(real("/tmp/app/src/a"), Path::new("/copy/checkout/src/a"));
+        assert_eq!(real("/tmp/application"), Path::new("/copy/tmp/application"));
+        assert_eq!(real("/copy/checkout/a"), Path::new("/copy/checkout/a"));
+        for outside in ["/etc/passwd", "tmp/a", "/tmp/../etc", "/copy", ""] {
+            assert!(places().resolve(Path::new(outside)).is_err(), "{outside}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_resolves_to_somewhere_else(
+            parts in prop::collection::vec(prop::sample::select(
+                vec!["tmp", "app", "copy", "checkout", "..", ".", "", "etc", "\0", "ä"]), 0..8),
+        ) {
+            let path = format!("/{}", parts.join("/"));
+            if let Ok((base, rest)) = places().resolve(Path::new(&path)) {
+                prop_assert!(base == Path::new("/copy/checkout") || base == Path::new("/copy/tmp"));
+                prop_assert!(rest.components().all(|part| matches!(part, std::path::Component::Normal(_))));
+            }
+        }
+    }
 }

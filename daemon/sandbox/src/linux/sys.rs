@@ -134,11 +134,17 @@ pub(super) fn landlock_version() -> i64 {
     version.max(0)
 }
 
-/// Restores the default action of every signal that the Rust runtime changes.
-#[expect(unsafe_code, reason = "signal actions are process-wide")]
+/// Restores the default action of every signal: ignored ones are inherited, and the Rust runtime
+/// ignores one of its own.
 pub(super) fn default_signals() {
-    for signal in [libc::SIGPIPE, libc::SIGCHLD, libc::SIGSEGV, libc::SIGBUS] {
-        // SAFETY: sets the default action; no handler of ours is involved.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    for signal in 1..=64 {
+        default_signal(signal);
     }
+}
+
+/// Restores the default action of one signal; numbers that cannot be changed stay as they are.
+#[expect(unsafe_code, reason = "signal actions are process-wide")]
+pub(super) fn default_signal(signal: i32) {
+    // SAFETY: sets the default action; no handler of ours is involved.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
 }

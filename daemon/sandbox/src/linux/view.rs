@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::Unbuildable;
+use super::catalogue::{HOME_READABLE, HOME_SECRETS, NEVER, SYSTEM, SYSTEM_SECRETS};
 use super::store::Cache;
 use crate::wire::Open;
 
@@ -15,102 +16,6 @@ pub(super) const TMP: &str = "/tmp";
 pub(super) const SCRATCH: &str = "/tmp/greenlit-scratch";
 /// The home directory of a user whose own cannot be shown.
 const SPARE_HOME: &str = "/tmp/home";
-
-/// System directories that hold programs and their data.
-const SYSTEM: [&str; 14] = [
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/etc",
-    "/opt",
-    "/nix/store",
-    "/gnu/store",
-    "/run/current-system",
-    "/sys/devices/system/cpu",
-    "/sys/kernel/mm/transparent_hugepage",
-];
-
-/// Never shown, whoever asks: keys and passwords of the machine.
-const SYSTEM_SECRETS: [&str; 12] = [
-    "/etc/shadow",
-    "/etc/shadow-",
-    "/etc/gshadow",
-    "/etc/gshadow-",
-    "/etc/sudoers",
-    "/etc/sudoers.d",
-    "/etc/ssh",
-    "/etc/ssl/private",
-    "/etc/krb5.keytab",
-    "/etc/security/opasswd",
-    "/etc/NetworkManager/system-connections",
-    "/etc/wireguard",
-];
-
-/// Not shown on anybody's request: services' sockets and the machine itself. A read-only mount does
-/// not keep a socket from being connected to.
-const NEVER: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/boot"];
-
-/// Toolchains and registries in the home directory, shown read-only.
-const HOME_READABLE: [&str; 34] = [
-    ".cargo/bin",
-    ".cargo/registry",
-    ".cargo/git",
-    ".cargo/config.toml",
-    ".cargo/config",
-    ".cargo/env",
-    ".rustup",
-    ".pyenv",
-    ".nvm",
-    ".nodenv",
-    ".rbenv",
-    ".asdf",
-    ".volta",
-    ".fnm",
-    ".bun/bin",
-    ".deno/bin",
-    ".local/bin",
-    ".local/lib",
-    ".local/pipx",
-    ".local/share/uv",
-    ".local/share/mise",
-    ".local/share/fnm",
-    ".local/share/pipx",
-    ".local/share/virtualenvs",
-    ".virtualenvs",
-    ".conda/envs",
-    "miniconda3",
-    "miniforge3",
-    "anaconda3",
-    "go/bin",
-    "go/pkg/mod",
-    ".sdkman/candidates",
-    ".m2/repository",
-    ".ghcup/bin",
-];
-
-/// Hidden even where a readable directory of the caller's contains them.
-const HOME_SECRETS: [&str; 16] = [
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".kube",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
-    ".git-credentials",
-    ".docker/config.json",
-    ".config/gh",
-    ".config/git/credentials",
-    ".config/gcloud",
-    ".cargo/credentials",
-    ".cargo/credentials.toml",
-    ".m2/settings.xml",
-];
 
 /// One step in building the view; steps are applied in order, parents before children.
 #[derive(Debug, Clone, PartialEq, Eq)]

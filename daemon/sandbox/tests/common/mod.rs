@@ -1,5 +1,10 @@
 //! What the integration tests share: a checkout, a sandbox on it, and hostile scripts.
-#![expect(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![expect(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part, and a failed step fails the test"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -233,7 +233,7 @@ async fn a_linked_root_keeps_the_editors_spelling() {
     editor.ask("initialize", params).await.unwrap();
     editor.notify("initialized", json!({})).await;
     editor.code_actions("x", 0).await;
-    assert_eq!(daemon.params().unwrap().roots, [real.clone()]);
+    assert_eq!(daemon.params().unwrap().roots, std::slice::from_ref(&real));
     daemon.findings(&real, 1, vec![finding(&real)]).await;
     assert_eq!(editor.diagnostics().await["uri"], uri(&link.join("test.py")));
     editor.finish(daemon).await;
