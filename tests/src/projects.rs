@@ -64,7 +64,10 @@ impl Project {
 
 /// `is_adult` has its boundary wrong.
 pub fn python_project(name: &str) -> Project {
-    Project::named(name).file("people.py", PEOPLE).file(
+    let project = Project::named(name)
+        .file("pyproject.toml", "[project]\nname = \"people\"\nversion = \"1\"\n")
+        .file("people.py", PEOPLE);
+    project.file(
         "test_people.py",
         "from people import is_adult, initials\n\n\n\
          def test_adult_on_the_birthday():\n    assert is_adult(18)\n\n\n\

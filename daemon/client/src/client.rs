@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
@@ -23,6 +24,9 @@ use crate::{Accepted, RequestError, Stream};
 /// Bytes that may wait to be written before the connection counts as stuck: the largest frame and
 /// as much again.
 const OUTBOX_LIMIT: usize = 2 * frame::MAX_FRAME;
+/// How long reading may go on after writing failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const CANNOT_WRITE: &str = "cannot write";
 /// Events handed over ahead of their reader; the rest waits, coalesced.
 const EVENTS: usize = 64;
 
@@ -217,7 +221,7 @@ async fn write(
         while let Some(frame) = outgoing.next().await {
             let length = frame.len();
             if let Err(error) = sink.send(frame).await {
-                return format!("cannot write: {error}");
+                return format!("{CANNOT_WRITE}: {error}");
             }
             outgoing.written(length);
         }
@@ -228,6 +232,10 @@ async fn write(
         () = overflow.cancelled() => "greenlitd does not read".to_owned(),
         () = closed.cancelled() => return,
     };
+    // What the daemon said before it closed its end is still to be read: that it drains, say.
+    if reason.starts_with(CANNOT_WRITE) {
+        let _reader_was_faster = tokio::time::timeout(LAST_WORDS, closed.cancelled()).await;
+    }
     shared.close(reason);
 }
 

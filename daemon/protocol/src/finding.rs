@@ -12,6 +12,8 @@ use crate::FixEntry;
 pub enum FindingKind {
     /// A test fails, twice in a row.
     FailingTest,
+    /// A test takes longer than one test may, twice in a row.
+    HangingTest,
     /// A test's outcome differed between two runs of the same code.
     FlakyTest,
     /// The project does not build or collect here.

@@ -160,6 +160,8 @@ pub enum TestOutcome {
     Passed,
     /// Failed in every run.
     Failed,
+    /// Took longer than one test may, in every run.
+    Hung,
     /// Differed between two runs.
     Flaky,
     /// Skipped by the runner.

@@ -97,15 +97,16 @@ fn run_project(
     let mut open = bench.open(project, CacheMode::Keep, &[])?;
     let layer = open.sandbox.layer();
     baseline.layer = Some(baseline.layer.map_or(layer, |weakest| weakest.min(layer)));
-    let mut run = |selection: &Selection| -> Result<TestRun, WorkError> {
+    let mut run = |selection: &Selection, per_test: Duration| -> Result<TestRun, WorkError> {
         let request = RunRequest {
             selection: selection.clone(),
             build_wall: bench.walls.build,
             test_wall: bench.walls.tests,
+            per_test: Some(per_test),
         };
         project.run(&mut open.sandbox, &request).map_err(|error| bench.run_error(error))
     };
-    let first = run(selection)?;
+    let first = run(selection, bench.walls.per_test)?;
     baseline.cpu += first.cpu;
     if first.state != RunState::Completed {
         let problem = ProjectProblem { label: project.label(), state: first.state };
@@ -113,13 +114,17 @@ fn run_project(
         return Ok(());
     }
     let failed = failed_ids(&first);
+    // A test that hung once need not hang as long again to be believed, if the others are quick.
+    let slowest = first.results.iter().filter(|result| result.outcome == Outcome::Passed);
+    let slowest = slowest.map(|result| result.duration).max().unwrap_or_default();
+    let again = (bench.walls.per_test / 4).max(slowest * 4).min(bench.walls.per_test);
     let mut flaky = BTreeSet::new();
     if !failed.is_empty() {
-        flaky = passing(&run(&Selection::Only(failed))?);
+        flaky = passing(&run(&Selection::Only(failed), again)?);
         if !flaky.is_empty() {
             // They failed among all and pass alone: order-dependent if a second complete run
             // gives the same failures, flaky otherwise.
-            flaky = differing(&first, &run(selection)?);
+            flaky = differing(&first, &run(selection, bench.walls.per_test)?);
         }
     }
     baseline.projects.push(ProjectBaseline {

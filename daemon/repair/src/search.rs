@@ -252,18 +252,16 @@ impl Search<'_> {
             fall(&mut state.outcome.counts, &Fall::StillRed);
             return Ok(());
         }
-        let complete = self.targets.iter().all(|id| plausible.red_to_green.contains(id));
         let fix = VerifiedFix { files, candidate, plausible };
         state.outcome.fixes.push(fix.clone());
-        if state.outcome.fixes.iter().filter(|fix| covers(fix, self.targets)).count()
-            >= self.limits.max_fixes
-        {
-            state.queue.clear();
-        }
-        if complete {
+        let fixes = &state.outcome.fixes;
+        let mended = |id: &TestId| fixes.iter().any(|fix| fix.plausible.red_to_green.contains(id));
+        if self.targets.iter().all(mended) {
+            if fixes.len() >= self.limits.max_fixes {
+                state.queue.clear();
+            }
             // Something good is on offer: look a little longer for alternatives, not for ever.
-            let until = Instant::now() + ALTERNATIVES;
-            state.stop_at = state.stop_at.min(until);
+            state.stop_at = state.stop_at.min(Instant::now() + ALTERNATIVES);
         }
         drop(state);
         (self.on_event)(SearchEvent::Found(Box::new(fix)));
@@ -271,7 +269,7 @@ impl Search<'_> {
     }
 }
 
-/// How long a search goes on for alternatives after the first complete fix.
+/// How long a search goes on for alternatives once every target has a fix.
 const ALTERNATIVES: Duration = Duration::from_secs(8);
 
 fn next(shared: &Mutex<Shared>) -> Option<(Candidate, Vec<PatchedFile>)> {
@@ -289,10 +287,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn fall(counts: &mut SearchCounts, reason: &Fall) {
     *counts.fallen.entry(reason.label()).or_default() += 1;
-}
-
-fn covers(fix: &VerifiedFix, targets: &[TestId]) -> bool {
-    targets.iter().all(|id| fix.plausible.red_to_green.contains(id))
 }
 
 /// The test function of a parametrized case: `a.py::test_x[3-5]` is a case of `a.py::test_x`.

@@ -106,6 +106,7 @@ impl SandboxVerifier<'_> {
                 selection,
                 build_wall: bench.walls.build,
                 test_wall: bench.walls.tests.min(project.wall * 4 + Duration::from_secs(5)),
+                per_test: Some(bench.walls.per_test),
             };
             let run = project.project.run(&mut open.sandbox, &request);
             run.map_err(|error| bench.run_error(error))

@@ -60,6 +60,8 @@ pub struct Walls {
     pub build: Duration,
     /// One complete run of the tests.
     pub tests: Duration,
+    /// One test, where the runner can interrupt one.
+    pub per_test: Duration,
 }
 
 /// Why a step could not be carried out at all.

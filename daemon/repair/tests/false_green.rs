@@ -57,7 +57,11 @@ impl Fixture {
                 readable: Vec::new(),
                 store: dir.path().join("store"),
             },
-            walls: Walls { build: Duration::from_secs(60), tests: Duration::from_secs(60) },
+            walls: Walls {
+                build: Duration::from_secs(60),
+                tests: Duration::from_secs(60),
+                per_test: Duration::from_secs(5),
+            },
             cancel: Cancel::default(),
         };
         let baseline = baseline(&bench, &[project.clone()], &Selection::All).unwrap();

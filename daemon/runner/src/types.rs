@@ -53,6 +53,9 @@ pub struct RunRequest {
     pub build_wall: Duration,
     /// Wall limit for running the tests.
     pub test_wall: Duration,
+    /// Wall limit for one test, where the runner can interrupt one (pytest). Elsewhere a hanging
+    /// test runs into `test_wall` and the run is [`RunState::Hung`].
+    pub per_test: Option<Duration>,
 }
 
 /// Why a test failed.
@@ -63,6 +66,8 @@ pub enum FailureKind {
     Assertion,
     /// An uncaught exception, panic or crash.
     Error,
+    /// It took longer than [`RunRequest::per_test`]: it hangs, as far as one can tell.
+    Timeout,
 }
 
 /// One stack frame inside the workspace.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use greenlit_protocol::{Finding, FindingKind, OfferedFix, Related};
 use greenlit_repair::{Baseline, BaselineOutcome, Localization, ProjectProblem};
-use greenlit_runner::{Failure, RunState, TestId};
+use greenlit_runner::{Failure, FailureKind, RunState, TestId};
 use greenlit_workspace::View;
 
 use super::reports::short_name;
@@ -46,13 +46,20 @@ fn failing(
         line: suspect.line,
         message: format!("suspicious ({:.2})", suspect.score),
     });
+    let name = short_name(&id.0);
+    let (kind, message) = match failure.kind {
+        FailureKind::Timeout => (FindingKind::HangingTest, format!("{name} {}", failure.message)),
+        FailureKind::Assertion | FailureKind::Error => {
+            (FindingKind::FailingTest, format!("{name} failed: {}", failure.message))
+        }
+    };
     Finding {
-        kind: FindingKind::FailingTest,
+        kind,
         test: Some(id.0.clone()),
         content_hash: hash(view, &path),
         path,
         line,
-        message: format!("{} failed: {}", short_name(&id.0), failure.message),
+        message,
         related: related.collect(),
         fixes: fixes.iter().filter(|fix| fix.entry.tests.contains(&id.0)).cloned().collect(),
     }

@@ -12,7 +12,7 @@ use greenlit_repair::{
     Baseline, BaselineOutcome, Localization, Method, SearchCounts, VerifiedFix, relative,
     unified_diff,
 };
-use greenlit_runner::{Failure, TestId};
+use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_sandbox::Layer;
 use greenlit_workspace::View;
 
@@ -61,6 +61,9 @@ pub(crate) fn test_entries(root: &Path, baseline: &Baseline) -> Vec<TestEntry> {
 pub(crate) fn outcome_of(outcome: &BaselineOutcome) -> TestOutcome {
     match outcome {
         BaselineOutcome::Passed => TestOutcome::Passed,
+        BaselineOutcome::Failed(failure) if failure.kind == FailureKind::Timeout => {
+            TestOutcome::Hung
+        }
         BaselineOutcome::Failed(_) => TestOutcome::Failed,
         BaselineOutcome::Flaky => TestOutcome::Flaky,
         BaselineOutcome::Skipped => TestOutcome::Skipped,

@@ -306,6 +306,7 @@ impl Job<'_> {
             walls: Walls {
                 build: Duration::from_secs(config.run.build_timeout_secs),
                 tests: Duration::from_secs(config.run.timeout_secs),
+                per_test: Duration::from_secs(config.run.test_timeout_secs.max(1)),
             },
             cancel: self.input.cancel.clone(),
         })

@@ -95,9 +95,9 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let _silent = hello(client).await;
     let Some(Inbound::Connected { out, .. }) = inbound.recv().await else { panic!() };
     let reason = "x".repeat(8 << 20);
-    let event = || greenlit_protocol::Event::Draining { reason: reason.clone() };
+    let event = || Event::Draining { reason: reason.clone() };
     for _ in 0..20 {
-        out.send(greenlit_protocol::ServerFrame::Event(event()));
+        out.send(ServerFrame::Event(event()));
     }
     serving.await.unwrap();
     assert!(matches!(inbound.recv().await, Some(Inbound::Disconnected { session: 1 })));

@@ -8,6 +8,7 @@
 //! Invariant: byte offsets handed out lie on character boundaries of the text that was parsed.
 //! Invariant: no text, however mangled, makes a function of this crate panic.
 
+mod items;
 mod language;
 mod parsed;
 mod role;
@@ -16,8 +17,12 @@ mod shape;
 mod table;
 mod tables;
 
+#[cfg(test)]
+mod tests;
+
+pub use items::FunctionItem;
 pub use language::Language;
-pub use parsed::{Binary, CallParts, FunctionItem, ParseError, Parsed, SliceParts, parse};
+pub use parsed::{Binary, CallParts, ParseError, Parsed, SliceParts, parse};
 pub use role::Role;
 pub use scope::{Binding, BindingKind};
 pub use shape::Shapes;

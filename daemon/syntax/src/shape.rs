@@ -81,6 +81,7 @@ impl Parsed {
         shapes: &HashMap<String, Shapes>,
         add: &mut Vec<(String, Shapes)>,
     ) {
+        let mut elements: Vec<(String, Shapes)> = Vec::new();
         let mut name_is = |target: Node<'_>, shape: Shapes| {
             let target = self.bare(target);
             if !shape.is_unknown() && matches!(self.role(target), Role::Identifier | Role::Member) {
@@ -98,7 +99,7 @@ impl Parsed {
                     name_is(target, self.shape_of_type(text));
                     let element = self.shape_of_element(text);
                     if !element.is_unknown() {
-                        add.push((format!("{}[]", self.text_of(target)), element));
+                        elements.push((format!("{}[]", self.text_of(target)), element));
                     }
                 } else if let Some((target, value)) = self.assignment(node) {
                     let target = self.pattern_names(target).first().copied().unwrap_or(target);
@@ -183,6 +184,11 @@ impl Parsed {
                     }
                 }
             }
+            Role::Spread => {
+                if let [only] = self.children(node)[..] {
+                    name_is(only, Shapes::COLLECTION);
+                }
+            }
             Role::Member => {
                 if let Some((object, name)) = self.member(node) {
                     let name = self.text_of(name);
@@ -214,11 +220,12 @@ impl Parsed {
                     name_is(*name, self.shape_of_type(text));
                     let element = self.shape_of_element(text);
                     if !element.is_unknown() {
-                        add.push((format!("{}[]", self.text_of(*name)), element));
+                        elements.push((format!("{}[]", self.text_of(*name)), element));
                     }
                 }
             }
         }
+        add.extend(elements);
     }
 
     /// A guess for the elements of a collection that is a name, perhaps behind `.iter()`.

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use crate::support::{User, assert_closed, framed, send, status, until, welcome, within};
 use greenlit_client::{ConnectError, HandshakeError, PathsError, connect};
 use greenlit_protocol::{
-    Event, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Request, Response, SessionParams, Welcome, frame,
+    Event, Hello, Notification, PROTOCOL_MAX, PROTOCOL_MIN, Request, Response, SessionParams,
+    Welcome, frame,
 };
 use nix::sys::signal::Signal;
 
@@ -291,4 +292,23 @@ async fn a_daemon_whose_socket_was_removed_is_named() {
     let error = within("connect", connect(&user.options())).await.unwrap_err();
     let ConnectError::Unreachable { pid, .. } = error else { panic!("{error}") };
     assert_eq!(pid, Some(connection.welcome.pid));
+}
+
+/// A client that is just writing when the daemon ends must still learn that it was no crash.
+#[tokio::test]
+async fn the_farewell_is_heard_by_a_busy_client() {
+    let user = User::new();
+    let mut connection = user.connect().await;
+    let stop = connection.client.request(Request::Stop { kill: false });
+    let settings = || Notification::SettingsChanged { settings: None };
+    while connection.client.notify(settings()).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // The answer may be lost to the noise; the farewell may not.
+    drop(stop);
+    let mut heard = false;
+    while let Some(event) = within("the end", connection.events.recv()).await {
+        heard |= matches!(event, Event::Draining { .. });
+    }
+    assert!(heard);
 }

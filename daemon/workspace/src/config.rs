@@ -37,6 +37,9 @@ pub struct Run {
     pub debounce_ms: u64,
     /// Limit for one run of the tests. Default 120.
     pub timeout_secs: u64,
+    /// Limit for one test, where the runner can interrupt one (pytest): it counts as hanging.
+    /// Default 10.
+    pub test_timeout_secs: u64,
     /// Limit for one build. Default 600.
     pub build_timeout_secs: u64,
     /// More environment variables (names) that tests may see. Default none.
@@ -125,6 +128,7 @@ impl Default for Run {
             on_open: true,
             debounce_ms: 300,
             timeout_secs: 120,
+            test_timeout_secs: 10,
             build_timeout_secs: 600,
             env: Vec::new(),
         }

@@ -63,15 +63,9 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
 
 fn run(command: Command) -> Result<u8, Failure> {
     start_logging(if matches!(command, Command::Lsp(_)) { "info" } else { "off" })?;
-    let mut builder = match command {
-        // Two threads: edits are forwarded while a handler computes.
-        Command::Lsp(_) => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(2);
-            builder
-        }
-        _ => tokio::runtime::Builder::new_current_thread(),
-    };
+    // One thread for everything: no handler of the server computes for long, and with more threads
+    // each answer would wait for one to wake up, and the allocator would keep memory for each.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().map_err(Failure::io("cannot start"))?;
     runtime.block_on(async {
         match command {

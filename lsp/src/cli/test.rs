@@ -37,7 +37,7 @@ fn print(report: &TestReport) {
     let number = |outcome| report.tests.iter().filter(|test| test.outcome == outcome).count();
     for test in &report.tests {
         let mark = match test.outcome {
-            TestOutcome::Failed => format!("{RED}✗{RESET}"),
+            TestOutcome::Failed | TestOutcome::Hung => format!("{RED}✗{RESET}"),
             TestOutcome::Flaky => format!("{YELLOW}~{RESET}"),
             TestOutcome::Passed | TestOutcome::Skipped => continue,
         };
@@ -54,6 +54,7 @@ fn print(report: &TestReport) {
     for (outcome, word, color) in [
         (TestOutcome::Passed, "passed", GREEN),
         (TestOutcome::Failed, "failed", RED),
+        (TestOutcome::Hung, "hung", RED),
         (TestOutcome::Flaky, "flaky", YELLOW),
         (TestOutcome::Skipped, "skipped", DIM),
     ] {

@@ -83,6 +83,7 @@ fn outcome(outcome: TestOutcome) -> &'static str {
     match outcome {
         TestOutcome::Passed => "passed",
         TestOutcome::Failed => "failed",
+        TestOutcome::Hung => "hung",
         TestOutcome::Flaky => "flaky",
         TestOutcome::Skipped => "skipped",
     }

@@ -57,7 +57,9 @@ pub(crate) fn diagnostic(
     documents: &Documents,
 ) -> Diagnostic {
     let severity = match finding.kind {
-        FindingKind::FailingTest | FindingKind::BuildError => DiagnosticSeverity::ERROR,
+        FindingKind::FailingTest | FindingKind::HangingTest | FindingKind::BuildError => {
+            DiagnosticSeverity::ERROR
+        }
         FindingKind::FlakyTest => DiagnosticSeverity::WARNING,
     };
     let related = features.related_information && !finding.related.is_empty();

@@ -69,7 +69,8 @@ fn an_empty_spectrum_gives_nothing() {
 
 #[test]
 fn frames_come_before_the_rest_of_their_function() {
-    let files = [file("/w/m.py", "def f(x):\n    y = x\n    return 1 / y\n\ndef g():\n    return 0\n")];
+    let files =
+        [file("/w/m.py", "def f(x):\n    y = x\n    return 1 / y\n\ndef g():\n    return 0\n")];
     let raised = failure(FailureKind::Error, &[("/w/test_m.py", 4), ("/w/m.py", 3)]);
     let found = from_traces(&[(id("test_m.py::test_f"), &raised)], &files, &is_test);
     assert_eq!(shown(&found), ["/w/m.py:3 1.00", "/w/m.py:2 0.60"]);
@@ -78,8 +79,14 @@ fn frames_come_before_the_rest_of_their_function() {
 #[test]
 fn what_the_failing_test_calls_is_suspected_by_distance() {
     let files = [
-        file("/w/m.py", "def f(x):\n    return h(x)\n\ndef g():\n    return 0\n\ndef h(x):\n    return x\n"),
-        file("/w/test_m.py", "from m import f, g\n\ndef test_f():\n    assert f(1) == 2\n\ndef test_g():\n    assert g() == 0\n"),
+        file(
+            "/w/m.py",
+            "def f(x):\n    return h(x)\n\ndef g():\n    return 0\n\ndef h(x):\n    return x\n",
+        ),
+        file(
+            "/w/test_m.py",
+            "from m import f, g\n\ndef test_f():\n    assert f(1) == 2\n\ndef test_g():\n    assert g() == 0\n",
+        ),
     ];
     let failed = failure(FailureKind::Assertion, &[("/w/test_m.py", 4)]);
     let found = from_traces(&[(id("test_m.py::test_f"), &failed)], &files, &is_test);
@@ -100,8 +107,14 @@ fn tests_inside_rust_files_are_where_it_starts_and_never_suspected() {
 #[test]
 fn anonymous_javascript_tests_are_found_by_their_line() {
     let files = [
-        file("/w/m.js", "export function f(x) {\n  return x;\n}\nexport function g() {\n  return 1;\n}\n"),
-        file("/w/m.test.js", "import { f, g } from './m.js';\ntest('a', () => {\n  assert.equal(f(1), 2);\n});\ntest('b', () => {\n  assert.equal(g(), 1);\n});\n"),
+        file(
+            "/w/m.js",
+            "export function f(x) {\n  return x;\n}\nexport function g() {\n  return 1;\n}\n",
+        ),
+        file(
+            "/w/m.test.js",
+            "import { f, g } from './m.js';\ntest('a', () => {\n  assert.equal(f(1), 2);\n});\ntest('b', () => {\n  assert.equal(g(), 1);\n});\n",
+        ),
     ];
     let failed = failure(FailureKind::Assertion, &[("/w/m.test.js", 3)]);
     let found = from_traces(&[(id("m.test.js::a"), &failed)], &files, &is_test);

@@ -179,7 +179,8 @@ fn called(
             visited.insert((*s, *f), depth);
             let source = &sources[*s];
             let function = &source.functions[*f];
-            let near = if imported.contains(source.path) || *s == test { 1.0 } else { NOT_IMPORTED };
+            let near =
+                if imported.contains(source.path) || *s == test { 1.0 } else { NOT_IMPORTED };
             let shared = (found.len() as f64).sqrt();
             let score = CALLED * FURTHER.powi(depth.cast_signed()) * near / shared;
             for line in source.statement_lines(&function.range) {
@@ -201,7 +202,11 @@ fn called(
 
 /// The names that the failing test calls, and the index of its file: the function around the
 /// failing line, else the function named by the test's id, else the whole file.
-fn test_calls(id: &TestId, failure: &Failure, sources: &[Source<'_>]) -> Option<(Vec<String>, usize)> {
+fn test_calls(
+    id: &TestId,
+    failure: &Failure,
+    sources: &[Source<'_>],
+) -> Option<(Vec<String>, usize)> {
     for frame in failure.site.iter().chain(&failure.trace) {
         let found = sources.iter().position(|s| s.path == frame.path);
         let Some(at) = found else { continue };
@@ -251,7 +256,8 @@ fn imported(source: &Source<'_>, sources: &[Source<'_>]) -> BTreeSet<PathBuf> {
             let parent = s.path.parent().and_then(Path::file_name).and_then(|n| n.to_str());
             // A package is imported by its folder's name.
             let package = matches!(stem, "__init__" | "mod" | "lib" | "index" | "main");
-            names.contains(stem) || package && parent.is_some_and(|p| names.contains(p) || p == "src")
+            names.contains(stem)
+                || package && parent.is_some_and(|p| names.contains(p) || p == "src")
         })
         .map(|s| s.path.to_owned())
         .collect()

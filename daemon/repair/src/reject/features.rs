@@ -134,8 +134,7 @@ fn leaf(
         return;
     }
     let kind = node.kind();
-    let is_name = kind.ends_with("identifier")
-        || kind == "shorthand_property_identifier_pattern";
+    let is_name = kind.ends_with("identifier") || kind == "shorthand_property_identifier_pattern";
     if !is_name {
         return;
     }
@@ -197,8 +196,18 @@ fn implementation(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, 
     let head = last.split('<').next().unwrap_or(last);
     if matches!(
         head,
-        "PartialEq" | "Eq" | "PartialOrd" | "Ord" | "Hash" | "Deref" | "DerefMut" | "Drop"
-            | "Debug" | "Borrow" | "Iterator" | "Not"
+        "PartialEq"
+            | "Eq"
+            | "PartialOrd"
+            | "Ord"
+            | "Hash"
+            | "Deref"
+            | "DerefMut"
+            | "Drop"
+            | "Debug"
+            | "Borrow"
+            | "Iterator"
+            | "Not"
     ) {
         add(Reason::Word(Kind::Equality), &format!("impl {head}"));
     }
@@ -244,9 +253,9 @@ fn assertions(parsed: &Parsed) -> BTreeMap<String, usize> {
         let text = parsed.text_of(node);
         let is_assertion = match parsed.role(node) {
             Role::Assert => true,
-            Role::Macro => node
-                .child_by_field_name("macro")
-                .is_some_and(|m| parsed.text_of(m).trim_start_matches("debug_").starts_with("assert")),
+            Role::Macro => node.child_by_field_name("macro").is_some_and(|m| {
+                parsed.text_of(m).trim_start_matches("debug_").starts_with("assert")
+            }),
             _ => parsed.call(node).is_some_and(|c| {
                 let name = parsed.text_of(c.function);
                 name == "assert" || name.starts_with("assert.") || name == "console.assert"

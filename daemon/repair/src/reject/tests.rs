@@ -37,9 +37,18 @@ fn fake_python_successes_are_refused() {
         ("    import os as o\n    o._exit(0)\n", "ends the process"),
         ("    from os import abort as a\n    a()\n", "ends the process"),
         ("    import signal\n    return xs[0]\n", "ends the process"),
-        ("    class A(int):\n        def __eq__(self, o): return True\n    return A()\n", "changes what equality"),
-        ("    class A:\n        __eq__ = lambda a, b: True\n    return A()\n", "changes what equality"),
-        ("    class A:\n        def __bool__(self): return True\n    return A()\n", "changes what equality"),
+        (
+            "    class A(int):\n        def __eq__(self, o): return True\n    return A()\n",
+            "changes what equality",
+        ),
+        (
+            "    class A:\n        __eq__ = lambda a, b: True\n    return A()\n",
+            "changes what equality",
+        ),
+        (
+            "    class A:\n        def __bool__(self): return True\n    return A()\n",
+            "changes what equality",
+        ),
         ("    return type('A', (), {'__eq__': lambda a, b: True})()\n", "changes what equality"),
         ("    from unittest.mock import ANY\n    return ANY\n", "changes what equality"),
         ("    import pytest\n    pytest.skip('x')\n", "ends the process"),
@@ -79,12 +88,19 @@ fn python_assertions_and_examples_must_stay() {
         PYTHON,
         &[
             ("import math\n\ndef f(xs):\n    return xs[0]\n", "removes or changes"),
-            ("import math\n\ndef f(xs):\n    assert True\n    return xs[0]\n", "removes or changes"),
+            (
+                "import math\n\ndef f(xs):\n    assert True\n    return xs[0]\n",
+                "removes or changes",
+            ),
             (PYTHON, "nothing changes"),
         ],
     );
     let documented = "def f(x):\n    '''\n    >>> f(1)\n    2\n    '''\n    return x\n";
-    refused(Language::Python, documented, &[(&documented.replace("    2\n", "    1\n"), "touches a test")]);
+    refused(
+        Language::Python,
+        documented,
+        &[(&documented.replace("    2\n", "    1\n"), "touches a test")],
+    );
 }
 
 #[test]
@@ -109,7 +125,8 @@ fn honest_python_patches_pass() {
 #[test]
 fn fake_javascript_successes_are_refused() {
     let original = "export function f(x) {\n  console.assert(x);\n  return x;\n}\n";
-    let with = |body: &str| format!("export function f(x) {{\n  console.assert(x);\n  {body}\n}}\n");
+    let with =
+        |body: &str| format!("export function f(x) {{\n  console.assert(x);\n  {body}\n}}\n");
     let cases = [
         ("process.exit(0);", "ends the process"),
         ("process['exit'](0);", "ends the process"),
@@ -153,9 +170,12 @@ fn fake_javascript_successes_are_refused() {
 
 #[test]
 fn fake_rust_successes_are_refused() {
-    let original = "pub struct A(u8);\n\npub fn f(x: u8) -> u8 {\n    debug_assert!(x > 0);\n    x\n}\n";
+    let original =
+        "pub struct A(u8);\n\npub fn f(x: u8) -> u8 {\n    debug_assert!(x > 0);\n    x\n}\n";
     let with = |body: &str| {
-        format!("pub struct A(u8);\n\npub fn f(x: u8) -> u8 {{\n    debug_assert!(x > 0);\n    {body}\n}}\n")
+        format!(
+            "pub struct A(u8);\n\npub fn f(x: u8) -> u8 {{\n    debug_assert!(x > 0);\n    {body}\n}}\n"
+        )
     };
     let cases = [
         ("std::process::exit(0)", "ends the process"),
@@ -179,9 +199,8 @@ fn fake_rust_successes_are_refused() {
     for (body, expected) in cases {
         refused(Language::Rust, original, &[(&with(body), expected)]);
     }
-    let equality = format!(
-        "{original}impl PartialEq for A {{ fn eq(&self, _: &A) -> bool {{ true }} }}\n"
-    );
+    let equality =
+        format!("{original}impl PartialEq for A {{ fn eq(&self, _: &A) -> bool {{ true }} }}\n");
     let macros = format!("{original}macro_rules! assert_eq {{ ($($t:tt)*) => {{}} }}\n");
     refused(
         Language::Rust,

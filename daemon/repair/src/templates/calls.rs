@@ -70,13 +70,36 @@ fn call(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     unwrap(site, sink, node);
     let name = parsed.callee_name(call.function);
     let own = site.function.and_then(|f| parsed.function_name(f));
-    let recursive = name.is_some() && (name == own || enclosing_names(site).any(|n| Some(n) == name));
+    let recursive =
+        name.is_some() && (name == own || enclosing_names(site).any(|n| Some(n) == name));
     if recursive {
         let parameters = site.function.map(|f| parsed.parameters(f)).unwrap_or_default();
         for (at, argument) in call.arguments.iter().enumerate() {
             let unchanged =
                 parameters.get(at).is_some_and(|p| site.text_of(*p) == site.text_of(*argument));
             recursion(site, sink, *argument, if unchanged { 1.0 } else { 0.7 });
+        }
+    } else {
+        for argument in &call.arguments {
+            shifted(site, sink, *argument);
+        }
+    }
+}
+
+/// `a` becomes `b + a` in the arguments of other calls: a length that should have been an end.
+fn shifted(site: &Site<'_>, sink: &mut Sink, argument: Node<'_>) {
+    if !matches!(site.role(argument), Role::Identifier | Role::Member)
+        || !site.shape(argument).overlaps(Shapes::NUMBER)
+    {
+        return;
+    }
+    let own = site.text_of(argument);
+    for binding in site.locals() {
+        if binding.name != own && site.shape_of_name(&binding.name).overlaps(Shapes::NUMBER) {
+            let sum = format!("{} + {own}", binding.name);
+            let difference = format!("{own} - {}", binding.name);
+            sink.replace(site, Family::ExtendExpression, argument, sum, 0.6);
+            sink.replace(site, Family::ExtendExpression, argument, difference, 0.6);
         }
     }
 }
@@ -146,8 +169,11 @@ fn recursion(site: &Site<'_>, sink: &mut Sink, argument: Node<'_>, weight: f64) 
         let sure = if shape.is_unknown() { 0.7 } else { 1.0 };
         for binding in site.locals() {
             let own = site.shape_of_name(&binding.name);
-            let fits =
-                if style.typed { own.certainly_fits(Shapes::NUMBER) } else { own.fits(Shapes::NUMBER) };
+            let fits = if style.typed {
+                own.certainly_fits(Shapes::NUMBER)
+            } else {
+                own.fits(Shapes::NUMBER)
+            };
             if fits && binding.name != text && own != Shapes::FUNCTION {
                 let certain = if own.certainly_fits(Shapes::NUMBER) { 1.0 } else { 0.6 };
                 for (operator, factor) in [("-", 1.0), ("+", 0.6)] {
@@ -194,8 +220,17 @@ fn wrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         )
         || matches!(
             place,
-            Role::ExpressionStatement | Role::Block | Role::Root | Role::Parameters | Role::Pattern
-                | Role::Path | Role::Macro | Role::Tokens | Role::Decorator | Role::Function | Role::Lambda
+            Role::ExpressionStatement
+                | Role::Block
+                | Role::Root
+                | Role::Parameters
+                | Role::Pattern
+                | Role::Path
+                | Role::Macro
+                | Role::Tokens
+                | Role::Decorator
+                | Role::Function
+                | Role::Lambda
         )
         || parsed.call(parent).is_some_and(|c| c.function.id() == node.id())
         || parsed.assignment(parent).is_some_and(|(t, _)| t.id() == node.id())
@@ -361,10 +396,8 @@ fn power(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     for (text, operator, weight) in forms {
         sink.replace(site, Family::Power, node, fit(site, node, &text, operator), weight);
     }
-    for factor in ["2"] {
-        let text = format!("{factor} * {own}");
-        sink.replace(site, Family::Power, node, fit(site, node, &text, "*"), 0.6);
-    }
+    let doubled = format!("2 * {own}");
+    sink.replace(site, Family::Power, node, fit(site, node, &doubled, "*"), 0.6);
 }
 
 /// The two values of a ternary change places.

@@ -39,8 +39,7 @@ fn change(site: &Site<'_>, sink: &mut Sink, owner: Node<'_>, condition: Node<'_>
             sink.replace(site, Family::LoopCondition, condition, atom.as_str(), *weight);
             continue;
         }
-        let family =
-            if is_loop { Family::LoopCondition } else { Family::ConditionReplacement };
+        let family = if is_loop { Family::LoopCondition } else { Family::ConditionReplacement };
         let factor = if is_loop { 0.6 } else { 1.0 };
         sink.replace(site, family, condition, atom.as_str(), weight * factor);
         let loose = atom.contains(" and ") || atom.contains(" or ") || atom.contains("||");
@@ -161,15 +160,18 @@ pub(super) fn atoms(site: &Site<'_>, place: Node<'_>) -> Vec<(String, f64)> {
             found.push((format!("{not}{name}"), 0.9 * near));
         }
         if shape.overlaps(Shapes::NUMBER) {
-            for (test, weight) in
-                [("== 0", 0.7), ("< 0", 0.55), ("> 0", 0.55), ("!= 0", 0.45), ("<= 0", 0.4), ("== 1", 0.4)]
-            {
+            for (test, weight) in [
+                ("== 0", 0.7),
+                ("< 0", 0.55),
+                ("> 0", 0.55),
+                ("!= 0", 0.45),
+                ("<= 0", 0.4),
+                ("== 1", 0.4),
+            ] {
                 found.push((format!("{name} {test}"), weight * near));
             }
             for other in &names {
-                if other.name != name
-                    && site.shape_of_name(&other.name).overlaps(Shapes::NUMBER)
-                {
+                if other.name != name && site.shape_of_name(&other.name).overlaps(Shapes::NUMBER) {
                     for (operator, weight) in [("<", 0.5), ("<=", 0.4), ("==", 0.4), ("!=", 0.3)] {
                         let text = format!("{name} {operator} {}", other.name);
                         found.push((text, weight * near));
@@ -190,7 +192,31 @@ pub(super) fn atoms(site: &Site<'_>, place: Node<'_>) -> Vec<(String, f64)> {
             }
         }
     }
-    // Attributes that are tested somewhere, and other conditions of the same function.
+    // Attributes of what is in scope.
+    for (object, name) in &site.file.attributes {
+        let receiver = matches!(object.as_str(), "self" | "this");
+        if !receiver && !names.iter().any(|b| b.name == *object) {
+            continue;
+        }
+        let text = format!("{object}.{name}");
+        let shape = site.shape_of_name(&text);
+        if shape.overlaps(Shapes::COLLECTION) {
+            let empty = if style.truthiness && style.block_close.is_empty() {
+                format!("{not}{text}")
+            } else {
+                format!("{}{text}{}", style.is_empty.0, style.is_empty.1)
+            };
+            found.push((empty, 0.6));
+        } else if !style.typed && !shape.overlaps(Shapes::NUMBER) {
+            found.push((format!("{text}{}", null.0), 0.5));
+            found.push((format!("{text}{}", null.1), 0.4));
+        }
+        if shape.overlaps(Shapes::BOOLEAN) {
+            found.push((format!("{not}{text}"), 0.5));
+            found.push((text, 0.5));
+        }
+    }
+    // Other conditions of the same function.
     let within = site.function.unwrap_or_else(|| parsed.root());
     for node in parsed.descendants(within, |r| {
         matches!(r, Role::If | Role::ElseIf | Role::While | Role::Ternary | Role::ComprehensionIf)

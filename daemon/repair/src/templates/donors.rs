@@ -59,15 +59,23 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         let role = site.role(place);
         if !matches!(
             role,
-            Role::Call | Role::Index | Role::Member | Role::Binary | Role::Identifier | Role::Integer
+            Role::Call
+                | Role::Index
+                | Role::Member
+                | Role::Binary
+                | Role::Identifier
+                | Role::Integer
         ) {
             continue;
         }
         let Some(parent) = site.parent(place) else { continue };
         let used = match site.role(parent) {
-            Role::Return | Role::Arguments | Role::Binary | Role::List | Role::Tuple | Role::Yield => {
-                true
-            }
+            Role::Return
+            | Role::Arguments
+            | Role::Binary
+            | Role::List
+            | Role::Tuple
+            | Role::Yield => true,
             Role::Index => parsed.index(parent).is_some_and(|(o, _)| o.id() != place.id()),
             Role::Assignment | Role::AugmentedAssignment | Role::Declarator => {
                 parsed.assignment(parent).is_some_and(|(_, v)| v.id() == place.id())
@@ -82,7 +90,8 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         let own = site.text_of(place);
         for donor in &donors {
             let text = site.text_of(*donor);
-            let nested = donor.start_byte() < place.end_byte() && place.start_byte() < donor.end_byte();
+            let nested =
+                donor.start_byte() < place.end_byte() && place.start_byte() < donor.end_byte();
             let other = site.shape(*donor);
             if text == own || !shape.fits(other) || (nested && text.contains(own)) {
                 continue;
@@ -158,7 +167,9 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
                 .descendants(core, |r| r == Role::Identifier)
                 .into_iter()
                 .filter(|n| {
-                    !site.parent(*n).and_then(|p| parsed.member(p)).is_some_and(|m| m.1.id() == n.id())
+                    site.parent(*n)
+                        .and_then(|p| parsed.member(p))
+                        .is_none_or(|m| m.1.id() != n.id())
                 })
                 .collect::<Vec<_>>();
             for name in renamed {

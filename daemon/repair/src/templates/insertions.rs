@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use greenlit_syntax::{Node, Role, Shapes};
+use greenlit_syntax::{BindingKind, Node, Role, Shapes};
 
 use super::conditions::atoms;
 use super::family::Family;
@@ -73,9 +73,15 @@ fn early_returns(site: &Site<'_>, sink: &mut Sink) {
         }
     }
     if !style.typed {
-        for (literal, weight) in
-            [("[]", 0.7), ("0", 0.7), (style.null, 0.6), (style.booleans.1, 0.6), (style.booleans.0, 0.5), ("\"\"", 0.4), ("1", 0.3)]
-        {
+        for (literal, weight) in [
+            ("[]", 0.7),
+            ("0", 0.7),
+            (style.null, 0.6),
+            (style.booleans.1, 0.6),
+            (style.booleans.0, 0.5),
+            ("\"\"", 0.4),
+            ("1", 0.3),
+        ] {
             values.push((literal.to_owned(), weight));
         }
         for binding in site.locals() {
@@ -118,7 +124,8 @@ fn free_names(text: &str) -> Vec<String> {
 fn guards(site: &Site<'_>, sink: &mut Sink) {
     let parsed = site.parsed();
     let core = parsed.core(site.unit);
-    let in_loop = site.ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
+    let in_loop = site
+        .ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
         .is_some_and(|n| parsed.role(n).is_loop());
     let used: HashSet<&str> = site
         .nodes
@@ -126,9 +133,11 @@ fn guards(site: &Site<'_>, sink: &mut Sink) {
         .filter(|n| site.role(**n) == Role::Identifier)
         .map(|n| site.text_of(*n))
         .collect();
-    let relevant = |condition: &str| free_names(condition).iter().any(|n| used.contains(n.as_str()));
-    let simple = matches!(site.role(site.unit), Role::ExpressionStatement | Role::Return | Role::Raise)
-        && !matches!(site.role(core), Role::Text);
+    let relevant =
+        |condition: &str| free_names(condition).iter().any(|n| used.contains(n.as_str()));
+    let simple =
+        matches!(site.role(site.unit), Role::ExpressionStatement | Role::Return | Role::Raise)
+            && !matches!(site.role(core), Role::Text);
     if simple && !site.is_tail(site.unit) {
         for (condition, asks) in atoms(site, site.unit).into_iter().take(24) {
             let sure = if relevant(&condition) { 1.0 } else { 0.4 };
@@ -167,7 +176,8 @@ fn guards(site: &Site<'_>, sink: &mut Sink) {
 fn updates(site: &Site<'_>, sink: &mut Sink) {
     let parsed = site.parsed();
     let typed = parsed.table().style.typed;
-    let around = site.ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
+    let around = site
+        .ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
         .filter(|n| parsed.role(*n).is_loop());
     let mut names = site.locals().map(|b| b.name.as_str()).collect::<Vec<_>>();
     names.extend(
@@ -183,7 +193,13 @@ fn updates(site: &Site<'_>, sink: &mut Sink) {
         let shape = site.shape_of_name(target);
         // Set before the loop, read in the loop, never set in the loop: probably forgotten.
         let stale = around.is_some_and(|l| is_stale(site, l, target));
-        let base = if stale { 1.5 } else if around.is_some() { 0.45 } else { 0.3 };
+        let base = if stale {
+            1.5
+        } else if around.is_some() {
+            0.45
+        } else {
+            0.3
+        };
         for value in names.iter().copied().filter(|v| *v != target) {
             let other = site.shape_of_name(value);
             if !shape.fits(other) || (typed && !shape.certainly_fits(other)) {
@@ -226,7 +242,11 @@ fn is_stale(site: &Site<'_>, around: Node<'_>, name: &str) -> bool {
     for node in parsed.descendants(around, |r| {
         matches!(
             r,
-            Role::Identifier | Role::Assignment | Role::AugmentedAssignment | Role::Update | Role::For
+            Role::Identifier
+                | Role::Assignment
+                | Role::AugmentedAssignment
+                | Role::Update
+                | Role::For
         )
     }) {
         match parsed.role(node) {
@@ -246,9 +266,10 @@ fn is_stale(site: &Site<'_>, around: Node<'_>, name: &str) -> bool {
             }
         }
     }
-    let local = site.names.iter().any(|b| {
-        b.name == name && b.kind == greenlit_syntax::BindingKind::Local && b.at < around.start_byte()
-    });
+    let local = site
+        .names
+        .iter()
+        .any(|b| b.name == name && b.kind == BindingKind::Local && b.at < around.start_byte());
     read && !written && local
 }
 
@@ -282,10 +303,19 @@ fn additions(site: &Site<'_>, sink: &mut Sink) {
             .collect();
         let filled = !used.is_empty()
             || body.contains(&format!("{collection}["))
-                && body.contains(&format!("] = "))
+                && body.contains("] = ")
                 && !body.contains(&format!("{collection}[-1]"))
             || body.contains(&format!("{collection} += "));
         let empty = starts_empty(body, collection);
+        if binding.kind != BindingKind::Parameter {
+            let line = [site.terminated(&format!("{collection}.clear()"))];
+            let clears = style.block_close.is_empty() || style.typed;
+            for behind in [false, true] {
+                if clears && around_loop(site) && !(behind && leaves(site)) {
+                    insert(site, sink, Family::InsertUpdate, &line, behind, 0.35);
+                }
+            }
+        }
         let returned_here =
             returns.is_some_and(|value| site.text_of(value) == collection) && !used.is_empty();
         let (adders, weight): (Vec<&str>, f64) = if let Some(adder) = empty.filter(|_| !filled) {
@@ -304,9 +334,8 @@ fn additions(site: &Site<'_>, sink: &mut Sink) {
             } else {
                 1.0
             };
-            let parameter = site.names.iter().any(|b| {
-                b.name == element && b.kind == greenlit_syntax::BindingKind::Global
-            });
+            let parameter =
+                site.names.iter().any(|b| b.name == element && b.kind == BindingKind::Global);
             if parameter {
                 continue;
             }
@@ -321,6 +350,11 @@ fn additions(site: &Site<'_>, sink: &mut Sink) {
             }
         }
     }
+}
+
+fn around_loop(site: &Site<'_>) -> bool {
+    site.ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
+        .is_some_and(|n| site.role(n).is_loop())
 }
 
 /// The outermost function around the unit: closures fill collections of the function around them.
@@ -360,10 +394,11 @@ fn jumps(site: &Site<'_>, sink: &mut Sink) {
     }
     let Some(list) = site.list() else { return };
     let last = parsed.children(list).last().is_some_and(|n| n.id() == site.unit.id());
-    let in_branch = site.parent(list).is_some_and(|p| {
-        matches!(site.role(p), Role::If | Role::ElseIf | Role::Else)
-    });
-    let in_loop = site.ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
+    let in_branch = site
+        .parent(list)
+        .is_some_and(|p| matches!(site.role(p), Role::If | Role::ElseIf | Role::Else));
+    let in_loop = site
+        .ancestor(site.unit, |r| r.is_loop() || r.is_function_like())
         .is_some_and(|n| parsed.role(n).is_loop());
     if !last || !in_loop {
         return;

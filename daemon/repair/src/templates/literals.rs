@@ -27,6 +27,7 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
 /// ±1, 0, 1, 2, the negated value, and numbers of the same file.
 fn number(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let text = site.text_of(node);
+    by_name(site, sink, node);
     let suffix_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (digits, suffix) = text.split_at(suffix_at);
     if let Ok(value) = digits.parse::<i64>() {
@@ -60,6 +61,19 @@ fn number(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         for (other, weight) in [(0.0, 0.7), (1.0, 0.7), (value + 1.0, 0.6), (value - 1.0, 0.6)] {
             sink.replace(site, Family::Constant, node, format!("{other:?}{suffix}"), weight);
         }
+    }
+}
+
+/// A number that should have been a variable.
+fn by_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
+    for binding in site.locals() {
+        let shape = site.shape_of_name(&binding.name);
+        if !shape.overlaps(Shapes::NUMBER) {
+            continue;
+        }
+        let unread = site.file.reads.get(&binding.name).copied().unwrap_or(0) == 0;
+        let weight = if unread { 0.9 } else { 0.5 };
+        sink.replace(site, Family::Variable, node, binding.name.as_str(), weight);
     }
 }
 
@@ -118,7 +132,15 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
     let parsed = site.parsed();
     let role = site.role(node);
     // ±1 on literals is a constant; on sums with a literal, the literal's matter.
-    if !matches!(role, Role::Identifier | Role::Call | Role::Member | Role::Index | Role::Binary) {
+    if !matches!(
+        role,
+        Role::Identifier
+            | Role::Call
+            | Role::Member
+            | Role::Index
+            | Role::Binary
+            | Role::Parenthesized
+    ) {
         return None;
     }
     let shape = site.shape(node);
@@ -150,8 +172,7 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
             }
         }
         Role::Binary => {
-            let operator =
-                parsed.binaries(parent).first().map(|b| parsed.operator_text(b).1)?;
+            let operator = parsed.binaries(parent).first().map(|b| parsed.operator_text(b).1)?;
             if parsed.table().comparisons.iter().any(|(o, _)| *o == operator) {
                 if matches!(operator.as_str(), "in" | "not in" | "is" | "is not") {
                     return None;
@@ -167,7 +188,7 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
                 return None;
             }
         }
-        Role::Parenthesized => 0.6,
+        Role::Parenthesized if role != Role::Parenthesized => 0.6,
         Role::Return => 0.7,
         Role::Assignment | Role::Declarator | Role::Declaration | Role::AugmentedAssignment => {
             let (target, _) = parsed.assignment(parent)?;
@@ -177,7 +198,8 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
         _ => return None,
     };
     // A call that is a statement of its own or a function's name has no value to shift.
-    if role == Role::Identifier && parsed.call(parent).is_some_and(|c| c.function.id() == node.id()) {
+    if role == Role::Identifier && parsed.call(parent).is_some_and(|c| c.function.id() == node.id())
+    {
         return None;
     }
     Some(weight * sure)

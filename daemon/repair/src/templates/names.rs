@@ -24,9 +24,8 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
 
 /// Whether a node names a function that is called.
 fn is_callee(site: &Site<'_>, node: Node<'_>) -> bool {
-    site.parent(node).is_some_and(|p| {
-        site.parsed().call(p).is_some_and(|c| c.function.id() == node.id())
-    })
+    site.parent(node)
+        .is_some_and(|p| site.parsed().call(p).is_some_and(|c| c.function.id() == node.id()))
 }
 
 /// Whether an identifier is a place where a value is read.
@@ -189,8 +188,7 @@ fn siblings(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, old: &str) {
 fn function_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, old: &str) {
     siblings(site, sink, node, old);
     let parsed = site.parsed();
-    let Some(arguments) =
-        site.parent(node).and_then(|p| parsed.call(p)).map(|c| c.arguments.len())
+    let Some(arguments) = site.parent(node).and_then(|p| parsed.call(p)).map(|c| c.arguments.len())
     else {
         return;
     };

@@ -228,7 +228,8 @@ fn plain_assignment(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
 /// `i++` becomes `i--`.
 fn update(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let text = site.text_of(node);
-    let other = if text.contains("++") { text.replace("++", "--") } else { text.replace("--", "++") };
+    let other =
+        if text.contains("++") { text.replace("++", "--") } else { text.replace("--", "++") };
     sink.replace(site, Family::AugmentedOperator, node, other, 0.7);
 }
 

@@ -45,9 +45,7 @@ pub(super) fn fit(site: &Site<'_>, node: Node<'_>, text: &str, operator: &str) -
         },
         Role::Member | Role::Wrapper | Role::Await => true,
         Role::Index => parsed.index(parent).is_some_and(|(object, _)| object.id() == node.id()),
-        Role::Call => {
-            parsed.call(parent).is_some_and(|call| call.function.id() == node.id())
-        }
+        Role::Call => parsed.call(parent).is_some_and(|call| call.function.id() == node.id()),
         _ => false,
     };
     if needed { format!("({text})") } else { text.to_owned() }

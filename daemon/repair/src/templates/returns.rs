@@ -169,17 +169,15 @@ fn generator(site: &Site<'_>, sink: &mut Sink, core: Node<'_>) {
             sink.edit(site, Family::YieldReturn, range, "return".into(), 0.4, None);
         }
     } else if site.role(core) == Role::Return && text.starts_with("return ") {
-        let in_generator = site.function.is_some_and(|f| {
-            !parsed.descendants(f, |r| r == Role::Yield).is_empty()
-        });
+        let in_generator =
+            site.function.is_some_and(|f| !parsed.descendants(f, |r| r == Role::Yield).is_empty());
         let range = core.start_byte()..core.start_byte() + "return".len();
         let weight = if in_generator { 1.0 } else { 0.25 };
         sink.edit(site, Family::YieldReturn, range, "yield".into(), weight, None);
     } else if site.role(site.unit) == Role::ExpressionStatement && site.role(core) == Role::Call {
         let at = core.start_byte();
-        let in_generator = site.function.is_some_and(|f| {
-            !parsed.descendants(f, |r| r == Role::Yield).is_empty()
-        });
+        let in_generator =
+            site.function.is_some_and(|f| !parsed.descendants(f, |r| r == Role::Yield).is_empty());
         if in_generator {
             sink.edit(site, Family::YieldReturn, at..at, "yield from ".into(), 0.9, None);
         }

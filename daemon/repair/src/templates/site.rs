@@ -1,6 +1,6 @@
 //! The places in a file that templates work on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) struct File<'a> {
     /// How often each name is read, whole file.
     pub(super) reads: HashMap<String, u32>,
     /// Object and name of member expressions that are not called.
-    pub(super) attributes: HashSet<(String, String)>,
+    pub(super) attributes: BTreeSet<(String, String)>,
     pub(super) functions: Vec<FunctionItem>,
     /// Whole numbers and strings of the file.
     pub(super) integers: Vec<i64>,
@@ -146,7 +146,16 @@ impl<'a> File<'a> {
                 .filter(|b| b.name != "_")
                 .collect();
             let shapes = self.shapes_of(function);
-            sites.push(Site { file: self, unit, nodes, suspicion: score, line, names, function, shapes });
+            sites.push(Site {
+                file: self,
+                unit,
+                nodes,
+                suspicion: score,
+                line,
+                names,
+                function,
+                shapes,
+            });
         }
         sites
     }
@@ -255,7 +264,11 @@ impl<'t> Site<'t> {
     }
 
     /// Edit that puts lines before a statement.
-    pub(super) fn before(&self, node: Node<'_>, lines: &[String]) -> Option<(Range<usize>, String)> {
+    pub(super) fn before(
+        &self,
+        node: Node<'_>,
+        lines: &[String],
+    ) -> Option<(Range<usize>, String)> {
         let indent = self.indent(node)?;
         let at = line_start(self.file.text(), node.start_byte());
         let text =
@@ -347,8 +360,8 @@ fn reads(parsed: &Parsed, parents: &HashMap<usize, Node<'_>>) -> HashMap<String,
     reads
 }
 
-fn attributes(parsed: &Parsed, parents: &HashMap<usize, Node<'_>>) -> HashSet<(String, String)> {
-    let mut found = HashSet::new();
+fn attributes(parsed: &Parsed, parents: &HashMap<usize, Node<'_>>) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
     for node in parsed.descendants(parsed.root(), |r| r == Role::Member) {
         let called = parents
             .get(&node.id())

@@ -73,12 +73,10 @@ fn insert(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
     let Some(parent) = site.parent(node) else { return };
     let weight = match site.role(parent) {
-        Role::For | Role::ComprehensionFor => {
-            match parsed.loop_over(parent) {
-                Some((_, source)) if source.id() == node.id() => 1.0,
-                _ => return,
-            }
-        }
+        Role::For | Role::ComprehensionFor => match parsed.loop_over(parent) {
+            Some((_, source)) if source.id() == node.id() => 1.0,
+            _ => return,
+        },
         Role::Arguments => 0.6,
         Role::Return => 0.7,
         Role::Assignment | Role::Declarator => match parsed.assignment(parent) {
@@ -118,8 +116,20 @@ fn insert(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         sink.replace(site, Family::SliceInsertion, node, take, factor * 0.8);
     }
     if style.skip.2 == ":]" {
-        sink.replace(site, Family::SliceInsertion, node, format!("{own}[:-1]"), 0.7 * weight * sure);
-        sink.replace(site, Family::SliceInsertion, node, format!("{own}[::-1]"), 0.5 * weight * sure);
+        sink.replace(
+            site,
+            Family::SliceInsertion,
+            node,
+            format!("{own}[:-1]"),
+            0.7 * weight * sure,
+        );
+        sink.replace(
+            site,
+            Family::SliceInsertion,
+            node,
+            format!("{own}[::-1]"),
+            0.5 * weight * sure,
+        );
     }
 }
 

@@ -175,10 +175,8 @@ fn indent(site: &Site<'_>, sink: &mut Sink) {
     let Some((list, at)) = siblings(site) else { return };
     let Some(previous) = at.checked_sub(1).map(|p| list[p]) else { return };
     let previous_core = parsed.core(previous);
-    let compound = matches!(
-        site.role(previous_core),
-        Role::If | Role::For | Role::While | Role::CountingFor
-    );
+    let compound =
+        matches!(site.role(previous_core), Role::If | Role::For | Role::While | Role::CountingFor);
     let Some(own) = lines(site, site.unit).filter(|_| compound) else { return };
     let text = site.file.text();
     let base = site.indent(site.unit).unwrap_or_default();
@@ -226,9 +224,11 @@ fn default_argument(site: &Site<'_>, sink: &mut Sink) {
         return;
     }
     let style = &site.parsed().table().style;
-    for node in site.nodes.iter().copied() {
-        if !matches!(node.kind(), "default_parameter" | "typed_default_parameter" | "assignment_pattern")
-        {
+    for node in &site.nodes {
+        if !matches!(
+            node.kind(),
+            "default_parameter" | "typed_default_parameter" | "assignment_pattern"
+        ) {
             continue;
         }
         let Some(value) =

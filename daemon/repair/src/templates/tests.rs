@@ -52,18 +52,18 @@ fn reaches(name: &str, marked: &str, expected: &str) {
 fn a_bound_in_python() {
     let text = "def find(xs, x):\n    for i in range(len(xs)):\n$0        if xs[i] < x:\n            return i\n    return -1\n";
     assert_snapshot!(first("a.py", text, 12), @"
-    variable: replace `i` by `x`
-    variable: replace `x` by `i`
     comparison-operator: replace `<` by `<=`
     negate-condition: replace `xs[i] < x` by `xs[i] >= x`
+    variable: replace `i` by `x`
+    variable: replace `x` by `i`
     comparison-operator: replace `<` by `>`
-    off-by-one: replace `i` by `i + 1`
     clause-addition: replace `xs[i] < x` by `not xs or xs[i] < x`
-    off-by-one: replace `i` by `i - 1`
+    off-by-one: replace `i` by `i + 1`
     clause-addition: replace `xs[i] < x` by `xs or xs[i] < x`
-    power: replace `x` by `x ** 2`
+    off-by-one: replace `i` by `i - 1`
     clause-addition: replace `xs[i] < x` by `not xs and xs[i] < x`
-    condition-replacement: replace `xs[i] < x` by `not xs`
+    power: replace `x` by `x ** 2`
+    clause-addition: replace `xs[i] < x` by `xs and xs[i] < x`
     ");
 }
 
@@ -72,6 +72,13 @@ fn a_sum_in_rust() {
     let text = "fn total(xs: &[i64], start: i64) -> i64 {\n    let mut sum = start;\n    for x in xs {\n$0        sum -= x;\n    }\n    sum\n}\n";
     assert_snapshot!(first("a.rs", text, 8), @"
     augmented-operator: replace `-=` by `+=`
+    augmented-operator: replace `-=` by `*=`
+    variable: replace `x` by `start`
+    variable: replace `x` by `sum`
+    augmented-operator: replace `-=` by `/=`
+    off-by-one: replace `x` by `x + 1`
+    off-by-one: replace `x` by `x - 1`
+    assignment-kind: replace `-=` by `=`
     ");
 }
 
@@ -81,12 +88,12 @@ fn a_condition_in_javascript() {
     assert_snapshot!(first("a.js", text, 8), @"
     boolean-connective: replace `&&` by `||`
     comparison-operator: replace `<` by `<=`
-    variable: replace `x` by `low`
-    comparison-operator: replace `>` by `>=`
-    variable: replace `x` by `high`
-    variable: replace `low` by `x`
     negate-condition: replace `x < low && x > high` by `!(x < low && x > high)`
+    comparison-operator: replace `>` by `>=`
     drop-clause: replace `x < low && x > high` by `x > high`
+    negate-condition: replace `x < low` by `x >= low`
+    variable: replace `x` by `low`
+    comparison-operator: replace `<` by `>`
     ");
 }
 
@@ -114,7 +121,7 @@ fn missing_logic_is_reached() {
     reaches(
         "a.py",
         "def f(xs):\n    for x in xs:\n        print(x)\n$0        return True\n    return False\n",
-        "def f(xs):\n    for x in xs:\n        print(x)\n        print(x)\n        return True\n    return False\n",
+        "def f(xs):\n    for x in xs:\n        print(x)\n    return True\n    return False\n",
     );
 }
 
@@ -170,9 +177,18 @@ fn check(name: &str, marked: &str) {
 }
 
 const SAMPLES: [(&str, &str); 3] = [
-    ("a.py", "import m\n\ndef f(xs, k=1):\n    best = None\n    for i, x in enumerate(xs[1:k]):\n        if x > best and not m.g(x, i):\n            best = [x, -i]\n        elif x in xs:\n            continue\n    return best if k else (yield x) + 'ä'\n"),
-    ("a.js", "const f = (xs, k) => {\n  let n = 0;\n  for (let i = 0; i <= xs.length; i++) {\n    if (xs[i] === k || !n) { n += g(i, 'é'); } else n--;\n  }\n  return n ? n : xs.slice(1);\n};\n"),
-    ("a.rs", "impl A {\n    fn f(&self, xs: &[u32], k: usize) -> Option<u32> {\n        let mut n = 0;\n        for i in 0..xs.len() {\n            if xs[i] > 3 && self.k != k { n += xs[i] - 1; } else { break; }\n        }\n        assert!(n > 0, \"ß\");\n        if n == 0 { None } else { Some(n.min(7)) }\n    }\n}\n"),
+    (
+        "a.py",
+        "import m\n\ndef f(xs, k=1):\n    best = None\n    for i, x in enumerate(xs[1:k]):\n        if x > best and not m.g(x, i):\n            best = [x, -i]\n        elif x in xs:\n            continue\n    return best if k else (yield x) + 'ä'\n",
+    ),
+    (
+        "a.js",
+        "const f = (xs, k) => {\n  let n = 0;\n  for (let i = 0; i <= xs.length; i++) {\n    if (xs[i] === k || !n) { n += g(i, 'é'); } else n--;\n  }\n  return n ? n : xs.slice(1);\n};\n",
+    ),
+    (
+        "a.rs",
+        "impl A {\n    fn f(&self, xs: &[u32], k: usize) -> Option<u32> {\n        let mut n = 0;\n        for i in 0..xs.len() {\n            if xs[i] > 3 && self.k != k { n += xs[i] - 1; } else { break; }\n        }\n        assert!(n > 0, \"ß\");\n        if n == 0 { None } else { Some(n.min(7)) }\n    }\n}\n",
+    ),
 ];
 
 #[test]

@@ -62,6 +62,8 @@ struct Phase {
     #[serde(default)]
     assertion: bool,
     #[serde(default)]
+    timeout: bool,
+    #[serde(default)]
     message: String,
     #[serde(default)]
     text: String,
@@ -196,16 +198,32 @@ fn failure(scope: &Scope, root: &Path, id: &TestId, phase: &Phase) -> Failure {
     let test_file = root.join(id.0.split("::").next().unwrap_or_default());
     let nearest = trace.iter().rev().find(|frame| frame.path == test_file);
     let site = nearest.or(trace.last()).cloned();
-    let mut message = first_line(&plain(&phase.message));
+    let mut message = explained(&plain(&phase.message));
     if phase.when != "call" {
         message = format!("{} failed: {message}", phase.when);
     }
     Failure {
-        kind: if phase.assertion { FailureKind::Assertion } else { FailureKind::Error },
+        kind: match (phase.timeout, phase.assertion) {
+            (true, _) => FailureKind::Timeout,
+            (false, true) => FailureKind::Assertion,
+            (false, false) => FailureKind::Error,
+        },
         message,
         site,
         trace,
         details: tail(&plain(&phase.text)),
+    }
+}
+
+/// The first line, with pytest's explanation of a rewritten assertion:
+/// `assert False (where False = is_adult(18))`.
+fn explained(text: &str) -> String {
+    let message = first_line(text).replace("_TookTooLong: ", "");
+    let message = message.trim_start_matches("greenlit_pytest.").to_owned();
+    let second = text.trim_start().lines().nth(1).unwrap_or_default().trim();
+    match second.strip_prefix("+").map(str::trim) {
+        Some(clause) if clause.starts_with("where ") => format!("{message} ({clause})"),
+        _ => message,
     }
 }
 

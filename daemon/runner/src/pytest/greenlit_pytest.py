@@ -6,7 +6,7 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
     root    the workspace root; ids are relative to it
     only    list of ids to run, or null for all
     lines   whether to record executed lines per test
-    limit   seconds one test may take while lines are recorded, or null
+    limit   seconds one test may take, or null
 
 Works from Python 3.7 and pytest 6 on; standard library only. PYTEST_DONT_REWRITE
 """
@@ -172,6 +172,7 @@ def pytest_runtest_makereport(item, call):
         # Plain lists survive the way from a pytest-xdist worker to its controller.
         report.greenlit_frames = _frames(excinfo) + _syntax_frame(excinfo.value)
         report.greenlit_assertion = _is_assertion(excinfo)
+        report.greenlit_timeout = isinstance(excinfo.value, _TookTooLong)
         report.greenlit_message = excinfo.exconly(tryshort=True)
 
 
@@ -246,6 +247,7 @@ class _Reporter:
             crash = getattr(report.longrepr, "reprcrash", None)
             event["frames"] = getattr(report, "greenlit_frames", None) or []
             event["assertion"] = bool(getattr(report, "greenlit_assertion", False))
+            event["timeout"] = bool(getattr(report, "greenlit_timeout", False))
             event["message"] = _bounded(
                 getattr(report, "greenlit_message", None)
                 or getattr(crash, "message", None)
@@ -266,6 +268,8 @@ class _Reporter:
 
 
 def pytest_configure(config):
+    if _request.limit and hasattr(signal, "setitimer"):
+        config.pluginmanager.register(_Limit(_request.limit), "greenlit-limit")
     if hasattr(config, "workerinput"):
         return
     _request.emit(e="session", rootpath=_rootpath(config), pytest=pytest.__version__)
@@ -349,7 +353,7 @@ class _Tracer:
 
 
 class _Lines:
-    """Records the workspace lines that each test executes, and ends tests that take too long."""
+    """Records the workspace lines that each test executes."""
 
     def __init__(self, config):
         self.rootpath = _rootpath(config)
@@ -370,9 +374,6 @@ class _Lines:
         if self.wanted(path):
             self.current.add((path, line))
 
-    def on_alarm(self, number, frame):
-        raise _TookTooLong("the test took longer than its share of the time limit")
-
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item, nextitem):
         self.current = set()
@@ -386,26 +387,47 @@ class _Lines:
                 lines.setdefault(path, []).append(line)
             _request.emit(e="lines", id=_test_id(self.rootpath, item.nodeid), lines=lines)
 
-    def limited(self):
+
+class _Limit:
+    """Ends tests that take too long: a test that hangs is a result, not the end of the run.
+
+    The other cases of a function that hung once get a shorter limit: most of them will hang, too.
+    """
+
+    SHORTER = 8
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.hung = set()
+        self.running = None
+
+    def on_alarm(self, number, frame):
+        self.hung.add(self.running)
+        raise _TookTooLong("took longer than %g s" % self.seconds)
+
+    def limited(self, item):
         """Interrupts one phase of a test that takes longer than its share."""
-        main = threading.current_thread() is threading.main_thread()
-        if not (_request.limit and main and hasattr(signal, "setitimer")):
+        if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self.running = item.nodeid.split("[")[0]
+        seconds = self.seconds
+        if self.running in self.hung:
+            seconds = max(seconds / self.SHORTER, min(seconds, 1.0))
         previous = signal.signal(signal.SIGALRM, self.on_alarm)
         # Repeats, because a bare `except:` in a loop would swallow a single one.
-        signal.setitimer(signal.ITIMER_REAL, _request.limit, 0.05)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
         yield
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_setup(self, item):
-        yield from self.limited()
+        yield from self.limited(item)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_call(self, item):
-        yield from self.limited()
+        yield from self.limited(item)
 
 
 if "GREENLIT_REQUEST" in os.environ:

@@ -124,7 +124,7 @@ impl PytestProject {
             }
             Selection::Only(ids) => Some(ids.as_slice()),
         };
-        let ask = Ask { only, junit: true, ..Ask::default() };
+        let ask = Ask { only, junit: true, limit: request.per_test, ..Ask::default() };
         let (outcome, events, junit) = self.execute(sandbox, &ask, request.test_wall)?;
         watch.add(&outcome);
         let scope = Scope::new(sandbox, &self.root);

@@ -18,7 +18,7 @@ fn gcd(files: &[(&str, &str)]) -> Workspace {
 }
 
 fn run_in(project: &Project, sandbox: &mut Sandbox, selection: Selection) -> TestRun {
-    let request = RunRequest { selection, build_wall: LONG, test_wall: LONG };
+    let request = RunRequest { selection, build_wall: LONG, test_wall: LONG, per_test: None };
     project.run(sandbox, &request).unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use greenlit_runner::{FailureKind, RunState, Selection};
+use greenlit_runner::{FailureKind, Outcome, RunRequest, RunState, Selection};
 use greenlit_sandbox::CacheMode;
 
 use crate::support::{LONG, Workspace, failure, ids, only, outcomes, site, test_python, trace};
@@ -243,10 +243,10 @@ fn bytecode_of_another_content_is_never_run() {
     };
     let outcome = sandbox.exec(&command).unwrap();
     assert_eq!(outcome.state, greenlit_sandbox::ExitState::Exited(0), "{outcome:?}");
-    let request = greenlit_runner::RunRequest {
+    let request = RunRequest {
         selection: Selection::All,
         build_wall: LONG,
-        test_wall: LONG,
+        test_wall: LONG, per_test: None,
     };
     let run = project.run(&mut sandbox, &request).unwrap();
     assert_eq!(outcomes(&run), [("test_v.py::test_v", "passed")], "{run:?}");
@@ -364,4 +364,35 @@ fn an_endless_candidate_costs_a_trial_no_more_than_its_limit() {
     let fixed = workspace.writes(&[("gcd.py", GCD_FIXED)]);
     let run = trials.attempt(&fixed, &tests, LONG).unwrap();
     assert_eq!(outcomes(&run), [("test_gcd.py::test_gcd", "passed")]);
+}
+
+#[test]
+fn a_hanging_test_is_a_result_of_its_own_when_tests_have_a_limit() {
+    let workspace = Workspace::python(&[(
+        "test_h.py",
+        "import pytest\n\n@pytest.mark.parametrize('n', [0, 1, 2])\ndef test_h(n):\n    while n:\n        pass\n\ndef test_ok():\n    assert True\n",
+    )]);
+    let project = workspace.project();
+    let mut sandbox = workspace.sandbox_with(&project, CacheMode::Discard, &[]);
+    let request = RunRequest {
+        selection: Selection::All,
+        build_wall: LONG,
+        test_wall: LONG,
+        per_test: Some(Duration::from_millis(500)),
+    };
+    let run = project.run(&mut sandbox, &request).unwrap();
+    assert_eq!(run.state, RunState::Completed, "{run:?}");
+    let hung: Vec<_> = run
+        .results
+        .iter()
+        .filter_map(|result| match &result.outcome {
+            Outcome::Failed(failure) => Some((result.id.0.as_str(), failure.kind)),
+            _ => None,
+        })
+        .collect();
+    let timeout = FailureKind::Timeout;
+    assert_eq!(hung, [("test_h.py::test_h[1]", timeout), ("test_h.py::test_h[2]", timeout)]);
+    let Outcome::Failed(failure) = &run.results[1].outcome else { panic!("{run:?}") };
+    assert_eq!(failure.message, "took longer than 0.5 s");
+    assert_eq!(failure.site.as_ref().map(|site| site.line), Some(5));
 }

@@ -127,7 +127,7 @@ fn summary(response: &Response) -> String {
                 "{}: {} tests passed, {} failed, {} flaky in {:.1} s",
                 report.root.display(),
                 count(TestOutcome::Passed),
-                count(TestOutcome::Failed),
+                count(TestOutcome::Failed) + count(TestOutcome::Hung),
                 count(TestOutcome::Flaky),
                 report.duration_ms as f64 / 1000.0
             )

@@ -1,0 +1,83 @@
+//! Parsing, functions, operators and imports; properties that hold for any text.
+
+use insta::assert_debug_snapshot;
+use proptest::prelude::*;
+
+use crate::{Language, Parsed, Role, parse};
+
+fn parsed(language: Language, text: &str) -> Parsed {
+    parse(language, text.into()).expect("it parses")
+}
+
+#[test]
+fn functions_are_named_with_their_class_parameters_and_calls() {
+    let python = parsed(
+        Language::Python,
+        "class A:\n    def f(self, x=1, *rest):\n        return g(x) + self.h(len(rest))\n",
+    );
+    let rust = parsed(
+        Language::Rust,
+        "impl A { fn f(&self, mut x: u8) -> u8 { g::<u8>(x); assert_eq!(h(x), 1); x } }",
+    );
+    let script = parsed(Language::JavaScript, "const f = (a, { b }) => g(a, new H(b));");
+    let short = |p: &Parsed| {
+        let f = p.functions().remove(0);
+        (f.class, f.name, f.parameters, f.calls, f.start_line..=f.end_line)
+    };
+    assert_debug_snapshot!([short(&python), short(&rust), short(&script)].map(|s| format!("{s:?}")), @r#"
+    [
+        "(Some(\"A\"), \"f\", [\"self\", \"x\", \"rest\"], [\"g\", \"h\", \"len\"], 2..=3)",
+        "(Some(\"A\"), \"f\", [\"self\", \"x\"], [\"g\", \"h\"], 1..=1)",
+        "(None, \"f\", [\"a\", \"b\"], [\"g\", \"H\"], 1..=1)",
+    ]
+    "#);
+}
+
+#[test]
+fn a_chained_comparison_is_several_operations_and_not_in_is_one_operator() {
+    let chain = parsed(Language::Python, "a < b <= c not in d\n");
+    let node = chain.descendants(chain.root(), |r| r == Role::Binary)[0];
+    let operators: Vec<_> = chain.binaries(node).iter().map(|b| chain.operator_text(b).1).collect();
+    assert_eq!(operators, ["<", "<=", "not in"]);
+}
+
+#[test]
+fn imports_are_read_in_every_language() {
+    let python = parsed(Language::Python, "from a.b import c\nimport d\n");
+    let script = parsed(Language::JavaScript, "import x from './m.js'; const y = require('n');");
+    let rust = parsed(Language::Rust, "use a::b::{c, d};");
+    assert_eq!(python.imports(), ["a.b", "d"]);
+    assert_eq!(script.imports(), ["./m.js", "n"]);
+    assert_eq!(rust.imports(), ["a::b::{c, d}"]);
+}
+
+#[test]
+fn errors_have_positions() {
+    assert!(parsed(Language::Python, "x = 1\n").error_offsets().is_empty());
+    assert!(!parsed(Language::Python, "def f(:\n").error_offsets().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn mangled_text_never_panics_and_nodes_lie_on_character_boundaries(
+        text in "[a-z(){}\\[\\]:=<+.,'\"# \\n\\tä0-9]{0,80}",
+        other in "[a-z(){}:=\\nä]{0,12}",
+        at in 0usize..80,
+    ) {
+        for language in Language::ALL {
+            let before = parsed(language, &text);
+            before.functions();
+            before.bindings();
+            before.shapes(before.root());
+            before.members();
+            before.imports();
+            let at = (0..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+            let changed = format!("{}{other}{}", &text[..at], &text[at..]);
+            let again = before.reparse(changed.as_str().into()).expect("it parses");
+            prop_assert_eq!(again.text(), changed.as_str());
+            for node in again.descendants(again.root(), |_| true) {
+                prop_assert!(changed.get(node.byte_range()).is_some());
+            }
+        }
+    }
+}
