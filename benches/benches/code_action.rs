@@ -3,6 +3,7 @@
 //!
 //! Run `cargo build --release -p greenlit` first, then `cargo bench -p greenlit-benches --bench
 //! code_action`. The daemon is played by this program, so that only the thin server is measured.
+#![expect(clippy::print_stdout, reason = "a benchmark reports")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

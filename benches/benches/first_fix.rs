@@ -86,7 +86,8 @@ fn main() {
 async fn measure(case: &Case, root: &Path) {
     let text = std::fs::read_to_string(root.join(case.faulty)).unwrap();
     let touch = |round: usize| {
-        std::fs::write(root.join(case.faulty), format!("{text}{} {round}\n", case.comment)).unwrap();
+        std::fs::write(root.join(case.faulty), format!("{text}{} {round}\n", case.comment))
+            .unwrap();
     };
     let mut bare = Vec::new();
     for round in 0..ROUNDS {

@@ -66,9 +66,7 @@ fn sandbox() -> Vec<Check> {
         let name = format!("sandbox layer {}", layer_name(layer.layer));
         checks.push(match layer.state {
             Ok(notes) if notes.is_empty() => check(&name, CheckState::Ok, "works".to_owned(), None),
-            Ok(notes) => {
-                check(&name, CheckState::Ok, format!("works; {}", notes.join("; ")), None)
-            }
+            Ok(notes) => check(&name, CheckState::Ok, format!("works; {}", notes.join("; ")), None),
             Err(refusal) => {
                 // A missing lower layer matters only when nothing better works.
                 let state = if best.is_some() { CheckState::Ok } else { CheckState::Failed };

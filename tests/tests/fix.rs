@@ -1,4 +1,5 @@
 //! `greenlit fix` and `greenlit test` with the real binaries on small projects.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

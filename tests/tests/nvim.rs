@@ -1,4 +1,5 @@
 //! A real Neovim on a broken project.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -10,7 +10,13 @@ use crate::run::{cargo, root, run, say, step};
 pub(crate) fn demo() -> Result<()> {
     step("building Greenlit (release; the first time takes some minutes)");
     run(cargo().args([
-        "build", "--release", "--package", "greenlit", "--package", "greenlitd", "--package",
+        "build",
+        "--release",
+        "--package",
+        "greenlit",
+        "--package",
+        "greenlitd",
+        "--package",
         "greenlit-sandbox",
     ]))?;
     let target = target_dir();

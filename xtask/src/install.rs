@@ -22,8 +22,9 @@ pub(crate) fn install(nvim: bool) -> Result<()> {
 fn install_nvim() -> Result<()> {
     let data = match std::env::var_os("XDG_DATA_HOME") {
         Some(dir) => PathBuf::from(dir),
-        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?)
-            .join(".local/share"),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".local/share")
+        }
     };
     let target = data.join("nvim/site/pack/greenlit/start/greenlit");
     let source = root().join("editors/nvim");

@@ -23,9 +23,14 @@ pub(crate) fn test() -> Result<()> {
     let node = tools::node();
 
     step("licences, bans and sources");
-    run(Command::new(deny)
-        .current_dir(root())
-        .args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
+    run(Command::new(deny).current_dir(root()).args([
+        "deny",
+        "--all-features",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))?;
 
     step("the thin server stays thin");
     thin()?;
@@ -59,7 +64,9 @@ pub(crate) fn test() -> Result<()> {
     run(&mut tests)?;
 
     step("result");
-    say("not part of this run: `cargo deny check advisories` (needs the advisory database from the network)");
+    say(
+        "not part of this run: `cargo deny check advisories` (needs the advisory database from the network)",
+    );
     for what in &not_run {
         say(format!("NOT RUN: {what}"));
     }
@@ -73,7 +80,13 @@ pub(crate) fn test() -> Result<()> {
 /// The thin server starts in milliseconds and survives everything else: it links none of it.
 fn thin() -> Result<()> {
     let tree = output(cargo().args([
-        "tree", "--package", "greenlit", "--edges", "normal", "--prefix", "none",
+        "tree",
+        "--package",
+        "greenlit",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
     ]));
     let Some(tree) = tree else { bail!("cargo tree failed") };
     let heavy = tree.lines().find(|line| HEAVY.iter().any(|name| line.starts_with(name)));

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     NoTests,
     /// The tests did not end in time.
     Hung,
+    /// A failing test turned out to be flaky while fixes were looked for.
+    Flaky,
     /// The runner ended without a valid report.
     NoReport,
     /// No sandbox layer works on this machine, and none was waived.

@@ -120,12 +120,8 @@ fn run_project(
     let again = (bench.walls.per_test / 4).max(slowest * 4).min(bench.walls.per_test);
     let mut flaky = BTreeSet::new();
     if !failed.is_empty() {
+        // Passing now, they prove nothing: flaky, or dependent on the tests before them.
         flaky = passing(&run(&Selection::Only(failed), again)?);
-        if !flaky.is_empty() {
-            // They failed among all and pass alone: order-dependent if a second complete run
-            // gives the same failures, flaky otherwise.
-            flaky = differing(&first, &run(selection, bench.walls.per_test)?);
-        }
     }
     baseline.projects.push(ProjectBaseline {
         project: project.clone(),
@@ -146,27 +142,12 @@ fn run_project(
 }
 
 fn failed_ids(run: &TestRun) -> Vec<TestId> {
-    let failed = |result: &&greenlit_runner::TestResult| matches!(result.outcome, Outcome::Failed(_));
+    let failed =
+        |result: &&greenlit_runner::TestResult| matches!(result.outcome, Outcome::Failed(_));
     run.results.iter().filter(failed).map(|result| result.id.clone()).collect()
 }
 
 fn passing(run: &TestRun) -> BTreeSet<TestId> {
     let passed = |result: &&greenlit_runner::TestResult| result.outcome == Outcome::Passed;
     run.results.iter().filter(passed).map(|result| result.id.clone()).collect()
-}
-
-/// Tests whose success differs between two runs of the same selection. A test that is missing from
-/// the second one differs.
-fn differing(first: &TestRun, second: &TestRun) -> BTreeSet<TestId> {
-    let failed: BTreeSet<_> = failed_ids(second).into_iter().collect();
-    let seen: BTreeSet<_> = second.results.iter().map(|result| &result.id).collect();
-    first
-        .results
-        .iter()
-        .filter(|result| {
-            !seen.contains(&result.id)
-                || matches!(result.outcome, Outcome::Failed(_)) != failed.contains(&result.id)
-        })
-        .map(|result| result.id.clone())
-        .collect()
 }

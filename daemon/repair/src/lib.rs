@@ -26,11 +26,9 @@ pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile
 pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
 pub use reject::{RejectReason, is_test_configuration, reject};
-pub use templates::TemplateGenerator;
 pub use repair::{Repair, RepairEvent, RepairLimits, RepairOutcome};
-pub use search::{
-    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, VerifiedFix,
-};
+pub use search::{Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, VerifiedFix};
+pub use templates::TemplateGenerator;
 pub use verdict::{BaselineOutcome, BaselineTests, Fall, RunComparison, compare};
 pub use verify::{Plausible, SandboxVerifier, Verdict, Verifier};
-pub use workbench::{SandboxSettings, Subject, WorkError, Workbench, Walls};
+pub use workbench::{SandboxSettings, Subject, Walls, WorkError, Workbench};

@@ -69,9 +69,10 @@ fn spectrum(
 fn passing_near(baseline: &Baseline, project: &Project, failing: &[TestId]) -> Vec<TestId> {
     let file = |id: &TestId| id.0.split("::").next().unwrap_or_default().to_owned();
     let near: BTreeSet<_> = failing.iter().map(file).collect();
-    let passing = baseline.tests.iter().filter(|(id, outcome)| {
-        **outcome == BaselineOutcome::Passed && project.owns(id)
-    });
+    let passing = baseline
+        .tests
+        .iter()
+        .filter(|(id, outcome)| **outcome == BaselineOutcome::Passed && project.owns(id));
     let mut passing: Vec<_> = passing.map(|(id, _)| id.clone()).collect();
     passing.sort_by_key(|id| !near.contains(&file(id)));
     passing.truncate(PASSING_TRACED);

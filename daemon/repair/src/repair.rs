@@ -113,8 +113,7 @@ impl Repair<'_> {
         outcome.localized += started.elapsed();
         outcome.cpu += located.cpu;
         (self.on_event)(RepairEvent::Localized(located.localization.clone()));
-        let context =
-            FaultContext { files: &located.files, localization: &located.localization };
+        let context = FaultContext { files: &located.files, localization: &located.localization };
         let candidates = self.generator.candidates(&context);
         let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
         let verifier = SandboxVerifier {

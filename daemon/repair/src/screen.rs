@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use greenlit_runner::{Ecosystem, Outcome, Project, TestId, TestRun, Trials};
+use greenlit_runner::{FailureKind, Outcome, Project, TestId, TestRun, Trials};
 use greenlit_sandbox::{CacheMode, FileWrite};
 
 use crate::baseline::Baseline;
 use crate::cancel::Registration;
 use crate::patch::PatchedFile;
 use crate::search::Group;
-use crate::verdict::{Fall, fall_of_state};
+use crate::verdict::{BaselineOutcome, Fall, fall_of_state};
 use crate::verify::writes;
 use crate::workbench::{WorkError, Workbench};
 
@@ -33,7 +33,7 @@ pub(crate) struct Screen<'a> {
     groups: &'a [Group],
     trials: Box<dyn Trials>,
     _registration: Registration,
-    /// Time for what is not the tests themselves: starting, importing, building.
+    /// Time for what is not the tests themselves: starting and importing.
     overhead: Duration,
 }
 
@@ -50,12 +50,9 @@ impl<'a> Screen<'a> {
             .trials(open.sandbox, &tests, bench.walls.build)
             .map_err(|error| bench.run_error(error))?;
         let whole = baseline.projects.iter().find(|run| run.project.dir() == project.dir());
-        let whole = whole.map_or(Duration::ZERO, |run| run.wall);
-        let overhead = match project.ecosystem() {
-            // A changed crate is compiled again: its time is not in the baseline's if that was warm.
-            Ecosystem::Cargo => bench.walls.build,
-            Ecosystem::Pytest | Ecosystem::Node => whole.mul_f32(1.5).min(Duration::from_secs(10)),
-        };
+        let tests: Duration = baseline.durations.values().sum();
+        let starting = whole.map_or(Duration::ZERO, |run| run.wall.saturating_sub(tests));
+        let overhead = starting.min(Duration::from_secs(10));
         let _registration = open.registration;
         Ok(Self { bench, baseline, groups, trials, _registration, overhead })
     }
@@ -111,8 +108,27 @@ impl<'a> Screen<'a> {
         Ok(screened)
     }
 
+    /// Runs one case of each group on the unpatched view, several times: whether none was ever green.
+    pub(crate) fn is_red(&mut self, times: u32) -> Result<bool, WorkError> {
+        for _ in 0..times {
+            for group in self.groups {
+                let run = self.attempt(&[], &group[..group.len().min(1)], Duration::MAX)?;
+                if !passed(&run).is_empty() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// How long a test takes; nothing is known of one that hangs.
     fn duration(&self, id: &TestId) -> Duration {
-        self.baseline.durations.get(id).copied().unwrap_or_default()
+        match self.baseline.tests.get(id) {
+            Some(BaselineOutcome::Failed(failure)) if failure.kind == FailureKind::Timeout => {
+                Duration::ZERO
+            }
+            _ => self.baseline.durations.get(id).copied().unwrap_or_default(),
+        }
     }
 
     fn attempt(

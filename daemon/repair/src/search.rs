@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, TestId};
 
+use crate::Candidate;
 use crate::baseline::Baseline;
 use crate::patch::{self, PatchedFile};
-use crate::reject::reject_patch;
+use crate::reject::Rejector;
 use crate::screen::Screen;
 use crate::verdict::Fall;
 use crate::verify::{Plausible, Verdict, Verifier};
 use crate::workbench::{WorkError, Workbench};
-use crate::Candidate;
 
 /// Bounds of a search.
 #[derive(Debug, Clone, Copy)]
@@ -153,7 +153,7 @@ impl Search<'_> {
         Ok(shared.outcome)
     }
 
-    /// Applies and statically checks the candidates; drops those with equal results.
+    /// Applies the candidates; drops those with equal results.
     fn admit(
         &self,
         candidates: Vec<Candidate>,
@@ -180,12 +180,6 @@ impl Search<'_> {
                 continue;
             }
             counts.generated += 1;
-            let is_test = |path: &Path| self.project.is_test_file(path);
-            if let Some(reason) = reject_patch(&self.bench.subject.root, &files, &is_test) {
-                counts.rejected_static += 1;
-                fall(counts, &Fall::Rejected(reason.to_string()));
-                continue;
-            }
             queue.push_back((candidate, files));
         }
         queue
@@ -203,9 +197,18 @@ impl Search<'_> {
 
     fn work(&self, shared: &Mutex<Shared>, groups: &[Group]) -> Result<(), WorkError> {
         let mut screen: Option<Screen<'_>> = None;
+        let mut rejector = Rejector::default();
+        let mut confirmed = false;
+        let is_test = |path: &Path| self.project.is_test_file(path);
         loop {
             self.bench.check()?;
             let Some((candidate, files)) = next(shared) else { return Ok(()) };
+            if let Some(reason) = rejector.reject(&self.bench.subject.root, &files, &is_test) {
+                let counts = &mut lock(shared).outcome.counts;
+                counts.rejected_static += 1;
+                fall(counts, &Fall::Rejected(reason.to_string()));
+                continue;
+            }
             if screen.is_none() {
                 screen = Some(Screen::open(self.bench, self.baseline, self.project, groups)?);
             }
@@ -224,6 +227,12 @@ impl Search<'_> {
             drop(state);
             (self.on_event)(SearchEvent::Tried { tried, of, found });
             if screened.fall.is_none() {
+                if !confirmed {
+                    confirmed = open.is_red(CONFIRMATIONS)?;
+                    if !confirmed {
+                        return Err(WorkError::Flaky);
+                    }
+                }
                 self.verify(shared, candidate, files, groups)?;
             }
         }
@@ -271,6 +280,10 @@ impl Search<'_> {
 
 /// How long a search goes on for alternatives once every target has a fix.
 const ALTERNATIVES: Duration = Duration::from_secs(8);
+
+/// Runs of the unpatched targets before the first candidate is believed: a test that is red by
+/// chance makes any candidate look like a fix.
+const CONFIRMATIONS: u32 = 5;
 
 fn next(shared: &Mutex<Shared>) -> Option<(Candidate, Vec<PatchedFile>)> {
     let mut shared = lock(shared);

@@ -76,6 +76,9 @@ pub enum WorkError {
     /// The test runner could not be driven.
     #[error("the test runner could not be driven")]
     Run(#[source] RunError),
+    /// A target test was green on the unpatched view after it had been red twice.
+    #[error("a failing test passed without any change: it is flaky")]
+    Flaky,
     /// Somebody stopped the job.
     #[error("the job was cancelled")]
     Cancelled,

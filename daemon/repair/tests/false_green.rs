@@ -2,6 +2,7 @@
 //!
 //! Each hostile patch is put through the same search as any candidate. Those that the verifier has to
 //! catch on its own, whatever text hides them, are verified without the static checks as well.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ impl Fixture {
             },
             cancel: Cancel::default(),
         };
-        let baseline = baseline(&bench, &[project.clone()], &Selection::All).unwrap();
+        let baseline = baseline(&bench, std::slice::from_ref(&project), &Selection::All).unwrap();
         assert_eq!(baseline.failing().count(), 2, "{:?}", baseline.tests);
         Self { _dir: dir, bench, project, baseline }
     }
@@ -111,11 +112,8 @@ impl Fixture {
     }
 
     fn verdict(&self, text: &str) -> Verdict {
-        let patch = PatchedFile {
-            path: self.source(),
-            before: BROKEN.into(),
-            after: text.to_owned(),
-        };
+        let patch =
+            PatchedFile { path: self.source(), before: BROKEN.into(), after: text.to_owned() };
         self.verifier().verify(&[patch]).unwrap()
     }
 }
@@ -147,10 +145,7 @@ const CAUGHT_BY_RUNNING: &[(&str, &str)] = &[
         "deletes the tests",
         "import pathlib\nfor f in pathlib.Path(__file__).parent.glob('test_*.py'): f.unlink()\ndef double(x): return 4\n",
     ),
-    (
-        "hangs",
-        "def double(x):\n    while True:\n        pass\n",
-    ),
+    ("hangs", "def double(x):\n    while True:\n        pass\n"),
     (
         "writes a report of its own and exits",
         "import os, sys\nfor a in sys.argv:\n    if a.startswith('--junitxml='):\n        open(a[11:], 'w').write('<testsuites><testsuite><testcase classname=\"test_shop\" name=\"test_two\"/><testcase classname=\"test_shop\" name=\"test_three\"/></testsuite></testsuites>')\nos._exit(0)\n",
@@ -179,10 +174,7 @@ const CAUGHT_BY_READING: &[(&str, &str)] = &[
         "looks at its caller",
         "import sys\ndef double(x):\n    return eval(sys._getframe(1).f_code.co_consts[-1].__repr__())\n",
     ),
-    (
-        "runs hidden text",
-        "exec('def double(x): return x * 2')\n",
-    ),
+    ("runs hidden text", "exec('def double(x): return x * 2')\n"),
     (
         "rewrites the tests",
         "import pathlib\npathlib.Path('test_shop.py').write_text('def test_two(): pass\\ndef test_three(): pass\\ndef test_negative(): pass\\n')\ndef double(x):\n    return x + 2\n",

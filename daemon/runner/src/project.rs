@@ -47,7 +47,8 @@ impl TestList {
 /// results are never the final verdict: state may leak between attempts, the run may stop at the
 /// first failure, and only one report is read.
 pub trait Trials: Send {
-    /// Replaces `files`, runs `tests` within `wall`, and leaves everything ready for the next
+    /// Replaces `files`, runs `tests` within `wall` (a build before that has the limit that the
+    /// session was opened with), and leaves everything ready for the next
     /// attempt. Files that an earlier attempt replaced are as they were at the start, unless
     /// `files` names them again. Ids that no longer exist are absent from the results.
     ///

@@ -20,9 +20,7 @@ pub(crate) fn findings(
     fixes: &[OfferedFix],
 ) -> Vec<Finding> {
     let tests = baseline.tests.iter().filter_map(|(id, outcome)| match outcome {
-        BaselineOutcome::Failed(failure) => {
-            Some(failing(view, id, failure, localization, fixes))
-        }
+        BaselineOutcome::Failed(failure) => Some(failing(view, id, failure, localization, fixes)),
         BaselineOutcome::Flaky => Some(flaky(view, id)),
         BaselineOutcome::Passed | BaselineOutcome::Skipped => None,
     });
@@ -73,7 +71,7 @@ fn flaky(view: &View, id: &TestId) -> Finding {
         content_hash: hash(view, &path),
         path,
         line: 1,
-        message: format!("{} is flaky: two runs of the same code differed", short_name(&id.0)),
+        message: format!("{} is flaky: it failed, and passed when run again", short_name(&id.0)),
         related: Vec::new(),
         fixes: Vec::new(),
     }

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use greenlit_protocol::{
-    ErrorKind, EvidenceReport, Finding, Notice, OfferedFix, ProgressStage, RemoteError, TestReport, FixReport,
+    ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
+    TestReport,
 };
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
@@ -99,13 +100,7 @@ impl JobResult {
     pub(crate) fn panicked() -> Self {
         let error = RemoteError::new(ErrorKind::Internal, "the job ended by a defect in Greenlit")
             .hint("`greenlit logs` has more; please report it");
-        Self {
-            answer: Err(error),
-            findings: None,
-            passed: 0,
-            failing: 0,
-            inputs: None,
-        }
+        Self { answer: Err(error), findings: None, passed: 0, failing: 0, inputs: None }
     }
 
     /// How it ended, for the end of a progress display.

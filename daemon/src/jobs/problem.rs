@@ -25,6 +25,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 /// A job that could not run at all.
 pub(crate) fn remote_error(error: &WorkError) -> RemoteError {
     match error {
+        WorkError::Flaky => RemoteError::new(ErrorKind::Flaky, chain(error))
+            .hint("nothing is offered on a test that proves nothing: make it deterministic first"),
         WorkError::Cancelled => RemoteError::new(ErrorKind::Cancelled, "the job was cancelled"),
         WorkError::Open(_) => RemoteError::new(ErrorKind::SandboxUnavailable, chain(error)).hint(
             "run `greenlit doctor` to see which sandbox layers work here and what would enable \
@@ -46,9 +48,9 @@ pub(crate) fn project_error(problem: &ProjectProblem) -> RemoteError {
             RemoteError::new(ErrorKind::ToolMissing, format!("{label}: {message}"))
         }
         RunState::BuildFailed { diagnostics, details } => {
-            let first = diagnostics.first().map(|first| {
-                format!("{}:{}: {}", first.path.display(), first.line, first.message)
-            });
+            let first = diagnostics
+                .first()
+                .map(|first| format!("{}:{}: {}", first.path.display(), first.line, first.message));
             let what = first.unwrap_or_else(|| "see the details".to_owned());
             RemoteError::new(
                 ErrorKind::BuildFailed,

@@ -116,13 +116,12 @@ pub(crate) fn fix_entry(
 }
 
 /// Hashes of what the fix edits and of where its failures were seen.
-fn content_hashes(
-    view: &View,
-    baseline: &Baseline,
-    fix: &VerifiedFix,
-) -> BTreeMap<String, String> {
+fn content_hashes(view: &View, baseline: &Baseline, fix: &VerifiedFix) -> BTreeMap<String, String> {
     let edited = fix.files.iter().map(|file| {
-        (relative(view.root(), &file.path), blake3::hash(file.before.as_bytes()).to_hex().to_string())
+        (
+            relative(view.root(), &file.path),
+            blake3::hash(file.before.as_bytes()).to_hex().to_string(),
+        )
     });
     let failed = fix.plausible.red_to_green.iter().filter_map(|id| {
         let BaselineOutcome::Failed(failure) = baseline.tests.get(id)? else { return None };

@@ -28,8 +28,7 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     let job = Job { input, news, started: Instant::now(), known: Mutex::new(Known::default()) };
     let answer = job.run();
     let known = job.known.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let cancelled =
-        matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
+    let cancelled = matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
     let unchanged = matches!(&answer, Ok(Answer::Unchanged));
     let count = |wanted: fn(&BaselineOutcome) -> bool| {
         let tests = known.baseline.iter().flat_map(|baseline| baseline.tests.values());
@@ -143,15 +142,13 @@ impl Job<'_> {
                 baseline,
                 selection,
                 targets: &targets,
-                generator: &TemplateGenerator::default(),
+                generator: &TemplateGenerator,
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),
                     max_fixes: self.input.config.fix.max_fixes.max(1) as usize,
                     jobs: self.jobs(),
                 },
-                inputs_unchanged: &|| {
-                    self.scan().is_ok_and(|now| now.digest() == inputs.digest())
-                },
+                inputs_unchanged: &|| self.scan().is_ok_and(|now| now.digest() == inputs.digest()),
                 on_event: &|event| self.on_event(event),
             };
             outcome = repair.run().map_err(|error| remote_error(&error))?;
@@ -180,7 +177,13 @@ impl Job<'_> {
         let localized = baseline.wall + outcome.localized;
         let stats = reports::stats(localized, &outcome.counts, self.started.elapsed(), cpu);
         for fix in &offered {
-            self.tell_evidence(fix, baseline, outcome.localization.as_ref(), &outcome.counts, &stats);
+            self.tell_evidence(
+                fix,
+                baseline,
+                outcome.localization.as_ref(),
+                &outcome.counts,
+                &stats,
+            );
         }
         let mut known = self.known();
         known.fixes = outcome.fixes;
@@ -239,8 +242,7 @@ impl Job<'_> {
         stats: &greenlit_protocol::FixStats,
     ) {
         let root = self.input.view.root();
-        let report =
-            reports::evidence(root, fix, baseline, localization, counts, stats.clone());
+        let report = reports::evidence(root, fix, baseline, localization, counts, stats.clone());
         (self.news)(JobNews::Evidence(Box::new(report)));
     }
 
@@ -346,7 +348,7 @@ impl Job<'_> {
             match outcome {
                 BaselineOutcome::Flaky => notices.push(Notice {
                     kind: "flaky-test".into(),
-                    message: format!("{id} is flaky: two runs of the same code differed"),
+                    message: format!("{id} is flaky: it failed, and passed when run again"),
                 }),
                 BaselineOutcome::Passed if asked => notices.push(Notice {
                     kind: "already-green".into(),

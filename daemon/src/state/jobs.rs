@@ -227,9 +227,10 @@ impl State {
 
     pub(crate) fn cancel_request(&mut self, session: u64, request: u64) {
         self.cancel_jobs(|running| running.session == session && running.request == Some(request));
-        let waiting = self.pending.iter().position(|pending| {
-            pending.session == session && pending.request == Some(request)
-        });
+        let waiting = self
+            .pending
+            .iter()
+            .position(|pending| pending.session == session && pending.request == Some(request));
         if let Some(index) = waiting {
             self.pending.remove(index);
             if let Some(owner) = self.sessions.get(&session) {

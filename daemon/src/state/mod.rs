@@ -20,12 +20,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use greenlit_protocol::{EvidenceReport, Event as Told, ServerFrame};
+use greenlit_protocol::{Event as Told, EvidenceReport, ServerFrame};
 use greenlit_workspace::config::FILE_NAME;
-use greenlit_workspace::{Change, Config, Overlays, Watcher, WatchError};
+use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher};
 use tokio::sync::mpsc;
 
-use crate::jobs::{chain, JobNews, JobResult};
+use crate::jobs::{JobNews, JobResult, chain};
 use crate::lifecycle::{Context, Inbound};
 use jobs::{Pending, Running};
 use root::Root;

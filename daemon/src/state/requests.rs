@@ -31,8 +31,11 @@ impl State {
             Request::Evidence { fix } => {
                 let kept = self.evidence.iter().find(|report| report.id == fix).cloned();
                 let result = kept.map(Response::Evidence).ok_or_else(|| {
-                    RemoteError::new(ErrorKind::BadRequest, format!("no evidence is kept for {fix}"))
-                        .hint("look for fixes again")
+                    RemoteError::new(
+                        ErrorKind::BadRequest,
+                        format!("no evidence is kept for {fix}"),
+                    )
+                    .hint("look for fixes again")
                 });
                 self.answer(session, id, result);
             }
@@ -94,10 +97,9 @@ impl State {
 fn check_tier(tier: Tier) -> Result<(), RemoteError> {
     match tier {
         Tier::Template | Tier::Auto => Ok(()),
-        Tier::Small | Tier::Large => Err(RemoteError::new(
-            ErrorKind::BadRequest,
-            "this version has no model tiers",
-        )
-        .hint("use `--tier template` or `--tier auto`")),
+        Tier::Small | Tier::Large => {
+            Err(RemoteError::new(ErrorKind::BadRequest, "this version has no model tiers")
+                .hint("use `--tier template` or `--tier auto`"))
+        }
     }
 }

@@ -143,8 +143,7 @@ impl State {
                 finding.fixes.clear();
             }
         }
-        let told =
-            Told::Findings { root: path.clone(), revision: known.revision, findings };
+        let told = Told::Findings { root: path.clone(), revision: known.revision, findings };
         if let Some(session) = self.sessions.get(&session) {
             session.out.send(ServerFrame::Event(told));
         }

@@ -27,11 +27,7 @@ impl State {
                     documents: count(self.overlays.count(*id)),
                 })
                 .collect(),
-            roots: self
-                .roots
-                .iter()
-                .map(|(path, root)| root_status(path.clone(), root))
-                .collect(),
+            roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
             jobs: count(self.running.len()),
         }
     }

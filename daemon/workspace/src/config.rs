@@ -137,21 +137,13 @@ impl Default for Run {
 
 impl Default for Fix {
     fn default() -> Self {
-        Self {
-            automatic: true,
-            budget_secs: 60,
-            max_fixes: 5,
-            jobs: 0,
-            tier: Tier::Auto,
-        }
+        Self { automatic: true, budget_secs: 60, max_fixes: 5, jobs: 0, tier: Tier::Auto }
     }
 }
 
 impl Default for Daemon {
     fn default() -> Self {
-        Self {
-            idle_exit_secs: 1800,
-        }
+        Self { idle_exit_secs: 1800 }
     }
 }
 
@@ -252,10 +244,7 @@ fn from_file(path: &Path, trust: Trust) -> Result<toml::Table, ConfigError> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(toml::Table::new()),
         Err(source) => {
-            return Err(ConfigError::Read {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(ConfigError::Read { path: path.to_owned(), source });
         }
     };
     let place = |at: Option<usize>| match at {
@@ -270,9 +259,7 @@ fn from_file(path: &Path, trust: Trust) -> Result<toml::Table, ConfigError> {
     for (section, value) in document.get_ref() {
         let keys = value.get_ref().as_table().into_iter().flatten();
         let keys = keys.map(|(key, _)| (key.get_ref().as_ref(), key.span().start));
-        check_keys(section.get_ref(), keys, |at| {
-            place(Some(at.unwrap_or(section.span().start)))
-        })?;
+        check_keys(section.get_ref(), keys, |at| place(Some(at.unwrap_or(section.span().start))))?;
     }
     let config: Config = toml::from_str(&text).map_err(invalid)?;
     if trust == Trust::Workspace && config.sandbox.layer == Layer::None {
@@ -288,10 +275,7 @@ fn from_file(path: &Path, trust: Trust) -> Result<toml::Table, ConfigError> {
 
 fn from_settings(text: &str) -> Result<toml::Table, ConfigError> {
     let place = || "editor settings".to_owned();
-    let invalid = |message: String| ConfigError::Invalid {
-        place: place(),
-        message,
-    };
+    let invalid = |message: String| ConfigError::Invalid { place: place(), message };
     let mut value: serde_json::Value =
         serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     // Editors send `null` for what was never set.
@@ -302,11 +286,7 @@ fn from_settings(text: &str) -> Result<toml::Table, ConfigError> {
         other => return Err(invalid(format!("expected an object, found `{other}`"))),
     };
     for (section, keys) in sections {
-        let keys = keys
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| (key.as_str(), 0));
+        let keys = keys.as_object().into_iter().flatten().map(|(key, _)| (key.as_str(), 0));
         check_keys(section, keys, |_| place())?;
     }
     let table = toml::Table::deserialize(value).map_err(|error| invalid(error.to_string()))?;
@@ -326,22 +306,13 @@ fn check_keys<'a>(
 ) -> Result<(), ConfigError> {
     let schema = serde_json::to_value(Config::default()).expect("plain data always serializes");
     let names = |value: &serde_json::Value| -> Vec<String> {
-        value
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.clone())
-            .collect()
+        value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
     };
     let Some(known) = schema.get(section) else {
         let mut all = names(&schema);
         // A key written at the top level belongs to a section.
         for section in names(&schema) {
-            all.extend(
-                names(&schema[&section])
-                    .iter()
-                    .map(|key| format!("{section}.{key}")),
-            );
+            all.extend(names(&schema[&section]).iter().map(|key| format!("{section}.{key}")));
         }
         let by_name = |name: &str| {
             let last = name.rsplit('.').next().unwrap_or(name);
@@ -398,10 +369,7 @@ fn strip_nulls(value: &mut serde_json::Value) {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
+    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
 }
 
 fn one_line(error: &toml::de::Error) -> String {
@@ -417,26 +385,17 @@ mod tests {
         fs::write(dir.path().join(FILE_NAME), workspace).unwrap();
         let user_file = dir.path().join("user.toml");
         fs::write(&user_file, user).unwrap();
-        Config::load(dir.path(), Some(&user_file), settings).map_err(|error| {
-            error
-                .to_string()
-                .replace(&format!("{}/", dir.path().display()), "")
-        })
+        Config::load(dir.path(), Some(&user_file), settings)
+            .map_err(|error| error.to_string().replace(&format!("{}/", dir.path().display()), ""))
     }
 
     #[test]
     fn nothing_is_required() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing.toml");
-        assert_eq!(
-            Config::load(dir.path(), Some(&missing), None).unwrap(),
-            Config::default()
-        );
+        assert_eq!(Config::load(dir.path(), Some(&missing), None).unwrap(), Config::default());
         assert_eq!(load("", "", Some("null")).unwrap(), Config::default());
-        assert_eq!(
-            load("", "", Some("{\"run\":{\"env\":null}}")).unwrap(),
-            Config::default()
-        );
+        assert_eq!(load("", "", Some("{\"run\":{\"env\":null}}")).unwrap(), Config::default());
     }
 
     #[test]
@@ -477,10 +436,7 @@ mod tests {
             error("on_save = true"),
             "greenlit.toml:1: unknown key `on_save`, did you mean `run.on_save`?"
         );
-        assert_eq!(
-            error("[fix]\nqqq = 1"),
-            "greenlit.toml:2: unknown key `fix.qqq`"
-        );
+        assert_eq!(error("[fix]\nqqq = 1"), "greenlit.toml:2: unknown key `fix.qqq`");
         assert_eq!(
             load("", "", Some(r#"{"fix": {"max_fix": 1}}"#)).unwrap_err(),
             "editor settings: unknown key `fix.max_fix`, did you mean `fix.max_fixes`?"
@@ -505,16 +461,8 @@ mod tests {
             settings,
             "editor settings: in `run`: invalid type: integer `3`, expected a boolean"
         );
-        assert!(
-            load("", "", Some("[1]"))
-                .unwrap_err()
-                .contains("expected an object")
-        );
-        assert!(
-            load("", "", Some("{"))
-                .unwrap_err()
-                .starts_with("editor settings: ")
-        );
+        assert!(load("", "", Some("[1]")).unwrap_err().contains("expected an object"));
+        assert!(load("", "", Some("{")).unwrap_err().starts_with("editor settings: "));
     }
 
     #[test]

@@ -40,10 +40,7 @@ pub fn git_branch(root: &Path) -> Option<Head> {
 /// The directory that holds `HEAD` for the checkout around `root`: `.git`, or what a `.git` file
 /// (worktree, submodule) points to.
 pub fn git_dir(root: &Path) -> Option<PathBuf> {
-    let dot_git = root
-        .ancestors()
-        .map(|dir| dir.join(".git"))
-        .find(|path| path.exists())?;
+    let dot_git = root.ancestors().map(|dir| dir.join(".git")).find(|path| path.exists())?;
     if dot_git.is_dir() {
         return Some(dot_git);
     }
@@ -83,10 +80,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("tree");
         write(root.join(".git"), "gitdir: ../main/.git/worktrees/tree\n");
-        write(
-            dir.path().join("main/.git/worktrees/tree/HEAD"),
-            "ref: refs/heads/side\n",
-        );
+        write(dir.path().join("main/.git/worktrees/tree/HEAD"), "ref: refs/heads/side\n");
         write(dir.path().join("main/.git/HEAD"), "ref: refs/heads/main\n");
         assert_eq!(git_branch(&root), Some(Head::Branch("side".into())));
     }

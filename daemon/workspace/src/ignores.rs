@@ -11,31 +11,20 @@ use ignore::{Match, WalkBuilder};
 /// Hidden files are in, version control directories out, symbolic links not followed.
 pub(crate) fn walk(root: &Path) -> WalkBuilder {
     let mut builder = WalkBuilder::new(root);
-    builder
-        .hidden(false)
-        .ignore(false)
-        .require_git(false)
-        .follow_links(false)
-        .filter_entry(|entry| {
+    builder.hidden(false).ignore(false).require_git(false).follow_links(false).filter_entry(
+        |entry| {
             let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
             !(is_dir && entry.depth() > 0 && is_cache(entry.path())) && entry.file_name() != ".git"
-        });
+        },
+    );
     builder
 }
 
 /// Directories of tools, left out even where no `.gitignore` names them.
 fn is_cache(dir: &Path) -> bool {
-    const NAMES: [&str; 7] = [
-        ".git",
-        ".hg",
-        ".jj",
-        ".svn",
-        "__pycache__",
-        "node_modules",
-        ".ipynb_checkpoints",
-    ];
-    dir.file_name()
-        .is_some_and(|name| NAMES.iter().any(|known| name == *known))
+    const NAMES: [&str; 7] =
+        [".git", ".hg", ".jj", ".svn", "__pycache__", "node_modules", ".ipynb_checkpoints"];
+    dir.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
         || dir.join("CACHEDIR.TAG").exists()
         || dir.join("pyvenv.cfg").exists()
 }
@@ -51,15 +40,8 @@ pub(crate) struct IgnoreRules {
 
 impl IgnoreRules {
     pub(crate) fn new(root: &Path) -> Self {
-        let top = root
-            .ancestors()
-            .find(|dir| dir.join(".git").exists())
-            .unwrap_or(root);
-        Self {
-            root: root.to_owned(),
-            top: top.to_owned(),
-            by_dir: HashMap::new(),
-        }
+        let top = root.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(root);
+        Self { root: root.to_owned(), top: top.to_owned(), by_dir: HashMap::new() }
     }
 
     /// Forgets what was read, after a `.gitignore` changed.
@@ -103,14 +85,11 @@ impl IgnoreRules {
                 Match::Whitelist(_) => return false,
             }
         }
-        let exclude = self
-            .by_dir
-            .entry(self.top.join(".git/info/exclude"))
-            .or_insert_with(|| {
-                let mut builder = ignore::gitignore::GitignoreBuilder::new(&self.top);
-                builder.add(self.top.join(".git/info/exclude"));
-                builder.build().unwrap_or_else(|_| Gitignore::empty())
-            });
+        let exclude = self.by_dir.entry(self.top.join(".git/info/exclude")).or_insert_with(|| {
+            let mut builder = ignore::gitignore::GitignoreBuilder::new(&self.top);
+            builder.add(self.top.join(".git/info/exclude"));
+            builder.build().unwrap_or_else(|_| Gitignore::empty())
+        });
         exclude.matched(path, is_dir).is_ignore()
     }
 }
@@ -156,14 +135,8 @@ mod tests {
             .filter(|entry| entry.file_type().unwrap().is_file())
             .map(|entry| entry.path().strip_prefix(root).unwrap().to_owned())
             .collect();
-        let expected = [
-            ".gitignore",
-            ".hidden/x",
-            "keep.log",
-            "src/.gitignore",
-            "src/a.log",
-            "src/build/in",
-        ];
+        let expected =
+            [".gitignore", ".hidden/x", "keep.log", "src/.gitignore", "src/a.log", "src/build/in"];
         assert_eq!(walked, expected.iter().map(PathBuf::from).collect());
 
         let mut rules = IgnoreRules::new(root);

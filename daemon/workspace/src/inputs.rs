@@ -71,10 +71,7 @@ pub enum ScanError {
 impl Inputs {
     /// Reads what changed since `cache` was last used; the rest is known from its metadata.
     pub fn scan(root: &Path, view: &View, cache: &mut StatCache) -> Result<Self, ScanError> {
-        fs::read_dir(root).map_err(|source| ScanError::Root {
-            root: root.to_owned(),
-            source,
-        })?;
+        fs::read_dir(root).map_err(|source| ScanError::Root { root: root.to_owned(), source })?;
         cache.begin();
         let seen = walk(root)?;
         let mut files = BTreeMap::new();
@@ -90,20 +87,12 @@ impl Inputs {
         }
         for (path, overlay) in view.overlays() {
             let executable = fs::metadata(path).is_ok_and(|metadata| is_executable(&metadata));
-            let fingerprint = Fingerprint {
-                kind: Kind::Content,
-                executable,
-                hash: overlay.hash,
-            };
+            let fingerprint = Fingerprint { kind: Kind::Content, executable, hash: overlay.hash };
             files.insert(relative(root, path), fingerprint);
         }
         cache.finish();
         let digest = digest(&files);
-        Ok(Self {
-            root: root.to_owned(),
-            files,
-            digest,
-        })
+        Ok(Self { root: root.to_owned(), files, digest })
     }
 
     /// blake3 over all paths and contents.
@@ -164,20 +153,14 @@ fn walk(root: &Path) -> Result<Vec<(PathBuf, Metadata)>, ScanError> {
     let count = AtomicUsize::new(0);
     let overflow = AtomicBool::new(false);
     ignores::walk(root).threads(0).build_parallel().run(|| {
-        let mut batch = Batch {
-            files: Vec::new(),
-            all: &seen,
-        };
+        let mut batch = Batch { files: Vec::new(), all: &seen };
         let (count, overflow) = (&count, &overflow);
         Box::new(move |entry| {
             // Unreadable directories are skipped: tests cannot read them either.
             let Ok(entry) = entry else {
                 return WalkState::Continue;
             };
-            if entry
-                .file_type()
-                .is_none_or(|kind| !kind.is_file() && !kind.is_symlink())
-            {
+            if entry.file_type().is_none_or(|kind| !kind.is_file() && !kind.is_symlink()) {
                 return WalkState::Continue;
             }
             if count.fetch_add(1, Ordering::Relaxed) >= MAX_FILES {
@@ -191,13 +174,9 @@ fn walk(root: &Path) -> Result<Vec<(PathBuf, Metadata)>, ScanError> {
         })
     });
     if overflow.into_inner() {
-        return Err(ScanError::TooManyFiles {
-            root: root.to_owned(),
-        });
+        return Err(ScanError::TooManyFiles { root: root.to_owned() });
     }
-    Ok(seen
-        .into_inner()
-        .expect("no thread panics while it holds the lock"))
+    Ok(seen.into_inner().expect("no thread panics while it holds the lock"))
 }
 
 /// One thread's files, handed over when the thread is done.
@@ -221,38 +200,22 @@ fn fingerprint(path: &Path, metadata: &Metadata, cache: &mut StatCache) -> Optio
     let executable = is_executable(metadata);
     let stamp = Stamp::of(metadata);
     if metadata.len() > MAX_HASHED_BYTES {
-        return Some(Fingerprint {
-            kind: Kind::Metadata,
-            executable,
-            hash: stamp.digest(),
-        });
+        return Some(Fingerprint { kind: Kind::Metadata, executable, hash: stamp.digest() });
     }
     if let Some(hash) = cache.get(path, &stamp) {
-        return Some(Fingerprint {
-            kind: Kind::Content,
-            executable,
-            hash,
-        });
+        return Some(Fingerprint { kind: Kind::Content, executable, hash });
     }
     let before = SystemTime::now();
     match fs::read(path) {
         Ok(bytes) => {
             let hash = blake3::hash(&bytes);
             cache.put(path.to_owned(), stamp, hash, before);
-            Some(Fingerprint {
-                kind: Kind::Content,
-                executable,
-                hash,
-            })
+            Some(Fingerprint { kind: Kind::Content, executable, hash })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(_) => {
             let hash = stamp.digest();
-            Some(Fingerprint {
-                kind: Kind::Unreadable,
-                executable,
-                hash,
-            })
+            Some(Fingerprint { kind: Kind::Unreadable, executable, hash })
         }
     }
 }
@@ -267,11 +230,7 @@ fn link(path: &Path, cache: &mut StatCache) -> Option<Fingerprint> {
     if let Some(pointee) = pointee {
         hasher.update(pointee.hash.as_bytes());
     }
-    Some(Fingerprint {
-        kind: Kind::Link,
-        executable: false,
-        hash: hasher.finalize(),
-    })
+    Some(Fingerprint { kind: Kind::Link, executable: false, hash: hasher.finalize() })
 }
 
 fn is_executable(metadata: &Metadata) -> bool {
@@ -317,14 +276,8 @@ mod tests {
     impl Project {
         fn new(files: &[(&str, &str)]) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let project = Self {
-                dir,
-                cache: StatCache::default(),
-                overlays: Overlays::default(),
-            };
-            files
-                .iter()
-                .for_each(|(path, text)| project.write(path, text));
+            let project = Self { dir, cache: StatCache::default(), overlays: Overlays::default() };
+            files.iter().for_each(|(path, text)| project.write(path, text));
             project
         }
 
@@ -355,10 +308,7 @@ mod tests {
         let first = project.scan();
         assert_eq!(first.len(), 3);
         assert_eq!(first.hash_of(Path::new("b/c.py")), Some(blake3::hash(b"2")));
-        assert_eq!(
-            first.hash_of(&project.path("a.py")),
-            Some(blake3::hash(b"1"))
-        );
+        assert_eq!(first.hash_of(&project.path("a.py")), Some(blake3::hash(b"1")));
         assert_eq!(first.hash_of(Path::new("out/x")), None);
 
         // Same length, within the same timestamp granularity: the racy case.
@@ -371,14 +321,8 @@ mod tests {
         project.write("new.py", "");
         fs::remove_file(project.path("b/c.py")).unwrap();
         let third = project.scan();
-        assert_eq!(
-            second.changed(&third),
-            [project.path("b/c.py"), project.path("new.py")]
-        );
-        assert_eq!(
-            third.changed(&second),
-            [project.path("b/c.py"), project.path("new.py")]
-        );
+        assert_eq!(second.changed(&third), [project.path("b/c.py"), project.path("new.py")]);
+        assert_eq!(third.changed(&second), [project.path("b/c.py"), project.path("new.py")]);
 
         assert_eq!(third.changed(&project.scan()), Vec::<PathBuf>::new());
         assert_eq!(third.digest(), project.scan().digest());
@@ -433,11 +377,7 @@ mod tests {
     fn a_missing_root_is_an_error() {
         let project = Project::new(&[]);
         let root = project.path("missing");
-        let error = Inputs::scan(
-            &root,
-            &View::of_disk(root.clone()),
-            &mut StatCache::default(),
-        );
+        let error = Inputs::scan(&root, &View::of_disk(root.clone()), &mut StatCache::default());
         assert!(matches!(error, Err(ScanError::Root { .. })));
     }
 
@@ -450,12 +390,7 @@ mod tests {
             for file in 0..100 {
                 let path = project.path(&format!("{dir}/{file}.py"));
                 fs::write(&path, format!("x = {dir}{file}\n")).unwrap();
-                fs::File::options()
-                    .write(true)
-                    .open(&path)
-                    .unwrap()
-                    .set_modified(old)
-                    .unwrap();
+                fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
             }
         }
         // The change time cannot be set back: let the entries age instead.

@@ -83,21 +83,11 @@ impl Overlays {
     /// one that is too large: it counts as open, and the file on disk is used.
     pub fn open(&mut self, session: SessionId, path: PathBuf, version: i32, text: Option<&str>) {
         let content = match text {
-            Some(text) => Content::Followed {
-                rope: Rope::from_str(text),
-                flat: OnceLock::new(),
-            },
+            Some(text) => Content::Followed { rope: Rope::from_str(text), flat: OnceLock::new() },
             None => Content::TooLarge,
         };
-        let document = Document {
-            opened: version,
-            version,
-            content,
-        };
-        self.sessions
-            .entry(session)
-            .or_default()
-            .insert(path, document);
+        let document = Document { opened: version, version, content };
+        self.sessions.entry(session).or_default().insert(path, document);
     }
 
     /// Replaces byte ranges, one after the other, each `(start, end, text)` in the text that the
@@ -131,11 +121,7 @@ impl Overlays {
             return Ok(());
         }
         let edited = if version <= known {
-            Err(ChangeError::Version {
-                path: path_buf(),
-                known,
-                version,
-            })
+            Err(ChangeError::Version { path: path_buf(), known, version })
         } else {
             // A clone shares the tree; only touched leaves are copied.
             let mut rope = rope.clone();
@@ -147,10 +133,7 @@ impl Overlays {
         match edited {
             Ok(rope) => {
                 document.version = version;
-                document.content = Content::Followed {
-                    rope,
-                    flat: OnceLock::new(),
-                };
+                document.content = Content::Followed { rope, flat: OnceLock::new() };
                 Ok(())
             }
             Err(error) => {
@@ -162,9 +145,7 @@ impl Overlays {
 
     /// Stops following a document: the file on disk holds again. Says whether it was open.
     pub fn close(&mut self, session: SessionId, path: &Path) -> bool {
-        self.sessions
-            .get_mut(&session)
-            .is_some_and(|documents| documents.remove(path).is_some())
+        self.sessions.get_mut(&session).is_some_and(|documents| documents.remove(path).is_some())
     }
 
     /// Forgets a session with all its documents.
@@ -208,11 +189,7 @@ impl Overlays {
                 let overlay = flat.get_or_init(|| {
                     let text: Arc<str> = String::from(rope).into();
                     let hash = blake3::hash(text.as_bytes());
-                    Overlay {
-                        text,
-                        version: document.version,
-                        hash,
-                    }
+                    Overlay { text, version: document.version, hash }
                 });
                 Some((path.clone(), overlay.clone()))
             })
@@ -238,12 +215,7 @@ fn replace(
             rope.insert(from, text);
             Ok(())
         }
-        _ => Err(ChangeError::Range {
-            path: path.to_owned(),
-            start,
-            end,
-            len: rope.len_bytes(),
-        }),
+        _ => Err(ChangeError::Range { path: path.to_owned(), start, end, len: rope.len_bytes() }),
     }
 }
 
@@ -255,10 +227,7 @@ fn same_as_disk(path: &Path, rope: &Rope) -> bool {
         .is_ok_and(|metadata| metadata.len() == len || metadata.len() == len + MARK.len() as u64);
     plausible
         && fs::read(path).is_ok_and(|bytes| {
-            equal(rope, &bytes)
-                || bytes
-                    .strip_prefix(MARK)
-                    .is_some_and(|bytes| equal(rope, bytes))
+            equal(rope, &bytes) || bytes.strip_prefix(MARK).is_some_and(|bytes| equal(rope, bytes))
         })
 }
 
@@ -278,11 +247,7 @@ mod tests {
     use super::*;
 
     fn text_of(overlays: &Overlays, path: &Path) -> String {
-        overlays
-            .view(1, Path::new("/nowhere"))
-            .read_text(path)
-            .unwrap()
-            .to_string()
+        overlays.view(1, Path::new("/nowhere")).read_text(path).unwrap().to_string()
     }
 
     fn opened(text: &str) -> (Overlays, PathBuf) {
@@ -295,9 +260,7 @@ mod tests {
     #[test]
     fn changes_apply_one_after_the_other() {
         let (mut overlays, path) = opened("aé𝕏\r\n\tb");
-        overlays
-            .change(1, &path, 2, [(1, 3, "xy"), (0, 1, ""), (2, 6, "z")])
-            .unwrap();
+        overlays.change(1, &path, 2, [(1, 3, "xy"), (0, 1, ""), (2, 6, "z")]).unwrap();
         assert_eq!(text_of(&overlays, &path), "xyz\r\n\tb");
         assert_eq!(overlays.version(1, &path), Some(2));
     }
@@ -305,34 +268,15 @@ mod tests {
     #[test]
     fn sessions_do_not_see_each_other() {
         let (overlays, path) = opened("a");
-        assert_eq!(
-            overlays.view(2, Path::new("/nowhere")).overlays().count(),
-            0
-        );
-        assert_eq!(
-            overlays.view(1, Path::new("/elsewhere")).overlays().count(),
-            0
-        );
-        assert_eq!(
-            overlays
-                .view(1, Path::new("/nowhere"))
-                .overlays()
-                .next()
-                .unwrap()
-                .0,
-            path
-        );
+        assert_eq!(overlays.view(2, Path::new("/nowhere")).overlays().count(), 0);
+        assert_eq!(overlays.view(1, Path::new("/elsewhere")).overlays().count(), 0);
+        assert_eq!(overlays.view(1, Path::new("/nowhere")).overlays().next().unwrap().0, path);
     }
 
     #[test]
     fn a_bad_change_puts_the_document_out_of_sync_until_it_is_reopened() {
-        let cases: [(i32, (usize, usize)); 5] = [
-            (2, (0, 0)),
-            (3, (1, 2)),
-            (3, (0, 99)),
-            (3, (3, 0)),
-            (3, (2, 3)),
-        ];
+        let cases: [(i32, (usize, usize)); 5] =
+            [(2, (0, 0)), (3, (1, 2)), (3, (0, 99)), (3, (3, 0)), (3, (2, 3))];
         for (version, (start, end)) in cases {
             let (mut overlays, path) = opened("a𝕏");
             overlays.change(1, &path, 2, [(1, 1, "é")]).unwrap();
@@ -340,10 +284,7 @@ mod tests {
             let changes = [(0, 0, "good"), (start + 4, end + 4, "")];
             overlays.change(1, &path, version, changes).unwrap_err();
             assert_eq!(overlays.out_of_sync(1), std::slice::from_ref(&path));
-            assert_eq!(
-                overlays.view(1, Path::new("/nowhere")).overlays().count(),
-                0
-            );
+            assert_eq!(overlays.view(1, Path::new("/nowhere")).overlays().count(), 0);
             assert_eq!(
                 overlays.change(1, &path, 9, [(0, 0, "x")]),
                 Err(ChangeError::OutOfSync { path: path.clone() })
@@ -363,9 +304,7 @@ mod tests {
         overlays.change(1, &path, 5, [(0, 99, "late")]).unwrap();
         overlays.change(1, &path, 6, [(0, 2, "")]).unwrap();
         assert_eq!(text_of(&overlays, &path), "played");
-        overlays
-            .change(1, &path, 5, [(0, 0, "repeated")])
-            .unwrap_err();
+        overlays.change(1, &path, 5, [(0, 0, "repeated")]).unwrap_err();
     }
 
     #[test]
@@ -376,14 +315,9 @@ mod tests {
         let error = overlays.change(1, &path, 2, [(0, 0, "")]).unwrap_err();
         assert_eq!(error, ChangeError::NotOpen { path: path.clone() });
         overlays.open(1, path.clone(), 1, None);
-        overlays
-            .change(1, &path, 2, [(50, 60, "too large to follow")])
-            .unwrap();
+        overlays.change(1, &path, 2, [(50, 60, "too large to follow")]).unwrap();
         assert_eq!(
-            (
-                overlays.count(1),
-                overlays.view(1, Path::new("/")).overlays().count()
-            ),
+            (overlays.count(1), overlays.view(1, Path::new("/")).overlays().count()),
             (1, 0)
         );
         overlays.drop_session(1);

@@ -31,12 +31,7 @@ impl Stamp {
         };
         #[cfg(not(unix))]
         let (changed, inode) = ((0, 0), 0);
-        Self {
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            changed,
-            inode,
-        }
+        Self { len: metadata.len(), modified: metadata.modified().ok(), changed, inode }
     }
 
     /// Whether the file could still change within the same timestamps as of `now`.
@@ -52,9 +47,8 @@ impl Stamp {
 
     /// Stands for the content of files too large to hash.
     pub(crate) fn digest(&self) -> Hash {
-        let modified = self
-            .modified
-            .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let modified =
+            self.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.len.to_le_bytes());
         hasher.update(&modified.unwrap_or_default().as_nanos().to_le_bytes());
@@ -91,15 +85,7 @@ impl StatCache {
     /// Remembers a hash. `stamp` and `before` were taken before the file was read.
     pub(crate) fn put(&mut self, path: PathBuf, stamp: Stamp, hash: Hash, before: SystemTime) {
         let racy = stamp.is_racy(before);
-        self.entries.insert(
-            path,
-            Entry {
-                stamp,
-                hash,
-                racy,
-                used: self.generation,
-            },
-        );
+        self.entries.insert(path, Entry { stamp, hash, racy, used: self.generation });
     }
 
     /// Starts a scan: what it does not look at is forgotten by [`Self::finish`].
@@ -108,16 +94,13 @@ impl StatCache {
     }
 
     pub(crate) fn finish(&mut self) {
-        self.entries
-            .retain(|_, entry| entry.used == self.generation);
+        self.entries.retain(|_, entry| entry.used == self.generation);
     }
 
     /// As if every file had been hashed long after it was written.
     #[cfg(test)]
     pub(crate) fn age_all(&mut self) {
-        self.entries
-            .values_mut()
-            .for_each(|entry| entry.racy = false);
+        self.entries.values_mut().for_each(|entry| entry.racy = false);
     }
 }
 
@@ -138,12 +121,7 @@ mod tests {
 
         cache.put(path.clone(), stamp, hash, SystemTime::now());
         assert_eq!(cache.get(&path, &stamp), None);
-        cache.put(
-            path.clone(),
-            stamp,
-            hash,
-            SystemTime::now() + Duration::from_secs(10),
-        );
+        cache.put(path.clone(), stamp, hash, SystemTime::now() + Duration::from_secs(10));
         assert_eq!(cache.get(&path, &stamp), Some(hash));
         let other = Stamp { len: 2, ..stamp };
         assert_eq!(cache.get(&path, &other), None);
@@ -154,8 +132,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let file = fs::File::create(&path).unwrap();
-        file.set_modified(SystemTime::now() + Duration::from_secs(1000))
-            .unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(1000)).unwrap();
         let stamp = Stamp::of(&fs::metadata(&path).unwrap());
         assert!(stamp.is_racy(SystemTime::now()));
     }

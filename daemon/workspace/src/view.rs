@@ -50,13 +50,7 @@ impl View {
             hasher.update(overlay.hash.as_bytes());
         }
         let digest = hasher.finalize();
-        Self {
-            inner: Arc::new(Inner {
-                root,
-                overlays,
-                digest,
-            }),
-        }
+        Self { inner: Arc::new(Inner { root, overlays, digest }) }
     }
 
     /// The workspace root, absolute.
@@ -66,10 +60,7 @@ impl View {
 
     /// Every buffer that differs from its file, by absolute path, in order.
     pub fn overlays(&self) -> impl ExactSizeIterator<Item = (&Path, &Overlay)> {
-        self.inner
-            .overlays
-            .iter()
-            .map(|(path, overlay)| (path.as_path(), overlay))
+        self.inner.overlays.iter().map(|(path, overlay)| (path.as_path(), overlay))
     }
 
     /// The buffer at an absolute path or one relative to the root, where it differs from the file.
@@ -108,11 +99,7 @@ impl View {
     }
 
     fn absolute<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
-        if path.is_absolute() {
-            path.into()
-        } else {
-            self.inner.root.join(path).into()
-        }
+        if path.is_absolute() { path.into() } else { self.inner.root.join(path).into() }
     }
 }
 
@@ -134,19 +121,11 @@ mod tests {
         assert_eq!(&*view.read_text(Path::new("a")).unwrap(), "buffer");
         assert_eq!(&*view.read_text(&dir.path().join("a")).unwrap(), "buffer");
         assert_eq!(view.overlay(Path::new("a")).unwrap().version, 7);
-        assert_eq!(
-            view.hash(Path::new("new")).unwrap(),
-            blake3::hash(b"only in the editor")
-        );
+        assert_eq!(view.hash(Path::new("new")).unwrap(), blake3::hash(b"only in the editor"));
         assert_eq!(view.read(Path::new("b")).unwrap(), &[0xff][..]);
         let invalid = view.read_text(Path::new("b")).unwrap_err();
         assert_eq!(invalid.kind(), io::ErrorKind::InvalidData);
-        assert_eq!(
-            &*View::of_disk(dir.path().into())
-                .read_text(Path::new("a"))
-                .unwrap(),
-            "disk"
-        );
+        assert_eq!(&*View::of_disk(dir.path().into()).read_text(Path::new("a")).unwrap(), "disk");
     }
 
     #[test]
@@ -156,13 +135,9 @@ mod tests {
         let empty = overlays.view(1, root).digest();
         overlays.open(1, root.join("a"), 1, Some("x"));
         let one = overlays.view(1, root).digest();
-        overlays
-            .change(1, &root.join("a"), 2, [(0, 1, "y")])
-            .unwrap();
+        overlays.change(1, &root.join("a"), 2, [(0, 1, "y")]).unwrap();
         let two = overlays.view(1, root).digest();
-        overlays
-            .change(1, &root.join("a"), 3, [(0, 1, "x")])
-            .unwrap();
+        overlays.change(1, &root.join("a"), 3, [(0, 1, "x")]).unwrap();
         let three = overlays.view(1, root).digest();
         assert_eq!(one, three);
         assert_ne!(one, two);

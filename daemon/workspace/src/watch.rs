@@ -106,9 +106,7 @@ impl Watcher {
             degraded: degraded.clone(),
             sink,
         };
-        state
-            .watch_root()
-            .map_err(|error| watch_error(&state.root, error))?;
+        state.watch_root().map_err(|error| watch_error(&state.root, error))?;
         let thread = thread::Builder::new()
             .name("watcher".to_owned())
             .spawn(move || state.run(&inbox, debounce))
@@ -116,11 +114,7 @@ impl Watcher {
                 path: PathBuf::new(),
                 source: Arc::new(notify::Error::io(error)),
             })?;
-        Ok(Self {
-            messages,
-            degraded,
-            thread: Some(thread),
-        })
+        Ok(Self { messages, degraded, thread: Some(thread) })
     }
 
     /// Why some changes go unnoticed, if so. Callers then compare [`Inputs`](crate::Inputs)
@@ -145,10 +139,7 @@ impl Drop for Watcher {
 fn watch_error(path: &Path, error: notify::Error) -> WatchError {
     match error.kind {
         ErrorKind::MaxFilesWatch => WatchError::TooManyWatches,
-        _ => WatchError::Failed {
-            path: path.to_owned(),
-            source: Arc::new(error),
-        },
+        _ => WatchError::Failed { path: path.to_owned(), source: Arc::new(error) },
     }
 }
 
@@ -182,18 +173,12 @@ impl<S: FnMut(Change)> State<S> {
         if RECURSIVE {
             self.backend.watch(&self.root, RecursiveMode::Recursive)?;
         } else {
-            self.backend
-                .watch(&self.root, RecursiveMode::NonRecursive)?;
+            self.backend.watch(&self.root, RecursiveMode::NonRecursive)?;
             self.watched.insert(self.root.clone());
             self.watch_below(&self.root.clone());
         }
         // `HEAD` is replaced by renaming, so its directory is watched; it may lie elsewhere.
-        if let Some(dir) = self
-            .head
-            .as_deref()
-            .and_then(Path::parent)
-            .map(Path::to_owned)
-        {
+        if let Some(dir) = self.head.as_deref().and_then(Path::parent).map(Path::to_owned) {
             self.watch(&dir);
         }
         Ok(())
@@ -266,11 +251,7 @@ impl<S: FnMut(Change)> State<S> {
         } else {
             Changed::Paths(pending.paths)
         };
-        (self.sink)(Change {
-            root: self.root.clone(),
-            paths,
-            git_head: pending.git_head,
-        });
+        (self.sink)(Change { root: self.root.clone(), paths, git_head: pending.git_head });
     }
 
     fn note(&mut self, event: notify::Result<Event>, pending: &mut Pending) {
@@ -350,11 +331,7 @@ mod tests {
                 let _ = sender.send(change);
             })
             .unwrap();
-            Self {
-                dir,
-                watcher,
-                changes,
-            }
+            Self { dir, watcher, changes }
         }
 
         fn path(&self, path: &str) -> PathBuf {
@@ -429,10 +406,7 @@ mod tests {
         write(&watched.path(".git/index.lock"), "noise");
         write(&watched.path(".git/HEAD.lock"), "ref: refs/heads/other\n");
         fs::rename(watched.path(".git/HEAD.lock"), watched.path(".git/HEAD")).unwrap();
-        let change = watched
-            .changes
-            .recv_timeout(Duration::from_secs(20))
-            .unwrap();
+        let change = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(change.git_head);
         assert_eq!(change.paths, Changed::Paths(BTreeSet::new()));
     }
@@ -441,22 +415,13 @@ mod tests {
     fn changed_ignore_rules_mean_everything() {
         let watched = Watched::new(&[(".gitignore", "out/\n"), ("out/x", "")]);
         write(&watched.path(".gitignore"), "\n");
-        let change = watched
-            .changes
-            .recv_timeout(Duration::from_secs(20))
-            .unwrap();
+        let change = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(change.paths, Changed::Everything);
         write(&watched.path("out/x"), "2");
         let all = |change: Change| change.paths == Changed::Everything;
-        let mut next = watched
-            .changes
-            .recv_timeout(Duration::from_secs(20))
-            .unwrap();
+        let mut next = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
         while all(next.clone()) {
-            next = watched
-                .changes
-                .recv_timeout(Duration::from_secs(20))
-                .unwrap();
+            next = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
         }
         assert_eq!(next.paths, Changed::Paths([watched.path("out/x")].into()));
     }

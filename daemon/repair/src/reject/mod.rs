@@ -229,12 +229,3 @@ impl Rejector {
         })
     }
 }
-
-/// Judges all files of one patch; see [`Rejector::reject`].
-pub(crate) fn reject_patch(
-    root: &Path,
-    files: &[PatchedFile],
-    is_test: &dyn Fn(&Path) -> bool,
-) -> Option<RejectReason> {
-    Rejector::default().reject(root, files, is_test)
-}

@@ -202,7 +202,9 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
     {
         return None;
     }
-    Some(weight * sure)
+    // Inside the parentheses reads better than around them.
+    let around = if role == Role::Parenthesized { 0.5 } else { 1.0 };
+    Some(weight * sure * around)
 }
 
 fn step(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, weight: f64) {

@@ -14,7 +14,7 @@ use crate::error::RunError;
 use crate::outcome::Stopwatch;
 use crate::overlay::Overlay;
 use crate::project::Trials;
-use crate::types::{RunState, TestId, TestRun};
+use crate::types::{TestId, TestRun};
 
 /// The session. Artifacts stay from one attempt to the next; changed files have the time of now,
 /// so that cargo compiles what changed.
@@ -23,6 +23,8 @@ pub(crate) struct CargoTrials {
     sandbox: Sandbox,
     overlay: Overlay,
     targets: Vec<OsString>,
+    /// Limit for one build: a test that hangs must not be given the time of a compiler.
+    build_wall: Duration,
 }
 
 impl CargoProject {
@@ -48,7 +50,8 @@ impl CargoProject {
             }
         }
         let project = self.clone();
-        Ok(CargoTrials { project, sandbox, overlay: Overlay::default(), targets })
+        let overlay = Overlay::default();
+        Ok(CargoTrials { project, sandbox, overlay, targets, build_wall: setup_wall })
     }
 }
 
@@ -92,19 +95,17 @@ impl Trials for CargoTrials {
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
         self.overlay.apply(&mut self.sandbox, files)?;
-        let built = match self.project.build(&mut self.sandbox, &self.targets, wall, &mut watch)? {
+        let limit = self.build_wall;
+        let built = match self.project.build(&mut self.sandbox, &self.targets, limit, &mut watch)? {
             Ok(built) => built,
             Err(state) => return Ok(watch.finish(state, Vec::new())),
-        };
-        let Some(left) = wall.checked_sub(watch.elapsed()) else {
-            return Ok(watch.finish(RunState::Hung { running: Vec::new() }, Vec::new()));
         };
         let (state, results) = self.project.run_built(
             &mut self.sandbox,
             &built,
             Some(tests),
             Care::Quick,
-            left,
+            wall,
             &mut watch,
         )?;
         Ok(watch.finish(state, results))

@@ -156,7 +156,12 @@ impl NodeProject {
 
     /// node cannot list tests; they are run.
     pub(crate) fn list(&self, sandbox: &mut Sandbox, wall: Duration) -> Result<TestList, RunError> {
-        let request = RunRequest { selection: Selection::All, build_wall: wall, test_wall: wall, per_test: None };
+        let request = RunRequest {
+            selection: Selection::All,
+            build_wall: wall,
+            test_wall: wall,
+            per_test: None,
+        };
         let mut run = self.run(sandbox, &request)?;
         let results = std::mem::take(&mut run.results);
         Ok(TestList::from_run(run, results.into_iter().map(|result| result.id).collect()))

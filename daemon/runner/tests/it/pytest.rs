@@ -243,11 +243,8 @@ fn bytecode_of_another_content_is_never_run() {
     };
     let outcome = sandbox.exec(&command).unwrap();
     assert_eq!(outcome.state, greenlit_sandbox::ExitState::Exited(0), "{outcome:?}");
-    let request = RunRequest {
-        selection: Selection::All,
-        build_wall: LONG,
-        test_wall: LONG, per_test: None,
-    };
+    let request =
+        RunRequest { selection: Selection::All, build_wall: LONG, test_wall: LONG, per_test: None };
     let run = project.run(&mut sandbox, &request).unwrap();
     assert_eq!(outcomes(&run), [("test_v.py::test_v", "passed")], "{run:?}");
 }

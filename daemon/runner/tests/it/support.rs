@@ -113,7 +113,8 @@ impl Workspace {
     pub(crate) fn run_within(&self, test_wall: Duration) -> TestRun {
         let project = self.project();
         let mut sandbox = self.sandbox(&project);
-        let request = RunRequest { selection: Selection::All, build_wall: LONG, test_wall, per_test: None };
+        let request =
+            RunRequest { selection: Selection::All, build_wall: LONG, test_wall, per_test: None };
         project.run(&mut sandbox, &request).unwrap()
     }
 
@@ -131,7 +132,8 @@ impl Workspace {
         for id in &list.tests {
             assert!(project.owns(id), "{id}");
             let selection = Selection::Only(vec![id.clone()]);
-            let request = RunRequest { selection, build_wall: LONG, test_wall: LONG, per_test: None };
+            let request =
+                RunRequest { selection, build_wall: LONG, test_wall: LONG, per_test: None };
             let run = project.run(&mut sandbox, &request).unwrap();
             assert_eq!(run.state, RunState::Completed, "{id}");
             assert!((1..=most).contains(&run.results.len()), "{id}: {run:?}");

@@ -10,7 +10,9 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::stat::{
+    FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, mkdirat,
+};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
 use super::serve::Places;
@@ -36,6 +38,7 @@ pub(super) fn write(
     let Some(directory) = walk(path, &base, &parents, make)? else {
         return Ok(());
     };
+    let _writable = Writable::make(&directory).map_err(failed)?;
     let existing = look(&directory, name).map_err(failed)?;
     let kind = existing.map(|stat| kind(&stat));
     if kind == Some(SFlag::S_IFLNK) {
@@ -77,6 +80,37 @@ pub(super) fn write(
         let _ = unlinkat(&directory, TEMPORARY, UnlinkatFlags::NoRemoveDir);
     }
     result
+}
+
+/// A directory of a read-only checkout, writable in the throw-away layer while this lives.
+struct Writable<'d> {
+    directory: &'d OwnedFd,
+    /// The mode to restore; `None` when nothing was changed.
+    mode: Option<Mode>,
+}
+
+impl<'d> Writable<'d> {
+    fn make(directory: &'d OwnedFd) -> nix::Result<Self> {
+        let mode = Mode::from_bits_truncate(fstat(directory)?.st_mode & 0o7777);
+        let needed = Mode::S_IWUSR | Mode::S_IXUSR;
+        if mode.contains(needed) {
+            return Ok(Self { directory, mode: None });
+        }
+        match fchmodat(directory, ".", mode | needed, FchmodatFlags::FollowSymlink) {
+            Ok(()) => Ok(Self { directory, mode: Some(mode) }),
+            // Somebody else's: writing itself says what is wrong.
+            Err(_) => Ok(Self { directory, mode: None }),
+        }
+    }
+}
+
+impl Drop for Writable<'_> {
+    fn drop(&mut self) {
+        if let Some(mode) = self.mode {
+            // It was just changed by us; a sandboxed process that did it again is no concern.
+            let _ = fchmodat(self.directory, ".", mode, FchmodatFlags::FollowSymlink);
+        }
+    }
 }
 
 /// Reads a regular file of at most `max_bytes`.
