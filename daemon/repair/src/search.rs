@@ -250,6 +250,10 @@ impl Search<'_> {
         let plausible = match verdict {
             Verdict::Fallen(reason) => {
                 fall(&mut state.outcome.counts, &reason);
+                if reason == Fall::InputsChanged {
+                    // Nothing that follows could be believed either.
+                    state.queue.clear();
+                }
                 return Ok(());
             }
             Verdict::Plausible(plausible) => plausible,
@@ -279,7 +283,7 @@ impl Search<'_> {
 }
 
 /// How long a search goes on for alternatives once every target has a fix.
-const ALTERNATIVES: Duration = Duration::from_secs(8);
+const ALTERNATIVES: Duration = Duration::from_secs(6);
 
 /// Runs of the unpatched targets before the first candidate is believed: a test that is red by
 /// chance makes any candidate look like a fix.

@@ -95,13 +95,7 @@ impl Job<'_> {
             self.known().baseline = Some(baseline);
             return Err(error.unwrap_or_else(|| self.unknown_tests(&[])));
         }
-        if self.scan()?.digest() != inputs.digest() {
-            return Err(RemoteError::new(
-                ErrorKind::InputsChanged,
-                "files changed while the tests were running",
-            )
-            .hint("run again when the files are at rest"));
-        }
+        self.check_unchanged(&inputs)?;
         self.known().baseline = Some(baseline.clone());
         self.tell_findings();
         match &self.input.work {
@@ -152,6 +146,7 @@ impl Job<'_> {
                 on_event: &|event| self.on_event(event),
             };
             outcome = repair.run().map_err(|error| remote_error(&error))?;
+            self.check_unchanged(inputs)?;
         }
         if outcome.out_of_time && outcome.fixes.is_empty() {
             let message = format!(
@@ -259,6 +254,18 @@ impl Job<'_> {
         let mut cache = self.input.stat_cache.lock().unwrap_or_else(PoisonError::into_inner);
         Inputs::scan(self.input.view.root(), &self.input.view, &mut cache)
             .map_err(|error| RemoteError::new(ErrorKind::BadRequest, chain(&error)))
+    }
+
+    /// What was found holds only for the inputs that the job began with.
+    fn check_unchanged(&self, inputs: &Inputs) -> Result<(), RemoteError> {
+        let changed = self.scan()?.changed(inputs);
+        let Some(first) = changed.first() else { return Ok(()) };
+        let mut known = self.known();
+        known.fixes.clear();
+        known.baseline = None;
+        let message = format!("{} changed while the tests were running", first.display());
+        Err(RemoteError::new(ErrorKind::InputsChanged, message)
+            .hint("run again when the files are at rest"))
     }
 
     fn selection(&self) -> Selection {

@@ -88,7 +88,7 @@ impl fmt::Display for RejectReason {
 /// all of one file; `is_test` says which paths hold tests.
 ///
 /// A candidate with several files is judged file by file. For many candidates of the same file use
-/// a [`Rejector`], which looks at the original once.
+/// a `Rejector`, which looks at the original once.
 pub fn reject(
     language: Language,
     original: &str,

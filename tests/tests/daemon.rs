@@ -1,0 +1,195 @@
+//! One daemon, several clients, and what happens when things change or die under it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use greenlit_client::{ConnectOptions, Connection, Paths, connect};
+use greenlit_protocol::{
+    Event, Notification, Request, Response, SessionParams, TestOutcome, TestReport,
+};
+use greenlit_tests::{Installation, Project, binary, python_project};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// A broken project whose tests take long enough for something to happen meanwhile.
+fn slow_project() -> Project {
+    python_project("slow").file(
+        "test_slow.py",
+        "import time\n\ndef test_slow():\n    until = time.monotonic() + 2\n    while time.monotonic() < until:\n        pass\n",
+    )
+}
+
+fn start_fix(installation: &Installation, project: &Project) -> Child {
+    let mut command: Command = installation.command(binary("greenlit"));
+    command.args(["fix", "--json", "--root"]).arg(project.root());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until the daemon says that candidates are being tried.
+fn wait_for_search(installation: &Installation) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let ran = installation.greenlit(["status", "--json"]);
+        if ran.stdout.contains("looking for fixes") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no search began: {}", ran.stdout);
+    }
+}
+
+fn result(child: Child) -> (Option<i32>, Value) {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let value = serde_json::from_str(&text);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), value.unwrap_or_else(|_| panic!("{text}\n{stderr}")))
+}
+
+#[test]
+fn python_an_edit_during_verification_drops_the_result() {
+    let installation = Installation::new();
+    let project = slow_project();
+    let fix = start_fix(&installation, &project);
+    wait_for_search(&installation);
+    project.write("test_extra.py", "def test_extra():\n    assert True\n");
+    let (code, value) = result(fix);
+    assert_eq!(value["error"]["kind"], "inputs-changed", "{value:#}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn python_a_file_deleted_during_verification_drops_the_result() {
+    let installation = Installation::new();
+    let project = slow_project();
+    let fix = start_fix(&installation, &project);
+    wait_for_search(&installation);
+    std::fs::remove_file(project.root().join("people.py")).unwrap();
+    let (code, value) = result(fix);
+    assert_eq!(value["error"]["kind"], "inputs-changed", "{value:#}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn python_a_killed_daemon_is_an_error_now_and_replaced_next_time() {
+    let installation = Installation::new();
+    let project = slow_project();
+    let fix = start_fix(&installation, &project);
+    wait_for_search(&installation);
+    let pid = installation.daemon_pid().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    let (code, value) = result(fix);
+    assert!(value["error"]["message"].is_string(), "{value:#}");
+    assert_eq!(code, Some(2));
+    let before = project.read("people.py");
+
+    let root = project.root().to_str().unwrap();
+    let ran = installation.greenlit(["fix", "--json", "--root", root]);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    assert_ne!(installation.daemon_pid().unwrap(), pid);
+    assert_eq!(project.read("people.py"), before);
+}
+
+async fn session(installation: &Installation, project: &Project) -> Connection {
+    let command = installation.command("true");
+    let own = command.get_envs().filter_map(|(name, value)| Some((name.into(), value?.into())));
+    let mut env: std::collections::BTreeMap<_, _> = std::env::vars_os().collect();
+    env.extend(own);
+    let mut options = ConnectOptions::new(SessionParams {
+        client: "test".into(),
+        roots: vec![project.root().to_owned()],
+        cwd: project.root().to_owned(),
+        env,
+        settings: Some("{\"run\": {\"on_open\": false}}".into()),
+        background: true,
+    });
+    options.daemon = Some(binary("greenlitd"));
+    let at = |name| installation.path(name);
+    options.paths = Some(Paths::new(at("run"), at("state"), at("cache")));
+    connect(&options).await.unwrap()
+}
+
+async fn tests(connection: &Connection, project: &Project) -> TestReport {
+    let request = Request::Test { root: project.root().to_owned(), tests: Vec::new() };
+    match connection.client.request(request).await.unwrap() {
+        Response::Test(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn failed(report: &TestReport) -> Vec<&str> {
+    let failed = report.tests.iter().filter(|test| test.outcome == TestOutcome::Failed);
+    failed.map(|test| test.id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn python_two_editors_on_one_file_see_their_own_buffers() {
+    let installation = Installation::new();
+    // Starts the daemon with the installation's own environment.
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let project = python_project("people");
+    let document = project.root().join("people.py");
+    let on_disk = session(&installation, &project).await;
+    let unsaved = session(&installation, &project).await;
+    let opened = |text: String| Notification::DocumentOpened {
+        document: document.clone(),
+        version: 1,
+        text: Some(text),
+    };
+    let text = project.read("people.py");
+    on_disk.client.notify(opened(text.clone())).unwrap();
+    unsaved.client.notify(opened(text.replace("age > 18", "age >= 18"))).unwrap();
+
+    let red = "test_people.py::test_adult_on_the_birthday";
+    assert_eq!(failed(&tests(&on_disk, &project).await), [red]);
+    assert_eq!(failed(&tests(&unsaved, &project).await), [""; 0]);
+    // Closing the unsaved buffer: the disk holds again.
+    unsaved.client.notify(Notification::DocumentClosed { document: document.clone() }).unwrap();
+    assert_eq!(failed(&tests(&unsaved, &project).await), [red]);
+    assert_eq!(project.read("people.py"), text);
+}
+
+#[tokio::test]
+async fn python_an_unsaved_edit_withdraws_offered_fixes() {
+    let installation = Installation::new();
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let project = python_project("people");
+    let mut editor = session(&installation, &project).await;
+    let document = project.root().join("people.py");
+    let text = project.read("people.py");
+    let notify = |notification| editor.client.notify(notification).unwrap();
+    notify(Notification::DocumentOpened {
+        document: document.clone(),
+        version: 1,
+        text: Some(text.clone()),
+    });
+    notify(Notification::DocumentSaved { document: document.clone() });
+    let offered = next_findings(&mut editor, |fixes| fixes > 0).await;
+    assert!(offered > 0);
+    let change = greenlit_protocol::TextChange { start: 0, end: 0, text: "# note\n".into() };
+    let changed = Notification::DocumentChanged {
+        document: document.clone(),
+        version: 2,
+        changes: vec![change],
+    };
+    editor.client.notify(changed).unwrap();
+    let left = next_findings(&mut editor, |fixes| fixes == 0).await;
+    assert_eq!(left, 0);
+}
+
+/// Waits for findings with a wanted number of fixes.
+async fn next_findings(editor: &mut Connection, wanted: impl Fn(usize) -> bool) -> usize {
+    let wait = async {
+        loop {
+            let event = editor.events.recv().await.expect("the daemon lives");
+            if let Event::Findings { findings, .. } = event {
+                let fixes = findings.iter().map(|finding| finding.fixes.len()).sum();
+                if !findings.is_empty() && wanted(fixes) {
+                    return fixes;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(90), wait).await.expect("findings in time")
+}
