@@ -62,7 +62,7 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
 }
 
 fn run(command: Command) -> Result<u8, Failure> {
-    start_logging(if matches!(command, Command::Lsp(_)) { "info" } else { "off" })?;
+    start_logging(if matches!(command, Command::Lsp(_)) { "warn,greenlit=info" } else { "off" })?;
     // One thread for everything: no handler of the server computes for long, and with more threads
     // each answer would wait for one to wake up, and the allocator would keep memory for each.
     let mut builder = tokio::runtime::Builder::new_current_thread();
