@@ -8,10 +8,9 @@ use anyhow::{Context, Result, bail};
 use crate::run::{cargo, root, run, say, step};
 
 pub(crate) fn demo() -> Result<()> {
-    step("building Greenlit (release; the first time takes some minutes)");
+    step("building Greenlit (unoptimized; the first time takes some minutes)");
     run(cargo().args([
         "build",
-        "--release",
         "--package",
         "greenlit",
         "--package",
@@ -20,7 +19,7 @@ pub(crate) fn demo() -> Result<()> {
         "greenlit-sandbox",
     ]))?;
     let target = target_dir();
-    let greenlit = target.join("release/greenlit");
+    let greenlit = target.join("debug/greenlit");
 
     let scratch = tempfile::Builder::new().prefix("greenlit-demo-").tempdir()?;
     let project = scratch.path().canonicalize()?.join("shop");

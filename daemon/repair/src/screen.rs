@@ -64,8 +64,7 @@ impl<'a> Screen<'a> {
         left: Duration,
     ) -> Result<Screened, WorkError> {
         let files = writes(patch);
-        let quickest = |group: &Group| group.iter().min_by_key(|id| self.duration(id)).cloned();
-        let mut open: Vec<_> = self.groups.iter().filter_map(quickest).collect();
+        let mut open = self.cases();
         let mut screened = Screened { fall: None, built: true, ran: true, cpu: Duration::ZERO };
         let mut green = BTreeSet::new();
         // A trial may stop at its first failure; the groups behind that are tried again.
@@ -109,16 +108,22 @@ impl<'a> Screen<'a> {
     }
 
     /// Runs one case of each group on the unpatched view, several times: whether none was ever green.
-    pub(crate) fn is_red(&mut self, times: u32) -> Result<bool, WorkError> {
+    pub(crate) fn is_red(&mut self, times: usize) -> Result<bool, WorkError> {
+        let mut cases = self.cases();
         for _ in 0..times {
-            for group in self.groups {
-                let run = self.attempt(&[], &group[..group.len().min(1)], Duration::MAX)?;
-                if !passed(&run).is_empty() {
-                    return Ok(false);
-                }
+            // A trial may stop at its first failure: each time another case comes first.
+            cases.rotate_left(1);
+            if !passed(&self.attempt(&[], &cases, Duration::MAX)?).is_empty() {
+                return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// The quickest case of each of the first groups.
+    fn cases(&self) -> Vec<TestId> {
+        let quickest = |group: &Group| group.iter().min_by_key(|id| self.duration(id)).cloned();
+        self.groups.iter().filter_map(quickest).take(GROUPS).collect()
     }
 
     /// How long a test takes; nothing is known of one that hangs.
@@ -144,6 +149,8 @@ impl<'a> Screen<'a> {
     }
 }
 
+/// Groups that are screened. With more, one cause is likely behind many, and verification sees all.
+const GROUPS: usize = 8;
 /// Added to every limit: noise of a busy machine.
 const GRACE: Duration = Duration::from_millis(300);
 

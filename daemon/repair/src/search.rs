@@ -287,7 +287,7 @@ const ALTERNATIVES: Duration = Duration::from_secs(6);
 
 /// Runs of the unpatched targets before the first candidate is believed: a test that is red by
 /// chance makes any candidate look like a fix.
-const CONFIRMATIONS: u32 = 5;
+const CONFIRMATIONS: usize = 5;
 
 fn next(shared: &Mutex<Shared>) -> Option<(Candidate, Vec<PatchedFile>)> {
     let mut shared = lock(shared);

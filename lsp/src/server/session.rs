@@ -202,7 +202,8 @@ impl Session {
     /// Sends diagnostics, or has the editor ask for them.
     pub(crate) fn send_publications(&self, publications: Vec<PublishDiagnosticsParams>) {
         let features = self.state().features.clone();
-        if features.pushed_diagnostics {
+        // An editor that says nothing of either still shows what it is sent.
+        if features.pushed_diagnostics || !features.pulled_diagnostics {
             publications.into_iter().for_each(|params| self.send(Outgoing::Publish(params)));
         } else if features.refreshes_diagnostics && !publications.is_empty() {
             self.send(Outgoing::RefreshDiagnostics);
