@@ -178,6 +178,21 @@ async fn python_an_unsaved_edit_withdraws_offered_fixes() {
     assert_eq!(left, 0);
 }
 
+#[tokio::test]
+async fn python_running_tests_by_hand_does_not_stop_the_next_save_from_finding_fixes() {
+    let installation = Installation::new();
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let project = python_project("people");
+    let mut editor = session(&installation, &project).await;
+    let document = project.root().join("people.py");
+    let text = Some(project.read("people.py"));
+    let opened = Notification::DocumentOpened { document: document.clone(), version: 1, text };
+    editor.client.notify(opened).unwrap();
+    assert_eq!(failed(&tests(&editor, &project).await).len(), 1);
+    editor.client.notify(Notification::DocumentSaved { document }).unwrap();
+    assert!(next_findings(&mut editor, |fixes| fixes > 0).await > 0);
+}
+
 /// Waits for findings with a wanted number of fixes.
 async fn next_findings(editor: &mut Connection, wanted: impl Fn(usize) -> bool) -> usize {
     let wait = async {

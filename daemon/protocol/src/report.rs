@@ -124,7 +124,8 @@ pub struct FixStats {
     pub candidates: CandidateCounts,
     /// Wall time of the request.
     pub elapsed_ms: u64,
-    /// CPU time of everything that ran in sandboxes.
+    /// CPU time of the baseline, of screening, and of the verification of the fixes found; that of
+    /// localization and of fallen verifications is not in it.
     pub cpu_ms: u64,
 }
 

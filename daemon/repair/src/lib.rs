@@ -27,7 +27,9 @@ pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
 pub use reject::{RejectReason, is_test_configuration, reject};
 pub use repair::{Repair, RepairEvent, RepairLimits, RepairOutcome};
-pub use search::{Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, VerifiedFix};
+pub use search::{
+    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, VerifiedFix, function_of,
+};
 pub use templates::TemplateGenerator;
 pub use verdict::{BaselineOutcome, BaselineTests, Fall, RunComparison, compare};
 pub use verify::{Plausible, SandboxVerifier, Verdict, Verifier};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use greenlit_runner::{Failure, Project, TestId};
 use greenlit_sandbox::CacheMode;
@@ -26,7 +25,6 @@ pub(crate) struct Located {
     pub(crate) localization: Localization,
     /// Texts of the most suspicious files.
     pub(crate) files: Vec<SourceFile>,
-    pub(crate) cpu: Duration,
 }
 
 /// Line spectra where the runner has them, stack traces and the call graph where not.
@@ -42,7 +40,7 @@ pub(crate) fn locate(
     };
     let paths = files_by_suspicion(&localization);
     let files = paths.into_iter().filter_map(|path| source(bench, path)).take(FILES).collect();
-    Ok(Located { localization, files, cpu: Duration::ZERO })
+    Ok(Located { localization, files })
 }
 
 fn spectrum(

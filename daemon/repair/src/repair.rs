@@ -66,7 +66,7 @@ pub struct RepairOutcome {
     pub localized: Duration,
     /// What became of the candidates.
     pub counts: SearchCounts,
-    /// CPU time.
+    /// CPU time of screening, and of the verification of what it found.
     pub cpu: Duration,
     /// Whether time ran out before the candidates did.
     pub out_of_time: bool,
@@ -111,7 +111,6 @@ impl Repair<'_> {
         let started = Instant::now();
         let located = locate(self.bench, self.baseline, project, failures)?;
         outcome.localized += started.elapsed();
-        outcome.cpu += located.cpu;
         (self.on_event)(RepairEvent::Localized(located.localization.clone()));
         let context = FaultContext { files: &located.files, localization: &located.localization };
         let candidates = self.generator.candidates(&context);

@@ -62,7 +62,7 @@ pub struct SearchOutcome {
     pub fixes: Vec<VerifiedFix>,
     /// What became of the candidates.
     pub counts: SearchCounts,
-    /// CPU time of screening and verification.
+    /// CPU time of screening, and of the verification of what it found.
     pub cpu: Duration,
     /// Whether time ran out before the candidates did.
     pub out_of_time: bool,
@@ -81,7 +81,12 @@ pub enum SearchEvent {
         found: usize,
     },
     /// A fix was verified.
-    Found(Box<VerifiedFix>),
+    Found {
+        /// Which.
+        fix: Box<VerifiedFix>,
+        /// What became of the candidates until then.
+        counts: SearchCounts,
+    },
 }
 
 /// A search in one project.
@@ -149,7 +154,6 @@ impl Search<'_> {
             return Err(error);
         }
         rank(&mut shared.outcome.fixes, self.limits.max_fixes);
-        shared.outcome.counts.verified = shared.outcome.fixes.len() as u64;
         Ok(shared.outcome)
     }
 
@@ -267,6 +271,8 @@ impl Search<'_> {
         }
         let fix = VerifiedFix { files, candidate, plausible };
         state.outcome.fixes.push(fix.clone());
+        state.outcome.counts.verified += 1;
+        let counts = state.outcome.counts.clone();
         let fixes = &state.outcome.fixes;
         let mended = |id: &TestId| fixes.iter().any(|fix| fix.plausible.red_to_green.contains(id));
         if self.targets.iter().all(mended) {
@@ -277,7 +283,7 @@ impl Search<'_> {
             state.stop_at = state.stop_at.min(Instant::now() + ALTERNATIVES);
         }
         drop(state);
-        (self.on_event)(SearchEvent::Found(Box::new(fix)));
+        (self.on_event)(SearchEvent::Found { fix: Box::new(fix), counts });
         Ok(())
     }
 }
@@ -307,7 +313,7 @@ fn fall(counts: &mut SearchCounts, reason: &Fall) {
 }
 
 /// The test function of a parametrized case: `a.py::test_x[3-5]` is a case of `a.py::test_x`.
-pub(crate) fn function_of(id: &str) -> &str {
+pub fn function_of(id: &str) -> &str {
     match id.find('[') {
         Some(bracket) if id.ends_with(']') => &id[..bracket],
         _ => id,

@@ -9,8 +9,8 @@ use greenlit_protocol::{
     FixSource, FixStats, OfferedFix, TestEntry, TestOutcome,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, Method, SearchCounts, VerifiedFix, relative,
-    unified_diff,
+    Baseline, BaselineOutcome, Localization, Method, SearchCounts, VerifiedFix, function_of,
+    relative, unified_diff,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_sandbox::Layer;
@@ -169,10 +169,7 @@ fn subject_of(tests: &[String]) -> String {
 }
 
 pub(crate) fn short_name(id: &str) -> &str {
-    let whole = match id.find('[') {
-        Some(bracket) if id.ends_with(']') => &id[..bracket],
-        _ => id,
-    };
+    let whole = function_of(id);
     let name = whole.rsplit(" > ").next().unwrap_or(whole);
     name.rsplit("::").next().unwrap_or(name)
 }

@@ -210,14 +210,13 @@ impl Job<'_> {
                 let message = format!("{tried} of {of} candidates, {found} verified");
                 (self.news)(JobNews::Progress(ProgressStage::Report { message, percentage }));
             }
-            RepairEvent::Search(SearchEvent::Found(fix)) => {
+            RepairEvent::Search(SearchEvent::Found { fix, counts }) => {
                 let mut known = self.known();
                 known.fixes.push(*fix);
                 let Some(baseline) = known.baseline.clone() else { return };
                 let localization = known.localization.clone();
                 let fixes = known.fixes.clone();
                 drop(known);
-                let counts = SearchCounts::default();
                 let elapsed = self.started.elapsed();
                 for fix in offered(self.input, &baseline, &fixes) {
                     let stats = reports::stats(Duration::ZERO, &counts, elapsed, Duration::ZERO);

@@ -40,8 +40,12 @@ impl State {
             }
             Notification::RootsChanged { roots } => self.roots_changed(session, &roots),
             Notification::SettingsChanged { settings } => {
-                if let Some(session) = self.sessions.get_mut(&session) {
-                    session.settings = settings;
+                if let Some(owner) = self.sessions.get_mut(&session) {
+                    owner.settings = settings;
+                }
+                // The same files may give another result now.
+                for known in self.roots.values_mut().filter_map(|r| r.known.get_mut(&session)) {
+                    known.inputs = None;
                 }
             }
             Notification::FixDecision { fix, applied } => {

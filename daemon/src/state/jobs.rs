@@ -158,18 +158,26 @@ impl State {
         if cancel.is_cancelled() {
             self.enter(session, &path, RootPhase::Idle);
         } else {
-            self.settle(session, &path, revision, result);
+            self.settle(session, &path, revision, request.is_none(), result);
         }
     }
 
     /// Takes over what a job found, if an editor is there to see it and nothing has changed since.
-    fn settle(&mut self, session: u64, path: &PathBuf, revision: u64, result: JobResult) {
+    fn settle(
+        &mut self,
+        session: u64,
+        path: &PathBuf,
+        revision: u64,
+        background: bool,
+        result: JobResult,
+    ) {
         let unchanged = matches!(result.answer, Ok(Answer::Unchanged));
         let Some(known) = self.known_mut(session, path) else { return };
         if unchanged {
             known.withdrawn = false;
         } else {
-            known.inputs = result.inputs;
+            // A request may have done less than background work does: that is not skipped for it.
+            known.inputs = result.inputs.filter(|_| background);
         }
         if let Some(findings) = result.findings {
             self.found(session, path, revision, findings);
