@@ -58,6 +58,9 @@ pub struct SourceFile {
 pub struct FaultContext<'a> {
     /// Files in which lines are suspected, most suspicious first.
     pub files: &'a [SourceFile],
+    /// Other files that are not suspected and may lend code: imported ones, and those that share
+    /// many names with `files`. Nearest first.
+    pub neighbours: &'a [SourceFile],
     /// Where the fault may be.
     pub localization: &'a Localization,
 }

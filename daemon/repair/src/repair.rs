@@ -112,7 +112,11 @@ impl Repair<'_> {
         let located = locate(self.bench, self.baseline, project, failures)?;
         outcome.localized += started.elapsed();
         (self.on_event)(RepairEvent::Localized(located.localization.clone()));
-        let context = FaultContext { files: &located.files, localization: &located.localization };
+        let context = FaultContext {
+            files: &located.files,
+            neighbours: &[],
+            localization: &located.localization,
+        };
         let candidates = self.generator.candidates(&context);
         let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
         let verifier = SandboxVerifier {

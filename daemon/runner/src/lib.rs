@@ -31,7 +31,7 @@ mod types;
 pub use detect::{Detection, Problem, ProblemKind, detect};
 pub use environment::Environment;
 pub use error::RunError;
-pub use project::{Needs, Project, TestList, Trials};
+pub use project::{Needs, Prepared, ProbeTarget, Probes, Project, TestList, Trials};
 pub use types::{
     Diagnostic, Ecosystem, Failure, FailureKind, Frame, Outcome, RunRequest, RunState, Selection,
     Spectrum, TestId, TestResult, TestRun,

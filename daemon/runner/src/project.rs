@@ -60,6 +60,63 @@ pub trait Trials: Send {
         tests: &[TestId],
         wall: Duration,
     ) -> Result<TestRun, RunError>;
+
+    /// Makes `variants` (each the files that one candidate replaces) ready together, so that
+    /// [`Trials::attempt_prepared`] on each is cheaper than an attempt: for a compiled language one
+    /// build that holds them all behind a switch. Says for each what became of it, in order.
+    /// Forgets what was prepared before. A session with nothing to gain from it answers
+    /// [`Prepared::Alone`] for all.
+    ///
+    /// # Errors
+    /// When the sandbox is gone or a file cannot be written.
+    fn prepare(&mut self, variants: &[Vec<FileWrite>]) -> Result<Vec<Prepared>, RunError> {
+        Ok(vec![Prepared::Alone; variants.len()])
+    }
+
+    /// Runs `tests` on the variant with this index of the last [`Trials::prepare`], which said
+    /// [`Prepared::Ready`] of it. Else as [`Trials::attempt`].
+    ///
+    /// # Errors
+    /// As [`Trials::attempt`], and when the variant is not ready.
+    fn attempt_prepared(
+        &mut self,
+        variant: usize,
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<TestRun, RunError> {
+        let (_, _) = (tests, wall);
+        Err(RunError::Session { details: format!("variant {variant} was not prepared") })
+    }
+}
+
+/// What became of a variant when it was made ready together with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prepared {
+    /// [`Trials::attempt_prepared`] runs it.
+    Ready,
+    /// It does not compile; the compiler's message.
+    Invalid(String),
+    /// It cannot share a build with others: [`Trials::attempt`] runs it.
+    Alone,
+}
+
+/// A function whose behaviour is to be compared between variants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeTarget {
+    /// Absolute path of its file.
+    pub path: PathBuf,
+    /// Its dotted name within the file: `gcd`, `Stack.push`.
+    pub function: String,
+}
+
+/// How variants of a function behave on inputs beyond the tests' own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// Inputs that every variant was run on: arguments seen in the tests, and mutations of them.
+    pub inputs: u32,
+    /// For each variant, in order: one outcome per input (a digest of the result, the arguments
+    /// afterwards, or the error's type; or that it took too long). `None` where it could not be run.
+    pub outcomes: Vec<Option<Vec<String>>>,
 }
 
 #[derive(Debug)]
@@ -208,6 +265,24 @@ impl Project {
             Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
             Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
         }
+    }
+
+    /// Runs `target` as each of `variants` (the files that one candidate replaces) has it on inputs
+    /// derived from what `tests` call it with; `None` when this ecosystem cannot. A hint for ranking
+    /// and never a verdict. It takes the sandbox for itself.
+    ///
+    /// # Errors
+    /// Only when the sandbox is gone.
+    pub fn probe(
+        &self,
+        sandbox: Sandbox,
+        target: &ProbeTarget,
+        variants: &[Vec<FileWrite>],
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<Option<Probes>, RunError> {
+        let _ = (sandbox, target, variants, tests, wall);
+        Ok(None)
     }
 
     /// Opens a warm session for attempts at `tests`. It takes the sandbox for itself; dropping the

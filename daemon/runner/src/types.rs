@@ -178,6 +178,8 @@ pub struct TestRun {
 /// Which lines each test executed (a program spectrum).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spectrum {
+    /// By what means it was measured, for the evidence: `sys.monitoring`, `V8 coverage`.
+    pub measured_by: String,
     /// The tests, with whether each passed in the traced run.
     pub tests: Vec<(TestId, bool)>,
     /// For each (absolute path, 1-based line): indices into `tests` of those that executed it.

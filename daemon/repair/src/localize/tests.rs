@@ -34,6 +34,7 @@ fn spectrum() -> Spectrum {
     let source = BTreeMap::from([(1, vec![0, 1, 2]), (2, vec![0]), (3, vec![1, 2])]);
     let test = BTreeMap::from([(9, vec![0])]);
     Spectrum {
+        measured_by: String::new(),
         tests: vec![(id("a"), false), (id("b"), true), (id("c"), true)],
         lines: BTreeMap::from([
             (PathBuf::from("/w/m.py"), source),
