@@ -8,9 +8,15 @@
 mod baseline;
 mod cancel;
 mod candidate;
+mod causes;
+mod compose;
+mod known;
 mod localize;
 mod locate;
+mod neighbours;
 mod patch;
+mod project_files;
+mod ranking;
 mod reject;
 mod repair;
 mod screen;
@@ -23,8 +29,10 @@ mod workbench;
 pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, baseline};
 pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
+pub use known::KnownFalls;
 pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
+pub use ranking::{Standing, Strength};
 pub use reject::{RejectReason, is_test_configuration, reject};
 pub use repair::{Repair, RepairEvent, RepairLimits, RepairOutcome};
 pub use search::{

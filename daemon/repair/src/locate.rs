@@ -1,30 +1,40 @@
-//! Localizes the fault of a project's failing tests with the best method that works there.
+//! Localizes the faults behind a project's failing tests with the best method that works there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use greenlit_runner::{Failure, Project, TestId};
+use greenlit_runner::{Project, Spectrum, TestId};
 use greenlit_sandbox::CacheMode;
 
 use crate::baseline::Baseline;
-use crate::localize::{from_traces, ochiai};
-use crate::repair::{code_files, files_by_suspicion, is_code};
+use crate::causes::{Failures, split};
+use crate::localize::{Suspicious, from_traces, ochiai};
+use crate::neighbours::neighbours;
+use crate::project_files::{code_files, files_by_suspicion, is_code};
+use crate::search::function_of;
 use crate::verdict::BaselineOutcome;
 use crate::workbench::{WorkError, Workbench};
 use crate::{Localization, SourceFile};
 
 /// Passing tests traced beside the failing ones. More sharpen the ranking and cost time.
 const PASSING_TRACED: usize = 60;
+/// Failing tests traced. Where more fail, a few causes are behind many.
+const FAILING_TRACED: usize = 60;
 /// Files in which candidates are looked for.
 const FILES: usize = 12;
 /// Source files read for the call graph.
 const GRAPH_FILES: usize = 2000;
 
-/// Where the fault may be.
-pub(crate) struct Located {
+/// Failing tests with one cause, and where it may be.
+pub(crate) struct Cause {
+    pub(crate) failures: Failures,
     pub(crate) localization: Localization,
     /// Texts of the most suspicious files.
     pub(crate) files: Vec<SourceFile>,
+    /// Texts of files that may lend code.
+    pub(crate) neighbours: Vec<SourceFile>,
+    /// Passing tests that execute a suspicious file, where spectra tell.
+    pub(crate) guards: Vec<TestId>,
 }
 
 /// Line spectra where the runner has them, stack traces and the call graph where not.
@@ -32,35 +42,92 @@ pub(crate) fn locate(
     bench: &Workbench,
     baseline: &Baseline,
     project: &Project,
-    failures: &[(TestId, Failure)],
-) -> Result<Located, WorkError> {
-    let localization = match spectrum(bench, baseline, project, failures)? {
-        Some(localization) if !localization.lines.is_empty() => localization,
-        _ => traces(bench, project, failures),
+    failures: Failures,
+) -> Result<Vec<Cause>, WorkError> {
+    let spectrum = spectrum(bench, baseline, project, &failures)?;
+    let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
+    let useful = spectrum.filter(|s| s.lines.keys().any(|path| include(path)));
+    let causes = match &useful {
+        Some(spectrum) => {
+            let mut localize = |some: &Failures| {
+                let traces: Vec<_> = some.iter().map(|(id, f)| (id.clone(), f)).collect();
+                ochiai(&without_others(spectrum, some), &traces, &include)
+            };
+            // Cases of one test function have one cause until proven otherwise.
+            split(failures, &mut localize, &|id, line| reaches(spectrum, id, line))
+        }
+        None => {
+            let files = graph_files(bench, project);
+            let localize = |some: &Failures| {
+                let traces: Vec<_> = some.iter().map(|(id, f)| (id.clone(), f)).collect();
+                from_traces(&traces, &files, &|path| project.is_test_file(path))
+            };
+            let localization = localize(&failures);
+            vec![(failures, localization)]
+        }
     };
-    let paths = files_by_suspicion(&localization);
-    let files = paths.into_iter().filter_map(|path| source(bench, path)).take(FILES).collect();
-    Ok(Located { localization, files })
+    let cause = |(failures, localization): (Failures, Localization)| {
+        let paths = files_by_suspicion(&localization);
+        let files: Vec<_> =
+            paths.into_iter().filter_map(|path| source(bench, path)).take(FILES).collect();
+        let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
+        let neighbours = neighbours(bench, project, &files);
+        Cause { failures, localization, files, neighbours, guards }
+    };
+    Ok(causes.into_iter().map(cause).collect())
 }
 
 fn spectrum(
     bench: &Workbench,
     baseline: &Baseline,
     project: &Project,
-    failures: &[(TestId, Failure)],
-) -> Result<Option<Localization>, WorkError> {
+    failures: &Failures,
+) -> Result<Option<Spectrum>, WorkError> {
     let failing: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
+    let passing = passing_near(baseline, project, &failing);
+    let tests: Vec<_> = failing.into_iter().take(FAILING_TRACED).chain(passing).collect();
     let mut open = bench.open(project, CacheMode::Discard, &[])?;
-    let tests: Vec<_> =
-        failing.iter().cloned().chain(passing_near(baseline, project, &failing)).collect();
-    let spectrum = project
+    project
         .spectrum(&mut open.sandbox, &tests, bench.walls.tests)
-        .map_err(|error| bench.run_error(error))?;
-    let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
-    Ok(spectrum.map(|spectrum| {
-        let traces: Vec<_> = failures.iter().map(|(id, failure)| (id.clone(), failure)).collect();
-        ochiai(&spectrum, &traces, &include)
-    }))
+        .map_err(|error| bench.run_error(error))
+}
+
+/// The spectrum of some failing tests and all passing ones.
+fn without_others(spectrum: &Spectrum, failures: &Failures) -> Spectrum {
+    let wanted: BTreeSet<&TestId> = failures.iter().map(|(id, _)| id).collect();
+    let kept = |index: &u32| {
+        let test = spectrum.tests.get(*index as usize);
+        test.is_some_and(|(id, passed)| *passed || wanted.contains(id))
+    };
+    let mut some = spectrum.clone();
+    for tests in some.lines.values_mut().flat_map(|lines| lines.values_mut()) {
+        tests.retain(kept);
+    }
+    // Indices stay; the tests that are left out are counted as passing nowhere.
+    for (id, passed) in &mut some.tests {
+        *passed |= !wanted.contains(id);
+    }
+    some
+}
+
+/// Whether a test, or another case of its test function, executed a line. Of a test that was not
+/// traced nothing is known: it stays with the others.
+fn reaches(spectrum: &Spectrum, id: &TestId, line: &Suspicious) -> bool {
+    if !spectrum.tests.iter().any(|(traced, _)| traced == id) {
+        return true;
+    }
+    let tests = spectrum.lines.get(&line.path).and_then(|lines| lines.get(&line.line));
+    tests.into_iter().flatten().filter_map(|index| spectrum.tests.get(*index as usize)).any(
+        |(other, passed)| other == id || (!passed && function_of(&other.0) == function_of(&id.0)),
+    )
+}
+
+fn guards(spectrum: &Spectrum, files: &[SourceFile]) -> Vec<TestId> {
+    let lines = files.iter().filter_map(|file| spectrum.lines.get(&file.path));
+    let indices: BTreeSet<u32> =
+        lines.flat_map(|lines| lines.values().flatten().copied()).collect();
+    let tests = indices.into_iter().filter_map(|index| spectrum.tests.get(index as usize));
+    tests.filter(|(_, passed)| *passed).map(|(id, _)| id.clone()).collect()
 }
 
 /// Passing tests of the failing tests' own files first: they share the most code.
@@ -77,15 +144,13 @@ fn passing_near(baseline: &Baseline, project: &Project, failing: &[TestId]) -> V
     passing
 }
 
-fn traces(bench: &Workbench, project: &Project, failures: &[(TestId, Failure)]) -> Localization {
+fn graph_files(bench: &Workbench, project: &Project) -> Vec<SourceFile> {
     let mut paths: BTreeSet<PathBuf> = code_files(project, GRAPH_FILES).into_iter().collect();
     paths.extend(bench.subject.overlays.keys().filter(|path| is_code(project, path)).cloned());
-    let files: Vec<_> = paths.iter().filter_map(|path| source(bench, path)).collect();
-    let traces: Vec<_> = failures.iter().map(|(id, failure)| (id.clone(), failure)).collect();
-    from_traces(&traces, &files, &|path| project.is_test_file(path))
+    paths.iter().filter_map(|path| source(bench, path)).collect()
 }
 
-fn source(bench: &Workbench, path: &Path) -> Option<SourceFile> {
+pub(crate) fn source(bench: &Workbench, path: &Path) -> Option<SourceFile> {
     let text = bench.subject.text(path)?;
     Some(SourceFile { path: path.to_owned(), text })
 }

@@ -1,19 +1,23 @@
 //! The whole way from failing tests to verified fixes.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use greenlit_runner::{Failure, Project, Selection, TestId};
-use greenlit_syntax::Language;
+use greenlit_runner::{Project, Selection, TestId};
 
 use crate::baseline::Baseline;
-use crate::locate::locate;
-use crate::search::{Search, SearchCounts, SearchEvent, SearchLimits, VerifiedFix};
+use crate::causes::Failures;
+use crate::compose::{on_top, union};
+use crate::known::KnownFalls;
+use crate::locate::{Cause, locate};
+use crate::ranking::{Standing, rank, strength};
+use crate::search::{
+    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix,
+};
 use crate::verdict::BaselineOutcome;
-use crate::verify::SandboxVerifier;
+use crate::verify::{SandboxVerifier, Verdict, Verifier};
 use crate::workbench::{WorkError, Workbench};
-use crate::{FaultContext, Generator, Localization};
+use crate::{Candidate, FaultContext, Generator, Localization, SourceFile, patch};
 
 /// Bounds of a repair.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,8 @@ pub struct Repair<'a> {
     pub targets: &'a [TestId],
     /// Proposes candidates.
     pub generator: &'a (dyn Generator + Sync),
+    /// Digest of every input of the view.
+    pub inputs: blake3::Hash,
     /// Bounds.
     pub limits: RepairLimits,
     /// Whether every input is still what the baseline saw.
@@ -49,7 +55,7 @@ pub struct Repair<'a> {
 /// What a repair tells while it runs.
 #[derive(Debug, Clone)]
 pub enum RepairEvent {
-    /// The suspicious lines are known.
+    /// The suspicious lines known so far.
     Localized(Localization),
     /// The search goes on.
     Search(SearchEvent),
@@ -72,26 +78,29 @@ pub struct RepairOutcome {
     pub out_of_time: bool,
 }
 
+/// First edits on which second ones are tried.
+const STEPS: usize = 6;
+/// Second edits tried on each.
+const SECOND_EDITS: usize = 150;
+
 impl Repair<'_> {
-    /// Looks for fixes, project by project.
+    /// Looks for fixes, project by project and cause by cause.
     ///
     /// # Errors
     /// When nothing could be tried at all.
     pub fn run(&self) -> Result<RepairOutcome, WorkError> {
-        let started = Instant::now();
-        let deadline = started + self.limits.budget;
+        let deadline = Instant::now() + self.limits.budget;
         let mut outcome = RepairOutcome::default();
         for project in &self.baseline.projects {
             let failures = self.failures_of(&project.project);
-            if failures.is_empty() {
-                continue;
+            if !failures.is_empty() {
+                self.repair_project(&project.project, failures, deadline, &mut outcome)?;
             }
-            self.repair_project(&project.project, &failures, deadline, &mut outcome)?;
         }
         Ok(outcome)
     }
 
-    fn failures_of(&self, project: &Project) -> Vec<(TestId, Failure)> {
+    fn failures_of(&self, project: &Project) -> Failures {
         let targets = self.targets.iter().filter(|id| project.owns(id));
         targets
             .filter_map(|id| match self.baseline.tests.get(id) {
@@ -104,33 +113,106 @@ impl Repair<'_> {
     fn repair_project(
         &self,
         project: &Project,
-        failures: &[(TestId, Failure)],
+        failures: Failures,
         deadline: Instant,
         outcome: &mut RepairOutcome,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let located = locate(self.bench, self.baseline, project, failures)?;
+        let causes = locate(self.bench, self.baseline, project, failures)?;
         outcome.localized += started.elapsed();
-        (self.on_event)(RepairEvent::Localized(located.localization.clone()));
+        for cause in &causes {
+            match &mut outcome.localization {
+                Some(all) => all.lines.extend(cause.localization.lines.iter().cloned()),
+                none => *none = Some(cause.localization.clone()),
+            }
+        }
+        if let Some(localization) = &outcome.localization {
+            (self.on_event)(RepairEvent::Localized(localization.clone()));
+        }
+        let mut found: Vec<VerifiedFix> = Vec::new();
+        let mut errors = None;
+        for (index, cause) in causes.iter().enumerate() {
+            let mended = |id: &TestId| found.iter().any(|f| f.plausible.red_to_green.contains(id));
+            if cause.failures.iter().all(|(id, _)| mended(id)) {
+                continue;
+            }
+            // What one cause leaves of its share is the others'.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(causes.len() - index).unwrap_or(1);
+            match self.repair_cause(project, cause, Instant::now() + share, outcome) {
+                Ok(fixes) => found.extend(fixes),
+                Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
+                Err(error) => errors = Some(error),
+            }
+        }
+        if let (true, Some(error)) = (found.is_empty(), errors) {
+            return Err(error);
+        }
+        let together = self.together(&causes, &found)?;
+        outcome.fixes.extend(together);
+        outcome.fixes.extend(found);
+        Ok(())
+    }
+
+    /// Searches with one edit, and where that mends nothing, with two.
+    fn repair_cause(
+        &self,
+        project: &Project,
+        cause: &Cause,
+        deadline: Instant,
+        outcome: &mut RepairOutcome,
+    ) -> Result<Vec<VerifiedFix>, WorkError> {
         let context = FaultContext {
-            files: &located.files,
-            neighbours: &[],
-            localization: &located.localization,
+            files: &cause.files,
+            neighbours: &cause.neighbours,
+            localization: &cause.localization,
         };
         let candidates = self.generator.candidates(&context);
-        let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
-        let verifier = SandboxVerifier {
-            bench: self.bench,
-            baseline: self.baseline,
-            selection: self.selection,
-            inputs_unchanged: self.inputs_unchanged,
-        };
+        let mut found = self.search(project, cause, candidates, deadline)?;
+        if found.fixes.is_empty() && !found.steps.is_empty() && Instant::now() < deadline {
+            let second = self.second_edits(cause, &found.steps);
+            let more = self.search(project, cause, second, deadline)?;
+            found.fixes = more.fixes;
+            found.promising.extend(more.promising);
+            found.out_of_time = more.out_of_time;
+            found.cpu += more.cpu;
+            found.counts.add(more.counts);
+        }
+        outcome.cpu += found.cpu;
+        outcome.out_of_time |= found.out_of_time;
+        outcome.counts.add(found.counts);
+        let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
+        let keep = self.limits.max_fixes;
+        let mut fixes = rank(self.bench, project, &targets, found.fixes, &found.promising, keep);
+        if let Some(best) = fixes.first_mut() {
+            let generator = self.generator;
+            let guards = &cause.guards;
+            match strength(self.bench, self.baseline, project, generator, best, guards) {
+                Ok(strength) => best.standing.strength = strength,
+                Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
+                Err(error) => tracing::debug!(%error, "the tests' strength is not known"),
+            }
+        }
+        Ok(fixes)
+    }
+
+    fn search(
+        &self,
+        project: &Project,
+        cause: &Cause,
+        candidates: Vec<Candidate>,
+        deadline: Instant,
+    ) -> Result<SearchOutcome, WorkError> {
+        let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
+        let known =
+            KnownFalls::open(&self.bench.sandbox.store.join("falls"), &self.state(&targets));
         let search = Search {
             bench: self.bench,
             baseline: self.baseline,
             project,
             targets: &targets,
-            verifier: &verifier,
+            verifier: &self.verifier(),
+            known: &known,
             limits: SearchLimits {
                 deadline,
                 max_fixes: self.limits.max_fixes,
@@ -138,54 +220,82 @@ impl Repair<'_> {
             },
             on_event: &|event| (self.on_event)(RepairEvent::Search(event)),
         };
-        let found = search.run(candidates)?;
-        outcome.fixes.extend(found.fixes);
-        merge(&mut outcome.counts, found.counts);
-        outcome.cpu += found.cpu;
-        outcome.out_of_time |= found.out_of_time;
-        match &mut outcome.localization {
-            Some(all) => all.lines.extend(located.localization.lines),
-            none => *none = Some(located.localization),
+        let found = search.run(candidates);
+        known.save();
+        found
+    }
+
+    /// Everything that decides how a candidate ends in screening.
+    fn state(&self, targets: &[TestId]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+        hasher.update(self.inputs.as_bytes());
+        for project in &self.baseline.projects {
+            hasher.update(project.project.label().as_bytes()).update(b"\0");
         }
-        Ok(())
+        for id in targets {
+            hasher.update(id.0.as_bytes()).update(b"\0");
+        }
+        hasher.finalize()
     }
-}
 
-fn merge(all: &mut SearchCounts, more: SearchCounts) {
-    all.generated += more.generated;
-    all.rejected_static += more.rejected_static;
-    all.built += more.built;
-    all.run += more.run;
-    all.verified += more.verified;
-    for (reason, count) in more.fallen {
-        *all.fallen.entry(reason).or_default() += count;
+    /// Candidates for the texts that the most promising first edits left.
+    fn second_edits(&self, cause: &Cause, steps: &[Step]) -> Vec<Candidate> {
+        let text_of = |path: &Path| self.bench.subject.text(path);
+        let mut all = Vec::new();
+        for step in steps.iter().take(STEPS) {
+            let after = |file: &SourceFile| {
+                let patched = step.files.iter().find(|patched| patched.path == file.path);
+                let text = patched.map_or(file.text.clone(), |p| p.after.as_str().into());
+                SourceFile { path: file.path.clone(), text }
+            };
+            let files: Vec<_> = cause.files.iter().map(after).collect();
+            let context = FaultContext {
+                files: &files,
+                neighbours: &cause.neighbours,
+                localization: &cause.localization,
+            };
+            let second = self.generator.candidates(&context).into_iter().take(SECOND_EDITS);
+            let first = (&step.candidate, &*step.files);
+            all.extend(second.filter_map(|second| on_top(first, &second, &text_of)));
+        }
+        all.sort_by(|a, b| b.score.total_cmp(&a.score));
+        all
     }
-}
 
-/// Groups lines by file, in order of each file's most suspicious line.
-pub(crate) fn files_by_suspicion(localization: &Localization) -> Vec<&Path> {
-    let mut first = BTreeMap::new();
-    for (index, line) in localization.lines.iter().enumerate() {
-        first.entry(line.path.as_path()).or_insert(index);
+    fn verifier(&self) -> SandboxVerifier<'_> {
+        SandboxVerifier {
+            bench: self.bench,
+            baseline: self.baseline,
+            selection: self.selection,
+            inputs_unchanged: self.inputs_unchanged,
+        }
     }
-    let mut files: Vec<(&Path, usize)> = first.into_iter().collect();
-    files.sort_by_key(|(_, index)| *index);
-    files.into_iter().map(|(path, _)| path).collect()
-}
 
-/// Every file with code of a project, tests included, bounded.
-pub(crate) fn code_files(project: &Project, limit: usize) -> Vec<PathBuf> {
-    let walk = ignore::WalkBuilder::new(project.dir()).require_git(false).build();
-    walk.filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
-        .map(ignore::DirEntry::into_path)
-        .filter(|path| is_code(project, path))
-        .take(limit)
-        .collect()
-}
-
-/// Whether a file has code of this project in a language that can be read.
-pub(crate) fn is_code(project: &Project, path: &Path) -> bool {
-    Language::from_path(path).is_some()
-        && (project.is_source_file(path) || project.is_test_file(path))
+    /// The best fixes of several causes as one, verified as one.
+    fn together(
+        &self,
+        causes: &[Cause],
+        found: &[VerifiedFix],
+    ) -> Result<Option<VerifiedFix>, WorkError> {
+        let mends = |fix: &VerifiedFix, cause: &Cause| {
+            cause.failures.iter().any(|(id, _)| fix.plausible.red_to_green.contains(id))
+        };
+        let mut best: Vec<&Candidate> = Vec::new();
+        for cause in causes {
+            let fix = found.iter().find(|fix| mends(fix, cause));
+            best.extend(fix.map(|fix| &fix.candidate).filter(|c| !best.contains(c)));
+        }
+        let Some(candidate) = union(&best) else { return Ok(None) };
+        let text_of = |path: &Path| self.bench.subject.text(path);
+        let Ok(files) = patch::apply(&candidate.edits, &text_of) else { return Ok(None) };
+        let most = found.iter().map(|fix| fix.plausible.red_to_green.len()).max().unwrap_or(0);
+        match self.verifier().verify(&files)? {
+            Verdict::Plausible(plausible) if plausible.red_to_green.len() > most => {
+                let standing = Standing::default();
+                Ok(Some(VerifiedFix { files, candidate, plausible, standing }))
+            }
+            Verdict::Plausible(_) | Verdict::Fallen(_) => Ok(None),
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! Screening: the target tests of a candidate, in a warm sandbox. Cheap, and never a verdict.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use greenlit_runner::{FailureKind, Outcome, Project, TestId, TestRun, Trials};
+use greenlit_runner::{Failure, FailureKind, Outcome, Prepared, Project, TestId, TestRun, Trials};
 use greenlit_sandbox::{CacheMode, FileWrite};
 
 use crate::baseline::Baseline;
@@ -14,7 +14,17 @@ use crate::verdict::{BaselineOutcome, Fall, fall_of_state};
 use crate::verify::writes;
 use crate::workbench::{WorkError, Workbench};
 
+/// How much time a candidate gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A few times what the unpatched view takes: most candidates that are slower never end.
+    Quick,
+    /// As long as may be reasonable.
+    Patient,
+}
+
 /// What screening says.
+#[derive(Debug, Default)]
 pub(crate) struct Screened {
     /// Why it fell; `None` means that it is worth a verification.
     pub(crate) fall: Option<Fall>,
@@ -24,17 +34,23 @@ pub(crate) struct Screened {
     pub(crate) ran: bool,
     /// CPU time.
     pub(crate) cpu: Duration,
+    /// The first line of the failure that killed it.
+    pub(crate) failure: Option<String>,
+    /// How much further than the unpatched view a failing test got, if it did.
+    pub(crate) progress: Option<u32>,
 }
 
 /// A warm sandbox for one worker.
 pub(crate) struct Screen<'a> {
     bench: &'a Workbench,
     baseline: &'a Baseline,
-    groups: &'a [Group],
+    groups: Vec<Group>,
     trials: Box<dyn Trials>,
     _registration: Registration,
     /// Time for what is not the tests themselves: starting and importing.
     overhead: Duration,
+    /// What an attempt at the unpatched view took; `None` where a target hangs.
+    pace: Option<Duration>,
 }
 
 impl<'a> Screen<'a> {
@@ -42,7 +58,7 @@ impl<'a> Screen<'a> {
         bench: &'a Workbench,
         baseline: &'a Baseline,
         project: &'a Project,
-        groups: &'a [Group],
+        groups: &[Group],
     ) -> Result<Self, WorkError> {
         let open = bench.open(project, CacheMode::Discard, &[])?;
         let tests: Vec<_> = groups.concat();
@@ -54,22 +70,63 @@ impl<'a> Screen<'a> {
         let starting = whole.map_or(Duration::ZERO, |run| run.wall.saturating_sub(tests));
         let overhead = starting.min(Duration::from_secs(10));
         let _registration = open.registration;
-        Ok(Self { bench, baseline, groups, trials, _registration, overhead })
+        let groups = groups.to_vec();
+        let mut screen =
+            Self { bench, baseline, groups, trials, _registration, overhead, pace: None };
+        screen.measure_pace()?;
+        Ok(screen)
     }
 
-    /// Runs one case of each group, then the rest of the groups whose case turned green.
+    fn measure_pace(&mut self) -> Result<(), WorkError> {
+        let cases = self.cases();
+        if cases.iter().any(|id| self.hangs(id)) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let wall = self.wall(&cases);
+        let run = self.trials.attempt(&[], &cases, wall);
+        run.map_err(|error| self.bench.run_error(error))?;
+        self.pace = Some(started.elapsed());
+        Ok(())
+    }
+
+    /// How many candidates are worth preparing together; 1 where there is nothing to gain.
+    pub(crate) fn batch(&self) -> usize {
+        self.trials.batch().max(1)
+    }
+
+    /// Makes patches ready together; see [`Trials::prepare`].
+    pub(crate) fn prepare<'p>(
+        &mut self,
+        patches: impl Iterator<Item = &'p [PatchedFile]>,
+    ) -> Result<Vec<Prepared>, WorkError> {
+        let variants: Vec<_> = patches.map(writes).collect();
+        let prepared = self.trials.prepare(&variants).map_err(|e| self.bench.run_error(e))?;
+        debug_assert_eq!(prepared.len(), variants.len(), "one answer for each variant");
+        Ok(prepared)
+    }
+
+    /// No longer judges by these tests.
+    pub(crate) fn forget(&mut self, tests: &BTreeSet<TestId>) {
+        self.groups.retain(|group| group.iter().all(|id| !tests.contains(id)));
+    }
+
+    /// Runs one case of each group, then the rest of the groups whose case turned green. `variant`
+    /// is the patch's index in the last [`Screen::prepare`], if that made it ready.
     pub(crate) fn screen(
         &mut self,
         patch: &[PatchedFile],
+        variant: Option<usize>,
+        limit: Limit,
         left: Duration,
     ) -> Result<Screened, WorkError> {
-        let files = writes(patch);
+        let attempt = Attempt { files: writes(patch), variant, limit, left };
         let mut open = self.cases();
-        let mut screened = Screened { fall: None, built: true, ran: true, cpu: Duration::ZERO };
+        let mut screened = Screened { built: true, ran: true, ..Screened::default() };
         let mut green = BTreeSet::new();
         // A trial may stop at its first failure; the groups behind that are tried again.
         while !open.is_empty() {
-            let run = self.attempt(&files, &open, left)?;
+            let run = self.attempt(&attempt, &open)?;
             screened.cpu += run.cpu;
             if let Some(fall) = fall_of_state(&run.state) {
                 screened.built = fall != Fall::DoesNotBuild;
@@ -77,6 +134,7 @@ impl<'a> Screen<'a> {
                 screened.fall = Some(fall);
                 return Ok(screened);
             }
+            self.learn(&run, &mut screened);
             green.extend(passed(&run));
             let reported: BTreeSet<_> = run.results.iter().map(|result| &result.id).collect();
             let before = open.len();
@@ -96,28 +154,62 @@ impl<'a> Screen<'a> {
         if green.is_empty() {
             screened.fall = Some(Fall::StillRed);
         } else if !rest.is_empty() {
-            let run = self.attempt(&files, &rest, left)?;
+            let run = self.attempt(&attempt, &rest)?;
             screened.cpu += run.cpu;
+            self.learn(&run, &mut screened);
             green.extend(passed(&run));
             let whole = |group: &Group| group.iter().all(|id| green.contains(id));
             if !self.groups.iter().any(whole) {
                 screened.fall = Some(fall_of_state(&run.state).unwrap_or(Fall::StillRed));
             }
         }
+        if !green.is_empty() {
+            let cases = u32::try_from(green.len()).unwrap_or(u32::MAX);
+            screened.progress = Some(cases.saturating_mul(CASE));
+        }
         Ok(screened)
     }
 
-    /// Runs one case of each group on the unpatched view, several times: whether none was ever green.
-    pub(crate) fn is_red(&mut self, times: usize) -> Result<bool, WorkError> {
-        let mut cases = self.cases();
-        for _ in 0..times {
-            // A trial may stop at its first failure: each time another case comes first.
-            cases.rotate_left(1);
-            if !passed(&self.attempt(&[], &cases, Duration::MAX)?).is_empty() {
-                return Ok(false);
+    /// Notes what failed now, and whether it failed further on than before.
+    fn learn(&self, run: &TestRun, screened: &mut Screened) {
+        for result in &run.results {
+            let Outcome::Failed(failure) = &result.outcome else { continue };
+            screened.failure.get_or_insert_with(|| first_line(&failure.message));
+            if let Some(BaselineOutcome::Failed(before)) = self.baseline.tests.get(&result.id)
+                && further(before, failure)
+            {
+                screened.progress.get_or_insert(1);
             }
         }
-        Ok(true)
+    }
+
+    /// Runs one case of each group on the unpatched view, several times: those that were ever green.
+    pub(crate) fn green_unpatched(&mut self, times: usize) -> Result<BTreeSet<TestId>, WorkError> {
+        let mut cases = self.cases();
+        let mut green = BTreeSet::new();
+        for _ in 0..times {
+            // A trial may stop at its first failure: each time another case comes first.
+            let first = cases.len().min(1);
+            cases.rotate_left(first);
+            let wall = self.wall(&cases);
+            let run = self.trials.attempt(&[], &cases, wall);
+            green.extend(passed(&run.map_err(|error| self.bench.run_error(error))?));
+        }
+        Ok(green)
+    }
+
+    /// Whether `tests` all pass on a patch.
+    pub(crate) fn is_green(
+        &mut self,
+        patch: &[PatchedFile],
+        variant: Option<usize>,
+        tests: &[TestId],
+        left: Duration,
+    ) -> Result<bool, WorkError> {
+        let attempt = Attempt { files: writes(patch), variant, limit: Limit::Quick, left };
+        let run = self.attempt(&attempt, tests)?;
+        let green = passed(&run);
+        Ok(fall_of_state(&run.state).is_none() && tests.iter().all(|id| green.contains(id)))
     }
 
     /// The quickest case of each of the first groups.
@@ -126,26 +218,64 @@ impl<'a> Screen<'a> {
         self.groups.iter().filter_map(quickest).take(GROUPS).collect()
     }
 
-    /// How long a test takes; nothing is known of one that hangs.
-    fn duration(&self, id: &TestId) -> Duration {
-        match self.baseline.tests.get(id) {
-            Some(BaselineOutcome::Failed(failure)) if failure.kind == FailureKind::Timeout => {
-                Duration::ZERO
-            }
-            _ => self.baseline.durations.get(id).copied().unwrap_or_default(),
-        }
+    fn hangs(&self, id: &TestId) -> bool {
+        matches!(
+            self.baseline.tests.get(id),
+            Some(BaselineOutcome::Failed(failure)) if failure.kind == FailureKind::Timeout
+        )
     }
 
-    fn attempt(
-        &mut self,
-        files: &[FileWrite],
-        tests: &[TestId],
-        left: Duration,
-    ) -> Result<TestRun, WorkError> {
+    /// How long a test takes; nothing is known of one that hangs.
+    fn duration(&self, id: &TestId) -> Duration {
+        if self.hangs(id) {
+            return Duration::ZERO;
+        }
+        self.baseline.durations.get(id).copied().unwrap_or_default()
+    }
+
+    /// The longest that these tests can reasonably take.
+    fn wall(&self, tests: &[TestId]) -> Duration {
         let took: Duration = tests.iter().map(|id| self.duration(id)).sum();
-        let wall = (took * 5 + self.overhead + GRACE).min(left);
-        let run = self.trials.attempt(files, tests, wall);
+        took * 5 + self.overhead + GRACE
+    }
+
+    fn attempt(&mut self, attempt: &Attempt, tests: &[TestId]) -> Result<TestRun, WorkError> {
+        let patient = self.wall(tests);
+        let wall = match (attempt.limit, self.pace) {
+            (Limit::Quick, Some(pace)) => {
+                let took: Duration = tests.iter().map(|id| self.duration(id)).sum();
+                (pace * 3 + took * 3 + QUICK_GRACE).min(patient)
+            }
+            _ => patient,
+        };
+        let wall = wall.min(attempt.left);
+        let run = match attempt.variant {
+            Some(variant) => self.trials.attempt_prepared(variant, tests, wall),
+            None => self.trials.attempt(&attempt.files, tests, wall),
+        };
         run.map_err(|error| self.bench.run_error(error))
+    }
+}
+
+struct Attempt {
+    files: Vec<FileWrite>,
+    variant: Option<usize>,
+    limit: Limit,
+    left: Duration,
+}
+
+/// Progress of a case that turned green, against 1 for one that failed further on.
+const CASE: u32 = 10;
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().chars().take(120).collect()
+}
+
+/// Whether a test failed at a later line of the same file than before.
+fn further(before: &Failure, now: &Failure) -> bool {
+    match (&before.site, &now.site) {
+        (Some(before), Some(now)) => before.path == now.path && now.line > before.line,
+        _ => false,
     }
 }
 
@@ -153,6 +283,8 @@ impl<'a> Screen<'a> {
 const GROUPS: usize = 8;
 /// Added to every limit: noise of a busy machine.
 const GRACE: Duration = Duration::from_millis(300);
+/// The same for the first limit, where noise only means a second try.
+const QUICK_GRACE: Duration = Duration::from_millis(100);
 
 fn passed(run: &TestRun) -> BTreeSet<TestId> {
     let passed = run.results.iter().filter(|result| result.outcome == Outcome::Passed);

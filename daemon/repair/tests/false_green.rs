@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use greenlit_repair::{
-    Baseline, Cancel, Candidate, Edit, PatchedFile, SandboxSettings, SandboxVerifier, Search,
-    SearchLimits, Source, Subject, Verdict, Verifier, Walls, Workbench, baseline,
+    Baseline, Cancel, Candidate, Edit, KnownFalls, PatchedFile, SandboxSettings, SandboxVerifier,
+    Search, SearchLimits, Source, Subject, Verdict, Verifier, Walls, Workbench, baseline,
 };
 use greenlit_runner::{Environment, Project, Selection, TestId, detect};
 use greenlit_sandbox::{Helper, Isolation, Limits};
@@ -101,6 +101,7 @@ impl Fixture {
             project: &self.project,
             targets: &targets,
             verifier: &self.verifier(),
+            known: &KnownFalls::default(),
             limits: SearchLimits {
                 deadline: Instant::now() + Duration::from_secs(60),
                 max_fixes: 5,

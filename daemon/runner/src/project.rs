@@ -61,6 +61,11 @@ pub trait Trials: Send {
         wall: Duration,
     ) -> Result<TestRun, RunError>;
 
+    /// How many variants are worth preparing together; 1 where [`Trials::prepare`] gains nothing.
+    fn batch(&self) -> usize {
+        1
+    }
+
     /// Makes `variants` (each the files that one candidate replaces) ready together, so that
     /// [`Trials::attempt_prepared`] on each is cheaper than an attempt: for a compiled language one
     /// build that holds them all behind a switch. Says for each what became of it, in order.

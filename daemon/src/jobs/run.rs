@@ -137,6 +137,7 @@ impl Job<'_> {
                 selection,
                 targets: &targets,
                 generator: &TemplateGenerator,
+                inputs: inputs.digest(),
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),
                     max_fixes: self.input.config.fix.max_fixes.max(1) as usize,

@@ -40,6 +40,8 @@ pub struct Suspicious {
 pub struct Localization {
     /// How they were found.
     pub method: Method,
+    /// By what means the spectra were measured.
+    pub measured_by: Option<String>,
     /// Sorted by descending score, then path and line.
     pub lines: Vec<Suspicious>,
 }
@@ -60,5 +62,5 @@ fn ranked(method: Method, scores: Scores) -> Localization {
             .then_with(|| a.path.cmp(&b.path))
             .then_with(|| a.line.cmp(&b.line))
     });
-    Localization { method, lines }
+    Localization { method, measured_by: None, lines }
 }

@@ -46,5 +46,7 @@ pub fn ochiai(
             *score += (1.0 - score.min(1.0)) * share;
         }
     }
-    ranked(Method::Spectrum, scores)
+    let mut localization = ranked(Method::Spectrum, scores);
+    localization.measured_by = Some(spectrum.measured_by.clone());
+    localization
 }

@@ -1,0 +1,238 @@
+//! The search: candidates in order, screened in warm sandboxes, the promising ones verified.
+
+mod queue;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use greenlit_runner::{Project, TestId};
+
+use self::queue::{Item, Queue};
+use self::worker::Worker;
+use crate::Candidate;
+use crate::baseline::Baseline;
+use crate::known::KnownFalls;
+use crate::patch::{self, PatchedFile};
+use crate::ranking::Standing;
+use crate::verdict::Fall;
+use crate::verify::{Plausible, Verifier};
+use crate::workbench::{WorkError, Workbench};
+
+/// Bounds of a search.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchLimits {
+    /// When to give up.
+    pub deadline: Instant,
+    /// Enough fixes.
+    pub max_fixes: usize,
+    /// Candidates tried at once.
+    pub jobs: usize,
+}
+
+/// A candidate that passed the whole verification.
+#[derive(Debug, Clone)]
+pub struct VerifiedFix {
+    /// The changed files.
+    pub files: Vec<PatchedFile>,
+    /// The edits.
+    pub candidate: Candidate,
+    /// What it achieved.
+    pub plausible: Plausible,
+    /// What else is known of it: how it compares with other candidates, how strong its tests are.
+    pub standing: Standing,
+}
+
+/// What became of the candidates.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SearchCounts {
+    /// Proposed, without duplicates.
+    pub generated: u64,
+    /// Refused without running.
+    pub rejected_static: u64,
+    /// Built or loaded.
+    pub built: u64,
+    /// Tests were run on it.
+    pub run: u64,
+    /// Passed the whole verification.
+    pub verified: u64,
+    /// Not tried again: an earlier search saw them fall on the same inputs.
+    pub known: u64,
+    /// Why the others fell, by [`Fall::label`].
+    pub fallen: BTreeMap<String, u64>,
+    /// How many were killed by each failure, by its first line.
+    pub killed_by: BTreeMap<String, u64>,
+}
+
+impl SearchCounts {
+    pub(crate) fn fall(&mut self, reason: &Fall) {
+        *self.fallen.entry(reason.label()).or_default() += 1;
+    }
+
+    /// Adds the counts of another search.
+    pub(crate) fn add(&mut self, more: SearchCounts) {
+        self.generated += more.generated;
+        self.rejected_static += more.rejected_static;
+        self.built += more.built;
+        self.run += more.run;
+        self.verified += more.verified;
+        self.known += more.known;
+        for (reason, count) in more.fallen {
+            *self.fallen.entry(reason).or_default() += count;
+        }
+        for (failure, count) in more.killed_by {
+            *self.killed_by.entry(failure).or_default() += count;
+        }
+    }
+}
+
+/// A candidate that mended nothing whole but got a failing test further.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) candidate: Candidate,
+    pub(crate) files: Vec<PatchedFile>,
+    /// How far; comparable within a search.
+    pub(crate) progress: u32,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default)]
+pub struct SearchOutcome {
+    /// In the order found.
+    pub fixes: Vec<VerifiedFix>,
+    /// Patches that were green in screening and not verified: enough others were.
+    pub(crate) promising: Vec<Vec<PatchedFile>>,
+    /// Candidates to build on, furthest first.
+    pub(crate) steps: Vec<Step>,
+    /// What became of the candidates.
+    pub counts: SearchCounts,
+    /// CPU time of screening and verification.
+    pub cpu: Duration,
+    /// Whether time ran out before the candidates did.
+    pub out_of_time: bool,
+    /// Targets that were green on the unpatched view: no candidate can be judged by them.
+    pub flaky: BTreeSet<TestId>,
+}
+
+/// What a search tells while it runs.
+#[derive(Debug, Clone)]
+pub enum SearchEvent {
+    /// So many of so many candidates were tried.
+    Tried {
+        /// Tried.
+        tried: usize,
+        /// All.
+        of: usize,
+        /// Verified so far.
+        found: usize,
+    },
+    /// A fix was verified.
+    Found {
+        /// Which.
+        fix: Box<VerifiedFix>,
+        /// What became of the candidates until then.
+        counts: SearchCounts,
+    },
+}
+
+/// A search in one project.
+pub struct Search<'a> {
+    /// Opens the sandboxes.
+    pub bench: &'a Workbench,
+    /// What fails.
+    pub baseline: &'a Baseline,
+    /// The project that owns the targets.
+    pub project: &'a Project,
+    /// Failing tests to turn green.
+    pub targets: &'a [TestId],
+    /// Decides.
+    pub verifier: &'a dyn Verifier,
+    /// What earlier searches learned about these inputs.
+    pub known: &'a KnownFalls,
+    /// Bounds.
+    pub limits: SearchLimits,
+    /// Hears of progress; called from several threads.
+    pub on_event: &'a (dyn Fn(SearchEvent) + Sync),
+}
+
+/// Failing tests that one fix has to turn green together: the cases of one test function.
+pub(crate) type Group = Vec<TestId>;
+
+impl Search<'_> {
+    /// Tries `candidates` in order.
+    ///
+    /// # Errors
+    /// When nothing could be tried at all. Fixes found before an error are kept and returned.
+    pub fn run(&self, candidates: Vec<Candidate>) -> Result<SearchOutcome, WorkError> {
+        let mut outcome = SearchOutcome::default();
+        let items = self.admit(candidates, &mut outcome.counts);
+        let groups = groups(self.targets);
+        let queue = Queue::new(items, outcome, self.limits.deadline);
+        std::thread::scope(|scope| {
+            for _ in 0..self.limits.jobs.max(1) {
+                scope.spawn(|| {
+                    if let Err(error) = Worker::new(self, &queue, &groups).run() {
+                        queue.fail(error);
+                    }
+                });
+            }
+        });
+        let mut outcome = queue.into_outcome()?;
+        outcome.steps.sort_by(|a, b| {
+            b.progress.cmp(&a.progress).then(b.candidate.score.total_cmp(&a.candidate.score))
+        });
+        Ok(outcome)
+    }
+
+    /// Applies the candidates; drops those with equal results.
+    fn admit(&self, candidates: Vec<Candidate>, counts: &mut SearchCounts) -> VecDeque<Item> {
+        let mut texts = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let mut queue = VecDeque::new();
+        for candidate in candidates {
+            for edit in &candidate.edits {
+                texts
+                    .entry(edit.path.clone())
+                    .or_insert_with(|| self.bench.subject.text(&edit.path));
+            }
+            let text_of = |path: &Path| texts.get(path).cloned().flatten();
+            let Ok(files) = patch::apply(&candidate.edits, &text_of) else {
+                counts.generated += 1;
+                counts.fall(&Fall::Rejected("edits do not fit".into()));
+                counts.rejected_static += 1;
+                continue;
+            };
+            let after: Vec<_> = files.iter().map(|f| (f.path.clone(), f.after.clone())).collect();
+            if !seen.insert(after) {
+                continue;
+            }
+            counts.generated += 1;
+            if let Some(reason) = self.known.fall_of(&files) {
+                counts.known += 1;
+                counts.fall(&reason);
+                continue;
+            }
+            queue.push_back(Item { candidate, files, patient: false });
+        }
+        queue
+    }
+}
+
+/// Failing cases of one parametrized test belong together: a patch that mends some cases and not
+/// the others has not found the cause.
+pub(crate) fn groups(targets: &[TestId]) -> Vec<Group> {
+    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
+    for id in targets {
+        groups.entry(function_of(&id.0)).or_default().push(id.clone());
+    }
+    groups.into_values().collect()
+}
+
+/// The test function of a parametrized case: `a.py::test_x[3-5]` is a case of `a.py::test_x`.
+pub fn function_of(id: &str) -> &str {
+    match id.find('[') {
+        Some(bracket) if id.ends_with(']') => &id[..bracket],
+        _ => id,
+    }
+}

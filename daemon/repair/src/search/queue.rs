@@ -1,0 +1,208 @@
+//! What the workers of a search share: the candidates that wait, and what was found.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use greenlit_runner::TestId;
+
+use super::{SearchCounts, SearchOutcome, Step, VerifiedFix};
+use crate::Candidate;
+use crate::patch::PatchedFile;
+use crate::screen::Screened;
+use crate::workbench::WorkError;
+
+/// How long a search goes on for alternatives once every target has a fix.
+const ALTERNATIVES: Duration = Duration::from_secs(6);
+/// Candidates kept to build on.
+const STEPS: usize = 40;
+/// Unverified green candidates kept to compare behaviour with.
+const PROMISING: usize = 40;
+
+/// A candidate that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) candidate: Candidate,
+    pub(super) files: Vec<PatchedFile>,
+    /// It is the second try, with the long limit.
+    pub(super) patient: bool,
+}
+
+struct State {
+    fresh: VecDeque<Item>,
+    /// Those that cost more: too slow for the first limit, or not to be built with others.
+    later: VecDeque<Item>,
+    outcome: SearchOutcome,
+    tried: usize,
+    of: usize,
+    stop_at: Instant,
+    confirmed: bool,
+    failed: Option<WorkError>,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+}
+
+/// What to do with a candidate that was green in screening.
+pub(super) enum Next {
+    /// Verify it.
+    Verify,
+    /// Enough were verified: it was only noted.
+    Noted,
+}
+
+impl Queue {
+    pub(super) fn new(items: VecDeque<Item>, outcome: SearchOutcome, deadline: Instant) -> Self {
+        let state = State {
+            of: items.len(),
+            fresh: items,
+            later: VecDeque::new(),
+            outcome,
+            tried: 0,
+            stop_at: deadline,
+            confirmed: false,
+            failed: None,
+        };
+        Self { state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to `size` candidates in order; empty when the search is over.
+    pub(super) fn take(&self, size: usize) -> Vec<Item> {
+        let mut state = self.lock();
+        let waiting = !state.fresh.is_empty() || !state.later.is_empty();
+        if Instant::now() >= state.stop_at {
+            state.outcome.out_of_time |= waiting;
+            return Vec::new();
+        }
+        let size = size.min(state.fresh.len());
+        let batch: Vec<_> = state.fresh.drain(..size).collect();
+        if batch.is_empty() { state.later.pop_front().into_iter().collect() } else { batch }
+    }
+
+    /// Puts candidates back in front, in their order.
+    pub(super) fn give_back(&self, items: Vec<Item>) {
+        let mut state = self.lock();
+        for item in items.into_iter().rev() {
+            state.fresh.push_front(item);
+        }
+    }
+
+    /// Tries a candidate again after all the cheap ones.
+    pub(super) fn defer(&self, item: Item) {
+        self.lock().later.push_back(item);
+    }
+
+    /// Whether time ran out or an error ended the search.
+    pub(super) fn is_over(&self) -> bool {
+        let mut state = self.lock();
+        let over = state.failed.is_some() || Instant::now() >= state.stop_at;
+        state.outcome.out_of_time |= over && state.failed.is_none();
+        over
+    }
+
+    pub(super) fn time_left(&self) -> Duration {
+        self.lock().stop_at.saturating_duration_since(Instant::now())
+    }
+
+    /// Changes the counts.
+    pub(super) fn count(&self, change: impl FnOnce(&mut SearchCounts)) {
+        change(&mut self.lock().outcome.counts);
+    }
+
+    /// Notes what screening said; returns `(tried, of, found)`.
+    pub(super) fn screened(&self, screened: &Screened) -> (usize, usize, usize) {
+        let mut state = self.lock();
+        state.tried += 1;
+        state.outcome.cpu += screened.cpu;
+        let counts = &mut state.outcome.counts;
+        counts.run += u64::from(screened.ran);
+        counts.built += u64::from(screened.built);
+        if let Some(reason) = &screened.fall {
+            counts.fall(reason);
+        }
+        if let (Some(_), Some(failure)) = (&screened.fall, &screened.failure) {
+            *counts.killed_by.entry(failure.clone()).or_default() += 1;
+        }
+        (state.tried, state.of, state.outcome.fixes.len())
+    }
+
+    pub(super) fn step(&self, item: &Item, progress: u32) {
+        let mut state = self.lock();
+        if state.outcome.steps.len() < STEPS {
+            let (candidate, files) = (item.candidate.clone(), item.files.clone());
+            state.outcome.steps.push(Step { candidate, files, progress });
+        }
+    }
+
+    /// Whether redness was confirmed before; `flaky` are tests that confirmation saw green.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.lock().confirmed
+    }
+
+    pub(super) fn confirm(&self, flaky: BTreeSet<TestId>) {
+        let mut state = self.lock();
+        state.confirmed = true;
+        state.outcome.flaky.extend(flaky);
+    }
+
+    pub(super) fn flaky(&self) -> BTreeSet<TestId> {
+        self.lock().outcome.flaky.clone()
+    }
+
+    /// Verify a green candidate, or note it when `enough` were verified.
+    pub(super) fn next_for(&self, item: &Item, enough: usize) -> Next {
+        let mut state = self.lock();
+        if state.outcome.fixes.len() < enough {
+            return Next::Verify;
+        }
+        if state.outcome.promising.len() < PROMISING {
+            state.outcome.promising.push(item.files.clone());
+        }
+        Next::Noted
+    }
+
+    /// Adds a fix; with every target mended, the search goes on for a bounded time only.
+    pub(super) fn found(&self, fix: VerifiedFix, targets: &[TestId]) -> SearchCounts {
+        let mut state = self.lock();
+        state.outcome.fixes.push(fix);
+        state.outcome.counts.verified += 1;
+        let fixes = &state.outcome.fixes;
+        let flaky = &state.outcome.flaky;
+        let mended = |id: &TestId| {
+            flaky.contains(id) || fixes.iter().any(|fix| fix.plausible.red_to_green.contains(id))
+        };
+        if targets.iter().all(mended) {
+            state.stop_at = state.stop_at.min(Instant::now() + ALTERNATIVES);
+        }
+        state.outcome.counts.clone()
+    }
+
+    pub(super) fn spent(&self, cpu: Duration) {
+        self.lock().outcome.cpu += cpu;
+    }
+
+    /// Nothing that follows could be believed.
+    pub(super) fn clear(&self) {
+        let mut state = self.lock();
+        state.fresh.clear();
+        state.later.clear();
+    }
+
+    pub(super) fn fail(&self, error: WorkError) {
+        self.clear();
+        self.lock().failed.get_or_insert(error);
+    }
+
+    pub(super) fn into_outcome(self) -> Result<SearchOutcome, WorkError> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match state.failed {
+            Some(error) if state.outcome.fixes.is_empty() => Err(error),
+            _ => Ok(state.outcome),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One worker of a search: takes candidates, refuses, screens and verifies them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use greenlit_runner::{Prepared, TestId};
+
+use super::queue::{Item, Next, Queue};
+use super::{Group, Search, SearchEvent, VerifiedFix};
+use crate::ranking::Standing;
+use crate::reject::Rejector;
+use crate::screen::{Limit, Screen};
+use crate::verdict::Fall;
+use crate::verify::Verdict;
+use crate::workbench::WorkError;
+
+/// Runs of the unpatched targets before the first candidate is believed: a test that is red by
+/// chance makes any candidate look like a fix.
+const CONFIRMATIONS: usize = 5;
+
+pub(super) struct Worker<'a> {
+    search: &'a Search<'a>,
+    queue: &'a Queue,
+    groups: &'a [Group],
+    screen: Option<Screen<'a>>,
+    rejector: Rejector,
+    flaky: BTreeSet<TestId>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(search: &'a Search<'a>, queue: &'a Queue, groups: &'a [Group]) -> Self {
+        let rejector = Rejector::default();
+        Self { search, queue, groups, screen: None, rejector, flaky: BTreeSet::new() }
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), WorkError> {
+        loop {
+            self.search.bench.check()?;
+            let size = self.screen.as_ref().map_or(1, Screen::batch);
+            let taken = self.queue.take(size);
+            if taken.is_empty() {
+                return Ok(());
+            }
+            let batch = self.refuse(taken);
+            if batch.is_empty() {
+                continue;
+            }
+            if self.screen.is_none() {
+                let Search { bench, baseline, project, .. } = *self.search;
+                self.screen = Some(Screen::open(bench, baseline, project, self.groups)?);
+                // Only an open session can say how many candidates it wants at once.
+                self.queue.give_back(batch);
+                continue;
+            }
+            if batch.len() == 1 { self.alone(batch)? } else { self.together(batch)? }
+        }
+    }
+
+    /// Drops what is refused without running.
+    fn refuse(&mut self, items: Vec<Item>) -> Vec<Item> {
+        let root = &self.search.bench.subject.root;
+        let is_test = |path: &Path| self.search.project.is_test_file(path);
+        let mut kept = Vec::with_capacity(items.len());
+        for item in items {
+            match self.rejector.reject(root, &item.files, &is_test) {
+                None => kept.push(item),
+                Some(reason) => self.queue.count(|counts| {
+                    counts.rejected_static += 1;
+                    counts.fall(&Fall::Rejected(reason.to_string()));
+                }),
+            }
+        }
+        kept
+    }
+
+    fn screen(&mut self) -> &mut Screen<'a> {
+        self.screen.as_mut().expect("the screen is opened before candidates are tried")
+    }
+
+    fn alone(&mut self, batch: Vec<Item>) -> Result<(), WorkError> {
+        for item in batch {
+            self.attempt(item, None)?;
+        }
+        Ok(())
+    }
+
+    /// One build for all of them, where the runner can.
+    fn together(&mut self, batch: Vec<Item>) -> Result<(), WorkError> {
+        let prepared = self.screen().prepare(batch.iter().map(|item| &*item.files))?;
+        for (index, (item, prepared)) in batch.into_iter().zip(prepared).enumerate() {
+            if self.queue.is_over() {
+                return Ok(());
+            }
+            match prepared {
+                Prepared::Ready => self.attempt(item, Some(index))?,
+                Prepared::Alone => self.queue.defer(item),
+                Prepared::Invalid(_) => {
+                    self.queue.count(|counts| counts.fall(&Fall::DoesNotBuild));
+                    self.search.known.add(&item.files, &Fall::DoesNotBuild);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, mut item: Item, variant: Option<usize>) -> Result<(), WorkError> {
+        let flaky = self.queue.flaky();
+        if flaky != self.flaky {
+            self.screen().forget(&flaky);
+            self.flaky = flaky;
+        }
+        let left = self.queue.time_left();
+        let limit = if item.patient { Limit::Patient } else { Limit::Quick };
+        let screened = self.screen().screen(&item.files, variant, limit, left)?;
+        if screened.fall == Some(Fall::TimedOut) && !item.patient {
+            // Most that are slow never end. The few that do are tried when the quick ones are done.
+            item.patient = true;
+            self.queue.spent(screened.cpu);
+            self.queue.defer(item);
+            return Ok(());
+        }
+        let (tried, of, found) = self.queue.screened(&screened);
+        (self.search.on_event)(SearchEvent::Tried { tried, of, found });
+        if let Some(fall) = &screened.fall {
+            self.search.known.add(&item.files, fall);
+            if let Some(progress) = screened.progress {
+                self.queue.step(&item, progress);
+            }
+            return Ok(());
+        }
+        if !self.queue.is_confirmed() {
+            let flaky = self.screen().green_unpatched(CONFIRMATIONS)?;
+            let judged = self.groups.iter().any(|g| g.iter().all(|id| !flaky.contains(id)));
+            self.queue.confirm(flaky.clone());
+            if !judged {
+                return Err(WorkError::Flaky);
+            }
+            if !flaky.is_empty() {
+                // What it turned green may have been green by chance.
+                self.queue.give_back(vec![item]);
+                return Ok(());
+            }
+        }
+        match self.queue.next_for(&item, self.search.limits.max_fixes) {
+            Next::Verify => self.verify(item),
+            Next::Noted => Ok(()),
+        }
+    }
+
+    fn verify(&mut self, item: Item) -> Result<(), WorkError> {
+        let plausible = match self.search.verifier.verify(&item.files)? {
+            Verdict::Plausible(plausible) => plausible,
+            Verdict::Fallen(reason) => {
+                self.queue.count(|counts| counts.fall(&reason));
+                if reason == Fall::InputsChanged {
+                    self.queue.clear();
+                }
+                return Ok(());
+            }
+        };
+        self.queue.spent(plausible.cpu);
+        let flaky = self.queue.flaky();
+        let whole = |group: &Group| {
+            group.iter().all(|id| plausible.red_to_green.contains(id) && !flaky.contains(id))
+        };
+        if !self.groups.iter().any(whole) {
+            self.queue.count(|counts| counts.fall(&Fall::StillRed));
+            return Ok(());
+        }
+        let Item { candidate, files, .. } = item;
+        let fix = VerifiedFix { files, candidate, plausible, standing: Standing::default() };
+        let counts = self.queue.found(fix.clone(), self.search.targets);
+        (self.search.on_event)(SearchEvent::Found { fix: Box::new(fix), counts });
+        Ok(())
+    }
+}
