@@ -180,6 +180,8 @@ fn finding(project: &Path, index: usize) -> Finding {
                     layer: "namespaces".to_owned(),
                     duration_ms: 1,
                     content_hashes: BTreeMap::from([(path, hash)]),
+                    agreement: None,
+                    test_strength: None,
                 },
             },
         }],

@@ -113,6 +113,8 @@ fn one_fix(root: &Path, verified: &str) -> Response {
             layer: "namespaces".to_owned(),
             duration_ms: 12,
             content_hashes: [("gcd.py".to_owned(), hash)].into(),
+            agreement: None,
+            test_strength: None,
         },
     };
     let failing = |id: String| FailingTest {

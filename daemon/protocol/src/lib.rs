@@ -28,7 +28,7 @@ pub use message::{
     ServerFrame, TextChange,
 };
 pub use report::{
-    CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest, FileEdit,
-    FixEntry, FixEvidence, FixReport, FixSource, FixStats, Notice, RootStatus, SessionStatus,
-    StatusReport, TestEntry, TestOutcome, TestReport, Tier,
+    Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
+    FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, Notice, RootStatus,
+    SessionStatus, StatusReport, TestEntry, TestOutcome, TestReport, TestStrength, Tier,
 };

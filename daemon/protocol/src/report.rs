@@ -113,6 +113,32 @@ pub struct FixEvidence {
     /// blake3 (hex) of the unpatched content of every file that the verdict depends on and the fix
     /// edits or the failure names; keys relative to the root.
     pub content_hashes: BTreeMap<String, String>,
+    /// How it compares with the other candidates that turned the same tests green.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agreement: Option<Agreement>,
+    /// How strong the tests are around the change.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub test_strength: Option<TestStrength>,
+}
+
+/// How candidates that pass the same tests behave on inputs that the tests do not use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Candidates that behaved like this fix on every input, itself included.
+    pub alike: u32,
+    /// Different behaviours among the candidates: more than one is left open by the tests.
+    pub behaviours: u32,
+    /// Inputs compared.
+    pub inputs: u32,
+}
+
+/// A sample of small changes of the fixed function, run against the tests around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestStrength {
+    /// Changes tried.
+    pub mutants: u32,
+    /// Changes that no test noticed. Some change nothing that can be observed.
+    pub survived: u32,
 }
 
 /// What a fix request took.
@@ -142,6 +168,9 @@ pub struct CandidateCounts {
     pub run: u64,
     /// Passed the whole verification.
     pub verified: u64,
+    /// Not run again: they fell on the same inputs before.
+    #[serde(default)]
+    pub known: u64,
 }
 
 /// Something a person should know that is not an error.
@@ -216,7 +245,7 @@ pub struct EvidenceReport {
     pub title: String,
     /// The fix.
     pub entry: FixEntry,
-    /// How the fault was localized: `spectrum` or `trace`.
+    /// How the fault was localized: `spectrum (sys.monitoring)` or `trace`.
     pub localization: String,
     /// Suspected lines, most suspicious first: `path:line` and score.
     pub suspicious: Vec<(String, f64)>,
@@ -224,6 +253,9 @@ pub struct EvidenceReport {
     pub tests: Vec<EvidenceTest>,
     /// Candidates of the same search by why they fell, most frequent first.
     pub fallen: Vec<(String, u64)>,
+    /// Failures that killed candidates, by their first line, most frequent first.
+    #[serde(default)]
+    pub killed_by: Vec<(String, u64)>,
     /// What the search took.
     pub stats: FixStats,
 }

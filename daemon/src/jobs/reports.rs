@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use greenlit_protocol::{
-    CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry, FixEvidence,
-    FixSource, FixStats, OfferedFix, TestEntry, TestOutcome,
+    Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
+    FixEvidence, FixSource, FixStats, OfferedFix, TestEntry, TestOutcome, TestStrength,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, Method, SearchCounts, VerifiedFix, function_of,
-    relative, unified_diff,
+    Baseline, BaselineOutcome, Localization, Method, SearchCounts, Standing, VerifiedFix,
+    function_of, relative, unified_diff,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_sandbox::Layer;
@@ -110,9 +110,23 @@ pub(crate) fn fix_entry(
             layer: layer_name(plausible.layer).to_owned(),
             duration_ms: millis(plausible.wall),
             content_hashes: content_hashes(view, baseline, fix),
+            agreement: agreement(&fix.standing),
+            test_strength: fix.standing.strength.map(|strength| TestStrength {
+                mutants: strength.mutants,
+                survived: strength.survived,
+            }),
         },
         tests,
     }
+}
+
+/// Nothing where behaviour was not compared, or there was nothing to compare with.
+fn agreement(standing: &Standing) -> Option<Agreement> {
+    (standing.agreement > 0).then_some(Agreement {
+        alike: standing.agreement,
+        behaviours: standing.behaviours,
+        inputs: standing.probes,
+    })
 }
 
 /// Hashes of what the fix edits and of where its failures were seen.
@@ -188,6 +202,7 @@ pub(crate) fn stats(
             built: counts.built,
             run: counts.run,
             verified: counts.verified,
+            known: counts.known,
         },
         elapsed_ms: millis(elapsed),
         cpu_ms: millis(cpu),
@@ -209,26 +224,35 @@ pub(crate) fn evidence(
         let after = if green.contains(&id.0) { TestOutcome::Passed } else { before };
         EvidenceTest { id: id.0.clone(), before, after }
     });
-    let mut fallen: Vec<_> =
-        counts.fallen.iter().map(|(reason, count)| (reason.clone(), *count)).collect();
-    fallen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let suspicious = localization.into_iter().flat_map(|found| &found.lines).take(20);
     EvidenceReport {
         id: offered.id.clone(),
         title: offered.title.clone(),
         entry: offered.entry.clone(),
-        localization: match localization.map(|found| found.method) {
-            Some(Method::Spectrum) => "spectrum".to_owned(),
-            Some(Method::Trace) => "trace".to_owned(),
-            None => "none".to_owned(),
-        },
+        localization: localization.map_or("nothing".to_owned(), method),
         suspicious: suspicious
             .map(|line| (format!("{}:{}", relative(root, &line.path), line.line), line.score))
             .collect(),
         tests: tests.collect(),
-        fallen,
+        fallen: most_first(&counts.fallen),
+        killed_by: most_first(&counts.killed_by),
         stats,
     }
+}
+
+/// How the suspicious lines were found: `spectrum (V8 coverage)`.
+fn method(localization: &Localization) -> String {
+    match (localization.method, &localization.measured_by) {
+        (Method::Spectrum, Some(means)) if !means.is_empty() => format!("spectrum ({means})"),
+        (Method::Spectrum, _) => "spectrum".to_owned(),
+        (Method::Trace, _) => "trace".to_owned(),
+    }
+}
+
+fn most_first(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let mut counts: Vec<_> = counts.iter().map(|(what, count)| (what.clone(), *count)).collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    counts
 }
 
 #[cfg(test)]

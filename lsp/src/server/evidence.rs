@@ -2,10 +2,15 @@
 
 use std::fmt::Write;
 
-use greenlit_protocol::{EvidenceReport, TestOutcome};
+use greenlit_protocol::{EvidenceReport, FixEvidence, TestOutcome, TestStrength};
 
 /// Tests and reasons listed at most.
 const MAX_LISTED: usize = 50;
+
+/// Killing failures listed at most.
+const MAX_KILLS: usize = 8;
+/// Tests that miss more than one in so many mutants are called weak.
+const WEAK: u32 = 3;
 
 /// What was run on a fix and what came out.
 pub(crate) fn markdown(report: &EvidenceReport) -> String {
@@ -15,8 +20,17 @@ pub(crate) fn markdown(report: &EvidenceReport) -> String {
 }
 
 fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
-    let EvidenceReport { title, entry, localization, suspicious, tests, fallen, stats, .. } =
-        report;
+    let EvidenceReport {
+        title,
+        entry,
+        localization,
+        suspicious,
+        tests,
+        fallen,
+        killed_by,
+        stats,
+        ..
+    } = report;
     let evidence = &entry.evidence;
     writeln!(text, "# {title}\n")?;
     let fence = fence(&entry.diff);
@@ -33,6 +47,7 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     let by = [&source.rule, &source.model, &source.adapter];
     let by: Vec<&str> = by.into_iter().flatten().map(String::as_str).collect();
     writeln!(text, "- written by: {} {}", source.tier, by.join(" "))?;
+    judge(text, evidence)?;
     writeln!(text, "\nIt holds for these contents:\n")?;
     for (path, hash) in &evidence.content_hashes {
         writeln!(text, "- `{path}` {}", hash.get(..12).unwrap_or(hash))?;
@@ -50,11 +65,22 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     let counts = &stats.candidates;
     writeln!(
         text,
-        "\n{} candidates: {} refused without running, {} built, {} run, {} verified.\n",
-        counts.generated, counts.rejected_static, counts.built, counts.run, counts.verified
+        "\n{} candidates: {} refused without running, {} known to fall, {} built, {} run, {} verified.\n",
+        counts.generated,
+        counts.rejected_static,
+        counts.known,
+        counts.built,
+        counts.run,
+        counts.verified
     )?;
     for (reason, count) in fallen.iter().take(MAX_LISTED) {
         writeln!(text, "- {count} × {reason}")?;
+    }
+    if !killed_by.is_empty() {
+        writeln!(text, "\nThe failures that killed most of them:\n")?;
+    }
+    for (failure, count) in killed_by.iter().take(MAX_KILLS) {
+        writeln!(text, "- {count} × {}", code(failure))?;
     }
     writeln!(
         text,
@@ -64,6 +90,33 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     )
 }
 
+/// What the tests leave open.
+fn judge(text: &mut String, evidence: &FixEvidence) -> std::fmt::Result {
+    if let Some(agreement) = evidence.agreement {
+        let others = agreement.alike.saturating_sub(1);
+        writeln!(
+            text,
+            "- on {} more inputs {others} other candidates behave like this one",
+            agreement.inputs
+        )?;
+        if agreement.behaviours > 1 {
+            writeln!(
+                text,
+                "- **the tests leave {} different behaviours open**: compare the other fixes",
+                agreement.behaviours
+            )?;
+        }
+    }
+    if let Some(TestStrength { mutants, survived }) = evidence.test_strength {
+        let weak = if survived * WEAK > mutants { " **(the tests are weak here)**" } else { "" };
+        writeln!(
+            text,
+            "- of {mutants} small changes of the fixed function the tests miss {survived}{weak}"
+        )?;
+    }
+    Ok(())
+}
+
 /// A fence that nothing in the text closes.
 fn fence(text: &str) -> String {
     let longest = text.lines().map(|line| {
@@ -71,6 +124,11 @@ fn fence(text: &str) -> String {
         line.len() - line.trim_start_matches('`').len()
     });
     "`".repeat(longest.max().unwrap_or(0).max(2) + 1)
+}
+
+/// As code, on one line, whatever it holds.
+fn code(text: &str) -> String {
+    format!("`{}`", text.replace('`', "'").replace(['\n', '\r'], " "))
 }
 
 fn codes(names: &[String]) -> String {

@@ -26,6 +26,8 @@ fn fix(tests: &[&str], rank: u32, edits: Vec<FileEdit>, hashes: &[(&str, &str)])
                 .iter()
                 .map(|(path, content)| ((*path).to_owned(), hash(content)))
                 .collect(),
+            agreement: None,
+            test_strength: None,
         },
     }
 }

@@ -117,6 +117,7 @@ async fn evidence_is_markdown() {
             after: TestOutcome::Passed,
         }],
         fallen: vec![("still fails".into(), 12)],
+        killed_by: vec![("assert 2 == 3".into(), 11)],
         stats: FixStats {
             candidates: CandidateCounts { generated: 13, run: 13, verified: 1, ..<_>::default() },
             elapsed_ms: 2000,

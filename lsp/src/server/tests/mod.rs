@@ -361,6 +361,8 @@ fn finding(root: &Path) -> Finding {
                         ("gcd.py".into(), hash(CODE)),
                         ("test.py".into(), hash(TEST)),
                     ]),
+                    agreement: None,
+                    test_strength: None,
                 },
             },
         }],
