@@ -69,8 +69,7 @@ fn joined(parts: &[&Candidate]) -> Source {
         _ => 2,
     };
     let tier = parts.iter().map(|part| part.source.tier.as_str()).max_by_key(|tier| rank(tier));
-    let mut rules: Vec<_> = parts.iter().map(|part| part.source.rule.as_str()).collect();
-    rules.dedup();
+    let rules: Vec<_> = parts.iter().map(|part| part.source.rule.as_str()).collect();
     Source {
         tier: tier.unwrap_or("template").to_owned(),
         rule: rules.join(" + "),

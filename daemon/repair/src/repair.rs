@@ -80,6 +80,8 @@ pub struct RepairOutcome {
 
 /// First edits on which second ones are tried.
 const STEPS: usize = 6;
+/// What single edits get of the time of a cause before second ones are tried as well.
+const FIRST_SHARE: f64 = 0.6;
 /// Second edits tried on each.
 const SECOND_EDITS: usize = 150;
 
@@ -168,10 +170,15 @@ impl Repair<'_> {
             localization: &cause.localization,
         };
         let candidates = self.generator.candidates(&context);
-        let mut found = self.search(project, cause, candidates, deadline)?;
-        if found.fixes.is_empty() && !found.steps.is_empty() && Instant::now() < deadline {
-            let second = self.second_edits(cause, &found.steps);
-            let more = self.search(project, cause, second, deadline)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let first = Instant::now() + left.mul_f64(FIRST_SHARE);
+        let mut found = self.search(project, cause, candidates, first)?;
+        if found.fixes.is_empty() && !(found.steps.is_empty() && found.untried.is_empty()) {
+            let mut rest = self.second_edits(cause, &found.steps);
+            // They will be counted when they are tried.
+            found.counts.generated -= found.untried.len() as u64;
+            rest.append(&mut found.untried);
+            let more = self.search(project, cause, rest, deadline)?;
             found.fixes = more.fixes;
             found.promising.extend(more.promising);
             found.out_of_time = more.out_of_time;

@@ -49,7 +49,7 @@ pub(crate) struct Screen<'a> {
     _registration: Registration,
     /// Time for what is not the tests themselves: starting and importing.
     overhead: Duration,
-    /// What an attempt at the unpatched view took; `None` where a target hangs.
+    /// What an attempt at the unpatched view took; `None` where nothing could be timed.
     pace: Option<Duration>,
 }
 
@@ -73,14 +73,22 @@ impl<'a> Screen<'a> {
         let groups = groups.to_vec();
         let mut screen =
             Self { bench, baseline, groups, trials, _registration, overhead, pace: None };
-        screen.measure_pace()?;
+        screen.measure_pace(project)?;
         Ok(screen)
     }
 
-    fn measure_pace(&mut self) -> Result<(), WorkError> {
-        let cases = self.cases();
+    /// Times an attempt at the unpatched view. Targets that hang tell nothing; a quick passing test
+    /// stands in for them.
+    fn measure_pace(&mut self, project: &Project) -> Result<(), WorkError> {
+        let mut cases = self.cases();
         if cases.iter().any(|id| self.hangs(id)) {
-            return Ok(());
+            let passing =
+                self.baseline.tests.iter().filter(|(id, outcome)| {
+                    **outcome == BaselineOutcome::Passed && project.owns(id)
+                });
+            let quickest = passing.map(|(id, _)| id).min_by_key(|id| self.duration(id));
+            let Some(quickest) = quickest else { return Ok(()) };
+            cases = vec![quickest.clone()];
         }
         let started = Instant::now();
         let wall = self.wall(&cases);
@@ -111,8 +119,8 @@ impl<'a> Screen<'a> {
         self.groups.retain(|group| group.iter().all(|id| !tests.contains(id)));
     }
 
-    /// Runs one case of each group, then the rest of the groups whose case turned green. `variant`
-    /// is the patch's index in the last [`Screen::prepare`], if that made it ready.
+    /// Runs some cases of each group, then the rest of the groups of which none was red. `variant` is
+    /// the patch's index in the last [`Screen::prepare`], if that made it ready.
     pub(crate) fn screen(
         &mut self,
         patch: &[PatchedFile],
@@ -123,7 +131,7 @@ impl<'a> Screen<'a> {
         let attempt = Attempt { files: writes(patch), variant, limit, left };
         let mut open = self.cases();
         let mut screened = Screened { built: true, ran: true, ..Screened::default() };
-        let mut green = BTreeSet::new();
+        let (mut green, mut red) = (BTreeSet::new(), BTreeSet::new());
         // A trial may stop at its first failure; the groups behind that are tried again.
         while !open.is_empty() {
             let run = self.attempt(&attempt, &open)?;
@@ -135,31 +143,33 @@ impl<'a> Screen<'a> {
                 return Ok(screened);
             }
             self.learn(&run, &mut screened);
-            green.extend(passed(&run));
-            let reported: BTreeSet<_> = run.results.iter().map(|result| &result.id).collect();
             let before = open.len();
-            open.retain(|id| !reported.contains(id));
+            for result in &run.results {
+                open.retain(|id| *id != result.id);
+                let side = if result.outcome == Outcome::Passed { &mut green } else { &mut red };
+                side.insert(result.id.clone());
+            }
+            // One red case is enough for its group.
+            open.retain(|id| !self.group_of(id).iter().any(|case| red.contains(case)));
             if open.len() == before {
                 break;
             }
         }
-        let rest: Vec<_> = self
-            .groups
-            .iter()
-            .filter(|group| group.iter().any(|id| green.contains(id)))
-            .flatten()
-            .filter(|id| !green.contains(*id))
-            .cloned()
-            .collect();
-        if green.is_empty() {
+        let alive = |group: &&Group| {
+            group.iter().any(|id| green.contains(id)) && !group.iter().any(|id| red.contains(id))
+        };
+        let alive: Vec<&Group> = self.groups.iter().filter(alive).collect();
+        let rest: Vec<TestId> =
+            alive.iter().copied().flatten().filter(|id| !green.contains(*id)).cloned().collect();
+        if alive.is_empty() {
             screened.fall = Some(Fall::StillRed);
         } else if !rest.is_empty() {
+            let whole: Vec<Group> = alive.into_iter().cloned().collect();
             let run = self.attempt(&attempt, &rest)?;
             screened.cpu += run.cpu;
             self.learn(&run, &mut screened);
             green.extend(passed(&run));
-            let whole = |group: &Group| group.iter().all(|id| green.contains(id));
-            if !self.groups.iter().any(whole) {
+            if !whole.iter().any(|group| group.iter().all(|id| green.contains(id))) {
                 screened.fall = Some(fall_of_state(&run.state).unwrap_or(Fall::StillRed));
             }
         }
@@ -204,18 +214,37 @@ impl<'a> Screen<'a> {
         patch: &[PatchedFile],
         variant: Option<usize>,
         tests: &[TestId],
+        limit: Limit,
         left: Duration,
     ) -> Result<bool, WorkError> {
-        let attempt = Attempt { files: writes(patch), variant, limit: Limit::Quick, left };
+        let attempt = Attempt { files: writes(patch), variant, limit, left };
         let run = self.attempt(&attempt, tests)?;
         let green = passed(&run);
         Ok(fall_of_state(&run.state).is_none() && tests.iter().all(|id| green.contains(id)))
     }
 
-    /// The quickest case of each of the first groups.
+    /// The quickest case of each of the first groups, then more cases of them while these are quick:
+    /// a candidate that mends some cases is a step on the way.
     fn cases(&self) -> Vec<TestId> {
-        let quickest = |group: &Group| group.iter().min_by_key(|id| self.duration(id)).cloned();
-        self.groups.iter().filter_map(quickest).take(GROUPS).collect()
+        let sorted = |group: &Group| {
+            let mut cases = group.clone();
+            cases.sort_by_key(|id| self.duration(id));
+            cases
+        };
+        let groups: Vec<Group> = self.groups.iter().take(CASES).map(sorted).collect();
+        let most = groups.iter().map(Vec::len).max().unwrap_or(0);
+        let mut cases = Vec::new();
+        for turn in 0..most {
+            let of_turn = groups.iter().filter_map(|group| group.get(turn));
+            let quick = |id: &&TestId| turn == 0 || (self.duration(id) < QUICK && !self.hangs(id));
+            cases.extend(of_turn.filter(quick).cloned());
+        }
+        cases.truncate(CASES);
+        cases
+    }
+
+    fn group_of(&self, id: &TestId) -> &[TestId] {
+        self.groups.iter().find(|group| group.contains(id)).map_or(&[], Vec::as_slice)
     }
 
     fn hangs(&self, id: &TestId) -> bool {
@@ -279,8 +308,11 @@ fn further(before: &Failure, now: &Failure) -> bool {
     }
 }
 
-/// Groups that are screened. With more, one cause is likely behind many, and verification sees all.
-const GROUPS: usize = 8;
+/// Tests that are screened first. With more groups, one cause is likely behind many, and
+/// verification sees all.
+const CASES: usize = 8;
+/// A further case of a group is run at once if it takes less than this.
+const QUICK: Duration = Duration::from_millis(50);
 /// Added to every limit: noise of a busy machine.
 const GRACE: Duration = Duration::from_millis(300);
 /// The same for the first limit, where noise only means a second try.

@@ -4,16 +4,17 @@
 //! catch on its own, whatever text hides them, are verified without the static checks as well.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use common::Fixture;
 use greenlit_repair::{
-    Baseline, Cancel, Candidate, Edit, KnownFalls, PatchedFile, SandboxSettings, SandboxVerifier,
-    Search, SearchLimits, Source, Subject, Verdict, Verifier, Walls, Workbench, baseline,
+    Candidate, Edit, KnownFalls, PatchedFile, SandboxVerifier, Search, SearchLimits, Source,
+    Verdict, Verifier,
 };
-use greenlit_runner::{Environment, Project, Selection, TestId, detect};
-use greenlit_sandbox::{Helper, Isolation, Limits};
-use tempfile::TempDir;
+use greenlit_runner::{Selection, TestId};
 
 const BROKEN: &str = "def double(x):\n    return x + 2\n";
 const TESTS: &str = "\
@@ -32,42 +33,23 @@ def test_negative():
     assert double(-1) == -2
 ";
 
-struct Fixture {
-    _dir: TempDir,
-    bench: Workbench,
-    project: Project,
-    baseline: Baseline,
+struct Hostile {
+    fixture: Fixture,
 }
 
-impl Fixture {
+impl std::ops::Deref for Hostile {
+    type Target = Fixture;
+
+    fn deref(&self) -> &Fixture {
+        &self.fixture
+    }
+}
+
+impl Hostile {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap().join("shop");
-        std::fs::create_dir(&root).unwrap();
-        std::fs::write(root.join("shop.py"), BROKEN).unwrap();
-        std::fs::write(root.join("test_shop.py"), TESTS).unwrap();
-        let mut detection = detect(&root, &environment());
-        assert_eq!(detection.projects.len(), 1, "{:?}", detection.problems);
-        let project = detection.projects.remove(0);
-        let bench = Workbench {
-            subject: Subject { root, overlays: Default::default() },
-            sandbox: SandboxSettings {
-                helper: helper(),
-                isolation: Isolation::Auto,
-                limits: Limits::default(),
-                readable: Vec::new(),
-                store: dir.path().join("store"),
-            },
-            walls: Walls {
-                build: Duration::from_secs(60),
-                tests: Duration::from_secs(60),
-                per_test: Duration::from_secs(5),
-            },
-            cancel: Cancel::default(),
-        };
-        let baseline = baseline(&bench, std::slice::from_ref(&project), &Selection::All).unwrap();
-        assert_eq!(baseline.failing().count(), 2, "{:?}", baseline.tests);
-        Self { _dir: dir, bench, project, baseline }
+        let fixture = Fixture::new(&[("shop.py", BROKEN), ("test_shop.py", TESTS)]);
+        assert_eq!(fixture.baseline.failing().count(), 2, "{:?}", fixture.baseline.tests);
+        Self { fixture }
     }
 
     fn source(&self) -> PathBuf {
@@ -98,7 +80,7 @@ impl Fixture {
         let search = Search {
             bench: &self.bench,
             baseline: &self.baseline,
-            project: &self.project,
+            project: &self.baseline.projects[0].project,
             targets: &targets,
             verifier: &self.verifier(),
             known: &KnownFalls::default(),
@@ -117,20 +99,6 @@ impl Fixture {
             PatchedFile { path: self.source(), before: BROKEN.into(), after: text.to_owned() };
         self.verifier().verify(&[patch]).unwrap()
     }
-}
-
-fn helper() -> Helper {
-    Helper::locate().expect("`cargo build -p greenlit-sandbox` comes first")
-}
-
-fn environment() -> Environment {
-    let fallback = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/venv/bin/python");
-    let python = std::env::var_os("GREENLIT_TEST_PYTHON").map_or(fallback, PathBuf::from);
-    assert!(python.is_file(), "{} is missing: run `cargo xtask test` once", python.display());
-    let venv = python.ancestors().nth(2).unwrap().as_os_str().to_owned();
-    let mut vars: std::collections::BTreeMap<_, _> = std::env::vars_os().collect();
-    vars.insert("VIRTUAL_ENV".into(), venv);
-    Environment { vars }
 }
 
 /// Caught by the verifier alone, whatever the text looks like.
@@ -188,14 +156,14 @@ const CAUGHT_BY_READING: &[(&str, &str)] = &[
 
 #[test]
 fn python_the_honest_fix_is_offered() {
-    let fixture = Fixture::new();
+    let fixture = Hostile::new();
     let fixed = "def double(x):\n    return x * 2\n";
     assert_eq!(fixture.offered(&fixture.source(), fixed), 1);
 }
 
 #[test]
 fn python_no_fake_is_offered() {
-    let fixture = Fixture::new();
+    let fixture = Hostile::new();
     for (name, text) in CAUGHT_BY_RUNNING.iter().chain(CAUGHT_BY_READING) {
         assert_eq!(fixture.offered(&fixture.source(), text), 0, "offered: {name}");
     }
@@ -203,8 +171,8 @@ fn python_no_fake_is_offered() {
 
 #[test]
 fn python_the_verifier_alone_refuses_what_running_shows() {
-    let mut fixture = Fixture::new();
-    fixture.bench.walls.tests = Duration::from_secs(10);
+    let mut fixture = Hostile::new();
+    fixture.fixture.bench.walls.tests = Duration::from_secs(10);
     for (name, text) in CAUGHT_BY_RUNNING {
         let verdict = fixture.verdict(text);
         assert!(matches!(verdict, Verdict::Fallen(_)), "{name}: {verdict:?}");
@@ -213,7 +181,7 @@ fn python_the_verifier_alone_refuses_what_running_shows() {
 
 #[test]
 fn python_a_changed_test_is_not_a_fix() {
-    let fixture = Fixture::new();
+    let fixture = Hostile::new();
     let tests = fixture.bench.subject.root.join("test_shop.py");
     let weakened = TESTS.replace("double(3) == 6", "double(3) == 5").replace("== -2", "== 1");
     assert_eq!(fixture.offered(&tests, &weakened), 0);
@@ -221,7 +189,7 @@ fn python_a_changed_test_is_not_a_fix() {
 
 #[test]
 fn python_changed_inputs_void_a_verdict() {
-    let fixture = Fixture::new();
+    let fixture = Hostile::new();
     let verifier = SandboxVerifier { inputs_unchanged: &|| false, ..fixture.verifier() };
     let patch = PatchedFile {
         path: fixture.source(),

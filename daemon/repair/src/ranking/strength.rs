@@ -17,14 +17,14 @@ use crate::candidate::{Candidate, FaultContext, Generator};
 use crate::localize::{Localization, Method, Suspicious};
 use crate::patch::{PatchedFile, apply};
 use crate::reject::Rejector;
-use crate::screen::Screen;
+use crate::screen::{Limit, Screen};
 use crate::search::VerifiedFix;
 use crate::workbench::{WorkError, Workbench};
 
 /// Mutants tried.
 const MUTANTS: usize = 16;
 /// Time for all of them.
-const WALL: Duration = Duration::from_secs(4);
+const WALL: Duration = Duration::from_secs(6);
 /// Passing tests run on each mutant beside the mended ones.
 const GUARDS: usize = 30;
 
@@ -48,7 +48,7 @@ pub(crate) fn strength(
     let tests: Vec<TestId> = mended.iter().chain(guards.iter().take(GUARDS)).cloned().collect();
     let mut screen = Screen::open(bench, baseline, project, std::slice::from_ref(&tests))?;
     // What the fixed view itself does not pass in a warm session cannot judge its mutants.
-    if !screen.is_green(&fix.files, None, &tests, WALL)? {
+    if !screen.is_green(&fix.files, None, &tests, Limit::Patient, WALL)? {
         return Ok(None);
     }
     let prepared = if screen.batch() > 1 {
@@ -67,7 +67,8 @@ pub(crate) fn strength(
             Prepared::Alone | Prepared::Invalid(_) => continue,
         };
         strength.mutants += 1;
-        let green = screen.is_green(std::slice::from_ref(mutant), variant, &tests, left)?;
+        let green =
+            screen.is_green(std::slice::from_ref(mutant), variant, &tests, Limit::Quick, left)?;
         strength.survived += u32::from(green);
     }
     Ok((strength.mutants > 0).then_some(strength))

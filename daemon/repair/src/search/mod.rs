@@ -105,6 +105,8 @@ pub struct SearchOutcome {
     pub(crate) promising: Vec<Vec<PatchedFile>>,
     /// Candidates to build on, furthest first.
     pub(crate) steps: Vec<Step>,
+    /// Candidates that there was no time for, in order.
+    pub(crate) untried: Vec<Candidate>,
     /// What became of the candidates.
     pub counts: SearchCounts,
     /// CPU time of screening and verification.

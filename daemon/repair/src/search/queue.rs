@@ -114,14 +114,24 @@ impl Queue {
         change(&mut self.lock().outcome.counts);
     }
 
+    /// Notes a first try that ran into its limit: the second one says how the candidate ends.
+    pub(super) fn interrupted(&self, screened: &Screened) {
+        let mut state = self.lock();
+        state.outcome.cpu += screened.cpu;
+        state.outcome.counts.run += u64::from(screened.ran);
+        state.outcome.counts.built += u64::from(screened.built);
+    }
+
     /// Notes what screening said; returns `(tried, of, found)`.
-    pub(super) fn screened(&self, screened: &Screened) -> (usize, usize, usize) {
+    pub(super) fn screened(&self, item: &Item, screened: &Screened) -> (usize, usize, usize) {
         let mut state = self.lock();
         state.tried += 1;
         state.outcome.cpu += screened.cpu;
         let counts = &mut state.outcome.counts;
-        counts.run += u64::from(screened.ran);
-        counts.built += u64::from(screened.built);
+        if !item.patient {
+            counts.run += u64::from(screened.ran);
+            counts.built += u64::from(screened.built);
+        }
         if let Some(reason) = &screened.fall {
             counts.fall(reason);
         }
@@ -199,7 +209,9 @@ impl Queue {
     }
 
     pub(super) fn into_outcome(self) -> Result<SearchOutcome, WorkError> {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let left = state.fresh.into_iter().chain(state.later);
+        state.outcome.untried = left.map(|item| item.candidate).collect();
         match state.failed {
             Some(error) if state.outcome.fixes.is_empty() => Err(error),
             _ => Ok(state.outcome),

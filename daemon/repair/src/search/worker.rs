@@ -115,11 +115,11 @@ impl<'a> Worker<'a> {
         if screened.fall == Some(Fall::TimedOut) && !item.patient {
             // Most that are slow never end. The few that do are tried when the quick ones are done.
             item.patient = true;
-            self.queue.spent(screened.cpu);
+            self.queue.interrupted(&screened);
             self.queue.defer(item);
             return Ok(());
         }
-        let (tried, of, found) = self.queue.screened(&screened);
+        let (tried, of, found) = self.queue.screened(&item, &screened);
         (self.search.on_event)(SearchEvent::Tried { tried, of, found });
         if let Some(fall) = &screened.fall {
             self.search.known.add(&item.files, fall);

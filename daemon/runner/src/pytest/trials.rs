@@ -64,7 +64,7 @@ impl PytestProject {
 impl PytestTrials {
     fn start(&mut self) -> Result<(), RunError> {
         let sandbox = &mut self.sandbox;
-        let ask = Ask { only: Some(&self.tests), fail_fast: true, ..Ask::default() };
+        let ask = Ask { only: Some(&self.tests), fail_fast: false, ..Ask::default() };
         let prepared = self.project.prepare(sandbox, &ask, "warm")?;
         let directory = plugin_directory(sandbox);
         let server = directory.join("greenlit_forkserver.py");
@@ -130,7 +130,7 @@ impl Trials for PytestTrials {
             // Code under test ended the server in an earlier attempt.
             self.start()?;
         }
-        let ask = Ask { only: Some(tests), fail_fast: true, ..Ask::default() };
+        let ask = Ask { only: Some(tests), fail_fast: false, ..Ask::default() };
         let prepared = self.project.prepare(&mut self.sandbox, &ask, "attempt")?;
         let answer = self.ask(&prepared, wall)?;
         let events = self.project.read_events(&mut self.sandbox, &prepared.events)?;

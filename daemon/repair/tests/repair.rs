@@ -1,0 +1,122 @@
+//! Whole repairs of small Python projects.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::Fixture;
+use greenlit_repair::{Repair, RepairLimits, RepairOutcome, TemplateGenerator, VerifiedFix};
+use greenlit_runner::{Selection, TestId};
+
+fn repair(fixture: &Fixture) -> RepairOutcome {
+    let targets: Vec<TestId> = fixture.baseline.failing().map(|(id, _)| id.clone()).collect();
+    let repair = Repair {
+        bench: &fixture.bench,
+        baseline: &fixture.baseline,
+        selection: &Selection::All,
+        targets: &targets,
+        generator: &TemplateGenerator,
+        inputs: blake3::hash(b"the inputs of this test never change"),
+        limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs: 2 },
+        inputs_unchanged: &|| true,
+        on_event: &|_| {},
+    };
+    repair.run().unwrap()
+}
+
+fn mended(fix: &VerifiedFix) -> Vec<&str> {
+    fix.plausible.red_to_green.iter().map(|id| id.0.as_str()).collect()
+}
+
+const TWO_FAULTS: &[(&str, &str)] = &[
+    (
+        "sums.py",
+        "def total(items):\n    result = 1\n    for item in items:\n        result += item\n    return result\n",
+    ),
+    ("names.py", "def initials(words):\n    return ''.join(word[1] for word in words)\n"),
+    (
+        "test_sums.py",
+        "from sums import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n\ndef test_none():\n    assert total([]) == 0\n",
+    ),
+    (
+        "test_names.py",
+        "from names import initials\n\ndef test_initials():\n    assert initials(['ab', 'cd']) == 'ac'\n",
+    ),
+];
+
+#[test]
+fn python_two_causes_are_mended_apart_and_together() {
+    let fixture = Fixture::new(TWO_FAULTS);
+    let outcome = repair(&fixture);
+    let all =
+        ["test_names.py::test_initials", "test_sums.py::test_none", "test_sums.py::test_total"];
+    let first = &outcome.fixes[0];
+    assert_eq!(mended(first), all, "the first fix mends everything");
+    assert_eq!(first.files.len(), 2, "in both files: {:?}", first.files);
+    let alone = |tests: &[&str]| outcome.fixes.iter().any(|fix| mended(fix) == tests);
+    assert!(alone(&all[..1]) && alone(&all[1..]), "and each cause has a fix of its own");
+}
+
+#[test]
+fn python_a_fault_that_needs_two_edits_is_mended() {
+    let fixture = Fixture::new(&[
+        (
+            "price.py",
+            "def price(kind, count):\n    if kind == 'double':\n        return count + 2\n    return count - 3\n",
+        ),
+        (
+            "test_price.py",
+            "import pytest\nfrom price import price\n\n@pytest.mark.parametrize('kind, count, expected', [('double', 5, 10), ('double', 7, 14), ('more', 1, 4), ('more', 6, 9)])\ndef test_price(kind, count, expected):\n    assert price(kind, count) == expected\n",
+        ),
+    ]);
+    let outcome = repair(&fixture);
+    let fix = outcome.fixes.first();
+    let fix = fix.unwrap_or_else(|| panic!("two edits mend it: {:?}", outcome.counts));
+    assert_eq!(mended(fix).len(), 4);
+    assert!(fix.candidate.source.rule.contains(" + "), "{}", fix.candidate.source.rule);
+}
+
+/// Its failures come in a fixed order, so that the test does not depend on chance: red when the
+/// baseline runs it, green in its third run in one sandbox.
+const COUNTING: &str = "import pathlib\n\ndef test_counting():\n    runs = pathlib.Path('runs')\n    count = int(runs.read_text()) if runs.exists() else 0\n    runs.write_text(str(count + 1))\n    assert count >= 2\n";
+
+#[test]
+fn python_a_flaky_target_does_not_keep_the_others_from_a_fix() {
+    let fixture = Fixture::new(&[
+        ("names.py", TWO_FAULTS[1].1),
+        ("test_names.py", TWO_FAULTS[3].1),
+        ("test_counting.py", COUNTING),
+    ]);
+    assert_eq!(fixture.baseline.failing().count(), 2, "{:?}", fixture.baseline.tests);
+    let outcome = repair(&fixture);
+    let fix = outcome.fixes.first().expect("the other test has a fix");
+    assert_eq!(mended(fix), ["test_names.py::test_initials"]);
+    assert!(outcome.fixes.iter().all(|fix| mended(fix) == ["test_names.py::test_initials"]));
+}
+
+#[test]
+fn python_what_fell_is_not_run_again_on_the_same_inputs() {
+    let fixture = Fixture::new(&[TWO_FAULTS[1], TWO_FAULTS[3]]);
+    let first = repair(&fixture);
+    assert_eq!(first.counts.known, 0);
+    let second = repair(&fixture);
+    assert!(second.counts.known > 0, "{:?}", second.counts);
+    assert_eq!(first.fixes[0].files, second.fixes[0].files);
+}
+
+#[test]
+fn python_the_strength_of_the_tests_is_told() {
+    let weak = "from names import initials\n\ndef test_initials():\n    assert initials(['ab', 'cd']) == 'ac'\n    assert initials([]) == ''\n";
+    let fixture = Fixture::new(&[
+        (
+            "names.py",
+            "def initials(words):\n    if len(words) > 3:\n        return '-'.join(words)\n    return ''.join(word[1] for word in words)\n",
+        ),
+        ("test_names.py", weak),
+    ]);
+    let outcome = repair(&fixture);
+    let strength = outcome.fixes[0].standing.strength.expect("mutants were run");
+    assert!(strength.survived > 0, "no test reaches the first return: {strength:?}");
+    assert!(strength.survived < strength.mutants, "the tests do see some: {strength:?}");
+}
