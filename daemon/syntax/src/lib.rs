@@ -19,6 +19,8 @@ mod table;
 mod tables;
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;
 
 pub use items::FunctionItem;
@@ -27,5 +29,5 @@ pub use parsed::{Binary, CallParts, ParseError, Parsed, SliceParts, parse};
 pub use role::Role;
 pub use scope::{Binding, BindingKind};
 pub use shape::Shapes;
-pub use table::{Style, Table, Words};
+pub use table::{Style, Table, When, Words};
 pub use tree_sitter::Node;

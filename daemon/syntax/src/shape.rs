@@ -81,7 +81,8 @@ impl Parsed {
         shapes: &HashMap<String, Shapes>,
         add: &mut Vec<(String, Shapes)>,
     ) {
-        let mut elements: Vec<(String, Shapes)> = Vec::new();
+        let mut typed: Vec<(String, String)> = Vec::new();
+        let mut absent: Vec<String> = Vec::new();
         let mut name_is = |target: Node<'_>, shape: Shapes| {
             let target = self.bare(target);
             if !shape.is_unknown() && matches!(self.role(target), Role::Identifier | Role::Member) {
@@ -90,17 +91,11 @@ impl Parsed {
         };
         match self.role(node) {
             Role::Assignment | Role::AugmentedAssignment | Role::Declarator | Role::Declaration => {
-                if let Some(annotation) = node.child_by_field_name("type")
-                    && let Some(target) = node
-                        .child_by_field_name("pattern")
-                        .or_else(|| node.child_by_field_name("left"))
-                {
-                    let text = self.text_of(annotation);
-                    name_is(target, self.shape_of_type(text));
-                    let element = self.shape_of_element(text);
-                    if !element.is_unknown() {
-                        elements.push((format!("{}[]", self.text_of(target)), element));
-                    }
+                let declared = self.declared_type(node);
+                if let Some((target, annotation)) = declared {
+                    let name = self.text_of(target);
+                    name_is(target, self.shape_of_type(&annotation));
+                    typed.push((name.to_owned(), annotation));
                 } else if let Some((target, value)) = self.assignment(node) {
                     let target = self.pattern_names(target).first().copied().unwrap_or(target);
                     name_is(target, self.shape_of(value, shapes));
@@ -120,7 +115,10 @@ impl Parsed {
                 if let Some((target, source)) = self.loop_over(node) {
                     let element = self.element_shape(source, shapes);
                     if let [only] = self.pattern_names(target)[..] {
-                        name_is(only, element);
+                        match node.child_by_field_name("type").map(|t| self.text_of(t)) {
+                            None | Some("auto" | "var") => name_is(only, element),
+                            Some(declared) => name_is(only, self.shape_of_type(declared)),
+                        }
                     }
                     let text = self.text_of(source);
                     if text.starts_with("range(") || self.role(self.bare(source)) == Role::Slice {
@@ -146,6 +144,12 @@ impl Parsed {
             Role::Binary => {
                 for binary in self.binaries(node) {
                     let (_, operator) = self.operator_text(&binary);
+                    // What is compared with nothing may be nothing.
+                    if self.role(binary.right) == Role::Null
+                        && self.role(binary.left) == Role::Identifier
+                    {
+                        absent.push(format!("{}?", self.text_of(binary.left)));
+                    }
                     match operator.as_str() {
                         "-" | "/" | "//" | "%" | "**" | "&" | "|" | "^" | "<<" | ">>" | "<"
                         | "<=" | ">" | ">=" => {
@@ -210,22 +214,136 @@ impl Parsed {
                 }
             }
             _ => {
-                if matches!(
-                    node.kind(),
-                    "typed_parameter" | "typed_default_parameter" | "parameter"
-                ) && let Some(annotation) = node.child_by_field_name("type")
-                    && let Some(name) = self.pattern_names(node).first()
+                if node.kind().ends_with("parameter")
+                    || node.kind().ends_with("parameter_declaration")
                 {
-                    let text = self.text_of(annotation);
-                    name_is(*name, self.shape_of_type(text));
-                    let element = self.shape_of_element(text);
-                    if !element.is_unknown() {
-                        elements.push((format!("{}[]", self.text_of(*name)), element));
-                    }
+                    self.observe_parameter(node, &mut name_is, &mut typed);
                 }
             }
         }
-        add.extend(elements);
+        add.extend(absent.into_iter().map(|name| (name, Shapes::OBJECT)));
+        for (name, annotation) in typed {
+            let element = self.shape_of_element(&annotation);
+            if !element.is_unknown() {
+                add.push((format!("{name}[]"), element));
+            }
+            if self.may_be_absent(&annotation) {
+                add.push((format!("{name}?"), Shapes::OBJECT));
+            }
+        }
+    }
+
+    fn observe_parameter(
+        &self,
+        node: Node<'_>,
+        name_is: &mut impl FnMut(Node<'_>, Shapes),
+        typed: &mut Vec<(String, String)>,
+    ) {
+        let Some(annotation) = node.child_by_field_name("type") else { return };
+        let declarator = node.child_by_field_name("declarator");
+        let text = self.type_text(annotation, declarator);
+        let mut cursor = node.walk();
+        let mut names: Vec<_> = node.children_by_field_name("name", &mut cursor).collect();
+        if names.len() < 2 {
+            let target = declarator
+                .or_else(|| node.child_by_field_name("pattern"))
+                .or_else(|| names.pop())
+                .unwrap_or(node);
+            names = self.pattern_names(target).into_iter().take(1).collect();
+        }
+        for name in names {
+            name_is(name, self.shape_of_type(&text));
+            typed.push((self.text_of(name).to_owned(), text.clone()));
+        }
+    }
+
+    /// The name that a declaration gives a type as written, and that type.
+    fn declared_type<'t>(&self, node: Node<'t>) -> Option<(Node<'t>, String)> {
+        let own = node.child_by_field_name("type");
+        let (annotation, target) = match self.role(node) {
+            Role::Declarator => {
+                // Java and C put the type before all declarators.
+                let outer = || self.parent(node)?.child_by_field_name("type");
+                (own.or_else(outer)?, self.target_of(node)?)
+            }
+            _ => {
+                let target = ["pattern", "left", "declarator"]
+                    .into_iter()
+                    .find_map(|field| node.child_by_field_name(field))?;
+                (own?, target)
+            }
+        };
+        if self.role(target) == Role::Declarator {
+            return None;
+        }
+        let text = self.type_text(annotation, node.child_by_field_name("declarator"));
+        // `auto` and `var` say nothing.
+        if matches!(text.as_str(), "auto" | "var") {
+            return None;
+        }
+        Some((target, text))
+    }
+
+    /// A type as written, with what a C declarator adds to it.
+    fn type_text(&self, annotation: Node<'_>, declarator: Option<Node<'_>>) -> String {
+        let text = self.text_of(annotation).trim_start_matches([':', ' ']);
+        let added = match declarator.map(|d| d.kind()) {
+            Some("pointer_declarator") => "*",
+            Some("array_declarator") => "[]",
+            _ => "",
+        };
+        format!("{text}{added}")
+    }
+
+    /// What a function says that it returns, one entry per value; empty if it does not say.
+    pub fn result_types(&self, function: Node<'_>) -> Vec<String> {
+        let declarator = function.child_by_field_name("declarator");
+        let Some(node) = ["return_type", "result", "type"]
+            .into_iter()
+            .find_map(|field| function.child_by_field_name(field))
+        else {
+            return Vec::new();
+        };
+        if self.role(node) == Role::Parameters {
+            return self
+                .children(node)
+                .into_iter()
+                .filter_map(|p| p.child_by_field_name("type"))
+                .map(|t| self.text_of(t).to_owned())
+                .collect();
+        }
+        let text = self.type_text(node, declarator);
+        if matches!(text.as_str(), "void" | "auto" | "()") { Vec::new() } else { vec![text] }
+    }
+
+    /// Whether a type as written has a value that means "nothing there".
+    pub fn may_be_absent(&self, text: &str) -> bool {
+        let style = &self.table().style;
+        let text = text.trim();
+        if text.ends_with('?') || text.split('|').any(|t| matches!(t.trim(), "null" | "undefined"))
+        {
+            return true;
+        }
+        if !style.typed {
+            return text.starts_with("Optional") || text.split('|').any(|t| t.trim() == "None");
+        }
+        if style.tail_values {
+            return text.starts_with("Option<");
+        }
+        if style.bare_members && style.lengths.len() > 2 {
+            // Java: everything but primitives.
+            return text.chars().next().is_some_and(char::is_uppercase) || text.ends_with("[]");
+        }
+        text.starts_with('*')
+            || text.ends_with('*')
+            || self.letter_of(text) == Some('o')
+            || text.starts_with("[]")
+            || text.starts_with("map[")
+    }
+
+    fn is_number_like(&self, node: Node<'_>) -> bool {
+        matches!(node.kind(), "rune_literal" | "character_literal")
+            || (node.kind() == "char_literal" && !self.table().style.tail_values)
     }
 
     /// A guess for the elements of a collection that is a name, perhaps behind `.iter()`.
@@ -258,24 +376,45 @@ impl Parsed {
         {
             return Shapes::UNKNOWN;
         }
-        text.split_once(['[', '<']).map_or(Shapes::UNKNOWN, |(_, rest)| self.shape_of_type(rest))
+        if let Some(element) = text.trim_start_matches([':', ' ']).strip_suffix("[]") {
+            return self.shape_of_type(element);
+        }
+        let inner = text.split_once(['[', '<']).map_or("", |(_, rest)| rest);
+        // `[]int` and `[3]int` name the element behind the bracket.
+        let inner = match inner.split_once(']') {
+            Some((before, rest)) if before.chars().all(|c| c.is_ascii_digit()) => rest,
+            _ => inner,
+        };
+        self.shape_of_type(inner)
     }
 
     /// A guess from a type as written.
     pub fn shape_of_type(&self, text: &str) -> Shapes {
-        let text = text.trim_start_matches(['&', ' ']).trim_start_matches("mut ").trim();
-        if text.starts_with('[') {
+        let text = text.trim_start_matches(['&', ' ', ':']).trim_start_matches("mut ").trim();
+        if text.starts_with('[') || text.ends_with("[]") {
             return Shapes::COLLECTION;
         }
-        let head: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        let letter = self.table().words.types.iter().find(|(name, _)| *name == head).map(|t| t.1);
-        match letter {
+        // A pointer is not what it points to.
+        if text.ends_with('*') || text.starts_with('*') {
+            return Shapes::OBJECT;
+        }
+        match self.letter_of(text) {
             Some('n') => Shapes::NUMBER,
             Some('c') => Shapes::COLLECTION,
             Some('s') => Shapes::STRING,
             Some('b') => Shapes::BOOLEAN,
+            Some('o') if self.table().style.typed => Shapes::OBJECT,
             _ => Shapes::UNKNOWN,
         }
+    }
+
+    /// The shape letter of the outermost name of a type: that of `Vec` in `std::vec::Vec<u8>`.
+    fn letter_of(&self, text: &str) -> Option<char> {
+        let text = text.trim_start_matches("const ").trim_start_matches("readonly ");
+        let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':')));
+        let path = &text[..end.unwrap_or(text.len())];
+        let head = path.trim_end_matches(':').rsplit("::").next().unwrap_or(path);
+        self.table().words.types.iter().find(|(name, _)| *name == head).map(|t| t.1)
     }
 
     /// A guess for an expression, given guesses for names.
@@ -283,7 +422,13 @@ impl Parsed {
         let node = self.bare(node);
         match self.role(node) {
             Role::Integer | Role::Float | Role::Update => Shapes::NUMBER,
+            // A character is a number in these languages.
+            Role::Text if self.is_number_like(node) => Shapes::NUMBER,
             Role::Text => Shapes::STRING,
+            Role::Subslice => self
+                .children(node)
+                .first()
+                .map_or(Shapes::UNKNOWN, |object| self.shape_of(*object, shapes)),
             Role::Boolean => Shapes::BOOLEAN,
             Role::List | Role::Set | Role::Mapping | Role::Comprehension => Shapes::COLLECTION,
             Role::Lambda => Shapes::FUNCTION,

@@ -23,8 +23,8 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
 fn usable(site: &Site<'_>, names: &HashSet<&str>, node: Node<'_>) -> bool {
     site.parsed().descendants(node, |r| r == Role::Identifier).into_iter().all(|n| {
         let text = site.text_of(n);
-        let member = n
-            .parent()
+        let member = site
+            .parent(n)
             .and_then(|p| site.parsed().member(p))
             .is_some_and(|(_, name)| name.id() == n.id());
         member || names.contains(text) || site.parsed().table().words.builtins.contains(&text)
@@ -46,8 +46,8 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         matches!(r, Role::Call | Role::Index | Role::Member | Role::Binary | Role::Unary)
     }) {
         let text = site.text_of(node);
-        let called = node
-            .parent()
+        let called = site
+            .parent(node)
             .and_then(|p| parsed.call(p))
             .is_some_and(|c| c.function.id() == node.id());
         if text.len() <= 40 && !called && seen.insert(text) && usable(site, &names, node) {
@@ -55,6 +55,9 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         }
     }
     donors.truncate(40);
+    // Once per donor, not once per donor and place.
+    let donors: Vec<_> =
+        donors.into_iter().map(|d| (d, site.shape(d), super::precedence::top(site, d))).collect();
     for place in site.nodes.iter().copied() {
         let role = site.role(place);
         if !matches!(
@@ -88,11 +91,11 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         }
         let shape = site.shape(place);
         let own = site.text_of(place);
-        for donor in &donors {
+        for (donor, other, top) in &donors {
+            let other = *other;
             let text = site.text_of(*donor);
             let nested =
                 donor.start_byte() < place.end_byte() && place.start_byte() < donor.end_byte();
-            let other = site.shape(*donor);
             if text == own || !shape.fits(other) || (nested && text.contains(own)) {
                 continue;
             }
@@ -108,8 +111,8 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
             if matches!(role, Role::Integer) {
                 weight *= 0.5;
             }
-            let new = match super::precedence::top(site, *donor) {
-                Some(operator) => fit(site, place, text, &operator),
+            let new = match top {
+                Some(operator) => fit(site, place, text, operator),
                 None => text.to_owned(),
             };
             sink.replace(site, Family::DonorExpression, place, new, weight);
@@ -177,11 +180,19 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
                 if parsed.table().words.builtins.contains(&old) {
                     continue;
                 }
-                let called = name
-                    .parent()
+                let called = site
+                    .parent(name)
                     .and_then(|p| parsed.call(p))
                     .is_some_and(|c| c.function.id() == name.id());
                 if called {
+                    continue;
+                }
+                let others = parsed
+                    .descendants(core, |r| r == Role::Identifier)
+                    .into_iter()
+                    .filter(|n| n.id() != name.id())
+                    .all(|n| usable(site, &names, n));
+                if !others {
                     continue;
                 }
                 for binding in site.locals() {
@@ -191,18 +202,10 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
                     }
                     let at = name.start_byte() - statement.start_byte();
                     let changed = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
-                    let others = parsed
-                        .descendants(core, |r| r == Role::Identifier)
-                        .into_iter()
-                        .filter(|n| n.id() != name.id())
-                        .all(|n| usable(site, &names, n));
-                    if others {
-                        let certain =
-                            site.shape_of_name(new).certainly_fits(site.shape_of_name(old));
-                        let known = site.shape_of_name(new).overlaps(Shapes::COLLECTION);
-                        let weight = if certain && known { 0.8 } else { 0.55 };
-                        put(site, sink, &changed, behind, weight * base);
-                    }
+                    let certain = site.shape_of_name(new).certainly_fits(site.shape_of_name(old));
+                    let known = site.shape_of_name(new).overlaps(Shapes::COLLECTION);
+                    let weight = if certain && known { 0.8 } else { 0.55 };
+                    put(site, sink, &changed, behind, weight * base);
                 }
             }
         }

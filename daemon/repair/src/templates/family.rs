@@ -55,6 +55,13 @@ pub(super) enum Family {
     CallToAssignment,
     AssignmentTarget,
     ExtendExpression,
+    Type,
+    InsertReturn,
+    RangeGuard,
+    BorrowedGuard,
+    BorrowedStatement,
+    BorrowedCondition,
+    BorrowedExpression,
 }
 
 /// Where a prior comes from.
@@ -126,6 +133,13 @@ pub(super) const PRIORS: &[Row] = &[
     (Family::CallToAssignment, "call-to-assignment", 0.45, Provenance::Development),
     (Family::AssignmentTarget, "assignment-target", 0.50, Provenance::Development),
     (Family::ExtendExpression, "extend-expression", 0.40, Provenance::Development),
+    (Family::Type, "type", 0.40, Provenance::Development),
+    (Family::InsertReturn, "insert-return", 0.30, Provenance::Development),
+    (Family::RangeGuard, "range-guard", 0.34, Provenance::Development),
+    (Family::BorrowedGuard, "borrowed-guard", 0.30, Provenance::Development),
+    (Family::BorrowedStatement, "borrowed-statement", 0.20, Provenance::Development),
+    (Family::BorrowedCondition, "borrowed-condition", 0.22, Provenance::Development),
+    (Family::BorrowedExpression, "borrowed-expression", 0.18, Provenance::Development),
 ];
 
 impl Family {
@@ -157,6 +171,6 @@ mod tests {
             assert!(rules.insert(rule));
             assert!((0.0..=1.0).contains(prior));
         }
-        assert_eq!(PRIORS.len(), Family::ExtendExpression as usize + 1);
+        assert_eq!(PRIORS.len(), Family::BorrowedExpression as usize + 1);
     }
 }

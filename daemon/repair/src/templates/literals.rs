@@ -41,7 +41,7 @@ fn number(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
             (-1, 0.4),
             (value.saturating_neg(), 0.45),
         ] {
-            let unsigned = site.parsed().table().style.typed && other < 0;
+            let unsigned = !site.parsed().table().style.negative_literals && other < 0;
             if unsigned || !tried.insert(other) {
                 continue;
             }
@@ -157,6 +157,7 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
             (object.id() != node.id()).then_some(0.75)?
         }
         Role::Slice => 1.0,
+        Role::Subslice => (parsed.children(parent).first()?.id() != node.id()).then_some(1.0)?,
         Role::Tuple => parsed.role(site.parent(parent)?).eq(&Role::Index).then_some(0.7)?,
         Role::Arguments => {
             let call = site.parent(parent)?;

@@ -17,7 +17,10 @@ mod sink;
 mod site;
 mod slices;
 mod statements;
+mod types;
 
+#[cfg(test)]
+mod languages;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +65,7 @@ impl Generator for TemplateGenerator {
                 conditions::propose(&site, &mut sink);
                 returns::propose(&site, &mut sink);
                 statements::propose(&site, &mut sink);
+                types::propose(&site, &mut sink);
                 insertions::propose(&site, &mut sink);
                 donors::propose(&site, &mut sink);
             }

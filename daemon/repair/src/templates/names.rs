@@ -109,7 +109,7 @@ fn identifier(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         siblings(site, sink, node, old);
         return;
     }
-    for binding in parsed.names_at(&site.file.bindings, node.start_byte()) {
+    for binding in parsed.names_at(site.bindings.iter().copied(), node.start_byte()) {
         let new = binding.name.as_str();
         if binding.kind == BindingKind::Function
             || new == old
@@ -193,7 +193,8 @@ fn function_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, old: &str) {
         return;
     };
     for function in &site.file.functions {
-        if function.name == old || function.class.is_some() {
+        let bare = parsed.table().style.bare_members;
+        if function.name == old || (function.class.is_some() && !bare) {
             continue;
         }
         let in_scope = site.names.iter().any(|b| b.name == function.name);
@@ -238,7 +239,7 @@ fn target(site: &Site<'_>, sink: &mut Sink) {
         return;
     }
     let Some((target, value)) = parsed.assignment(core) else { return };
-    if site.role(target) == Role::Pattern {
+    if matches!(site.role(target), Role::Pattern | Role::Tuple) {
         return;
     }
     let mut seen = BTreeSet::from([site.text_of(target)]);

@@ -3,7 +3,7 @@
 use greenlit_syntax::{Binary, Node, Role, Shapes};
 
 use super::family::Family;
-use super::precedence::{moved, negation, operand};
+use super::precedence::{fit, moved, negation, operand};
 use super::sink::Sink;
 use super::site::Site;
 
@@ -113,8 +113,13 @@ fn arithmetic(
         }
     }
     if text == "/" {
-        for (before, after) in wrappers_to_integer(site) {
-            let new = format!("{before}{}{after}", site.text_of(node));
+        for (before, after) in parsed.table().words.rounders {
+            let own = site.text_of(node);
+            let new = if after.is_empty() {
+                fit(site, node, &format!("{before}({own})"), "u")
+            } else {
+                format!("{before}{own}{after}")
+            };
             sink.replace(site, Family::Division, node, new, 0.7);
         }
     }
@@ -138,17 +143,6 @@ fn arithmetic(
         let weight = if concatenation { 1.0 } else { 0.7 };
         sink.replace(site, Family::SwapOperands, node, new, weight);
     }
-}
-
-fn wrappers_to_integer(site: &Site<'_>) -> Vec<(&'static str, &'static str)> {
-    let wrappers = site.parsed().table().words.wrappers;
-    wrappers
-        .iter()
-        .copied()
-        .filter(|(before, _)| {
-            ["int(", "round(", "Math.floor(", "Math.trunc(", "Math.ceil("].contains(before)
-        })
-        .collect()
 }
 
 /// `and` becomes `or`; either clause alone.
@@ -215,7 +209,9 @@ fn plain_assignment(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
     let Some(operator) = parsed.assignment_operator(node) else { return };
     let Some((target, value)) = parsed.assignment(node) else { return };
-    if site.role(target) == Role::Pattern || site.text_of(value).contains(site.text_of(target)) {
+    if matches!(site.role(target), Role::Pattern | Role::Tuple)
+        || site.text_of(value).contains(site.text_of(target))
+    {
         return;
     }
     let literal = site.role(value).is_literal();

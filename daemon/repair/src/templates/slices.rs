@@ -8,7 +8,7 @@ use super::site::Site;
 
 pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     let parsed = site.parsed();
-    let pythonic = parsed.table().style.skip.2 == ":]";
+    let pythonic = parsed.table().style.negative_indices;
     for node in site.nodes.iter().copied() {
         match site.role(node) {
             Role::Index => index(site, sink, node, pythonic),
@@ -97,6 +97,9 @@ fn insert(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     };
     let own = site.text_of(node);
     let style = &parsed.table().style;
+    if style.skip.1.is_empty() {
+        return;
+    }
     let mut counts: Vec<(String, f64)> = vec![("1".into(), 0.9)];
     for binding in site.locals() {
         let shape = site.shape_of_name(&binding.name);

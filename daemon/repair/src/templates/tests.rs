@@ -11,7 +11,7 @@ use crate::candidate::{Candidate, FaultContext, Generator, SourceFile};
 use crate::localize::{Localization, Method, Suspicious};
 
 /// Every line with a `$0` is suspected; the text is without the markers.
-fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
+pub(super) fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
     let path = PathBuf::from("/w").join(name);
     let lines = marked
         .lines()
@@ -26,7 +26,7 @@ fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
     (text, TemplateGenerator.candidates(&context))
 }
 
-fn apply(text: &str, candidate: &Candidate) -> String {
+pub(super) fn apply(text: &str, candidate: &Candidate) -> String {
     let mut patched = text.to_owned();
     for edit in candidate.edits.iter().rev() {
         patched.replace_range(edit.start..edit.end, &edit.new_text);
