@@ -142,6 +142,8 @@ pub enum Role {
     Pattern,
     /// `*xs`, `...xs`.
     Spread,
+    /// The tag of a markup element, with its name and attributes.
+    Tag,
 }
 
 impl Role {

@@ -239,7 +239,16 @@ impl Parsed {
         name_is: &mut impl FnMut(Node<'_>, Shapes),
         typed: &mut Vec<(String, String)>,
     ) {
-        let Some(annotation) = node.child_by_field_name("type") else { return };
+        let Some(annotation) = node.child_by_field_name("type") else {
+            // `def f(step=1)`
+            if let (Some(name), Some(value)) =
+                (node.child_by_field_name("name"), node.child_by_field_name("value"))
+                && self.role(value) != Role::Null
+            {
+                name_is(name, self.shape_of(value, &HashMap::new()));
+            }
+            return;
+        };
         let declarator = node.child_by_field_name("declarator");
         let text = self.type_text(annotation, declarator);
         let mut cursor = node.walk();

@@ -3,7 +3,7 @@
 use greenlit_syntax::{BindingKind, Node, Role, Shapes};
 
 use super::family::Family;
-use super::names::affinity;
+use super::names::{affinity, is_read};
 use super::precedence::{fit, moved, operand};
 use super::sink::{Sink, short};
 use super::site::Site;
@@ -237,7 +237,7 @@ fn wrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         || parsed.loop_over(parent).is_some_and(|(t, _)| t.id() == node.id())
         || parsed.member(parent).is_some()
         || (place == Role::KeywordArgument && role == Role::Identifier)
-        || (parent.kind().contains("parameter") && role == Role::Identifier)
+        || (role == Role::Identifier && !is_read(site, node))
     {
         return;
     }

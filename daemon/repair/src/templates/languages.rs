@@ -110,7 +110,7 @@ interface Range { low: number; high: number }
 export class Store<T extends Range> {
   private used: boolean = false;
   find(xs: ReadonlyArray<number>, at: number | null, limit: number = 3): number {
-    if (at === null) {
+    if (at == null) {
       return -1;
     }
     let best: number = 0;
@@ -294,7 +294,7 @@ fn common_faults_of_typescript_are_mended() {
             ("comparison", "i < xs.length", "i <= xs.length", "xs.length"),
             ("variable", "max(best, i)", "max(best, limit)", "max("),
             ("arguments", "view(step, range.high)", "view(range.high, step)", "view(range"),
-            ("guard", "    if (at === null) {\n      return -1;\n    }\n", "", "let best"),
+            ("guard", "    if (at == null) {\n      return -1;\n    }\n", "", "let best"),
             ("constant", "let best: number = 0", "let best: number = 1", "let best"),
             ("negation", "!this.used", "this.used", "this.used)"),
             ("cast kept", "satisfies number) + 1", "satisfies number) - 1", "satisfies number)"),

@@ -29,7 +29,7 @@ fn is_callee(site: &Site<'_>, node: Node<'_>) -> bool {
 }
 
 /// Whether an identifier is a place where a value is read.
-fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
+pub(super) fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
     let parsed = site.parsed();
     let Some(parent) = site.parent(node) else { return false };
     if let Some((target, _)) = parsed.assignment(parent)
@@ -54,7 +54,13 @@ fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
     }
     if matches!(
         parsed.role(parent),
-        Role::Parameters | Role::Function | Role::Lambda | Role::Path | Role::Pattern | Role::Macro
+        Role::Parameters
+            | Role::Function
+            | Role::Lambda
+            | Role::Tag
+            | Role::Path
+            | Role::Pattern
+            | Role::Macro
     ) {
         return false;
     }

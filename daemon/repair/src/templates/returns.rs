@@ -144,6 +144,9 @@ fn extend(site: &Site<'_>, sink: &mut Sink, value: Node<'_>) {
             0.9
         } else if shape.fits(other) && !style.typed {
             0.6
+        } else if style.typed && other.is_unknown() {
+            // The compiler knows.
+            0.35
         } else {
             continue;
         };

@@ -12,8 +12,8 @@ use crate::candidate::{Candidate, Edit, Source};
 
 /// At most this many candidates leave a generator.
 const MOST: usize = 2000;
-/// At most this many of one family for one line: later ones are worth less than a thirtieth.
-const MOST_OF_FAMILY: i32 = 48;
+/// At most this many of one family for one line: later ones are worth next to nothing.
+const MOST_OF_FAMILY: i32 = 150;
 /// At most this many for one line: one statement must not use up the search.
 const MOST_OF_LINE: i32 = 400;
 /// At most this many proposals of one family for one line are looked at while they are made.

@@ -20,6 +20,8 @@ pub(super) struct File<'a> {
     pub(super) members: BTreeMap<String, Vec<String>>,
     pub(super) newline: &'static str,
     pub(super) unit: String,
+    /// Every name that the file binds; others come from imports or from the language.
+    pub(super) bound: HashSet<String>,
     /// How often each name is read, whole file.
     pub(super) reads: HashMap<String, u32>,
     /// Object and name of member expressions that are not called.
@@ -36,6 +38,7 @@ pub(super) struct File<'a> {
 impl<'a> File<'a> {
     pub(super) fn new(source: &'a SourceFile, parsed: &'a Parsed) -> File<'a> {
         let parents = parsed.parents();
+        let bindings = parsed.bindings();
         let attributes = attributes(parsed, &parents);
         let reads = reads(parsed, &parents);
         let integers = parsed.descendants(parsed.root(), |r| r == Role::Integer);
@@ -43,7 +46,8 @@ impl<'a> File<'a> {
             path: &source.path,
             parsed,
             parents,
-            bindings: parsed.bindings(),
+            bound: bindings.iter().map(|b| b.name.clone()).collect(),
+            bindings,
             members: parsed.members(),
             newline: if source.text.contains("\r\n") { "\r\n" } else { "\n" },
             unit: indentation_unit(&source.text),
@@ -126,7 +130,10 @@ impl<'a> File<'a> {
             let mut line = row(unit);
             parsed.walk(unit, &mut |node| {
                 let inner = node.id() != unit.id();
-                if inner && (ids.contains(&node.id()) || parsed.role(node) == Role::Block) {
+                if inner
+                    && (ids.contains(&node.id())
+                        || matches!(parsed.role(node), Role::Block | Role::Class))
+                {
                     return false;
                 }
                 if matches!(parsed.role(node), Role::Comment | Role::Decorator | Role::Type) {

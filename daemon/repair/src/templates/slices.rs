@@ -59,6 +59,11 @@ fn slice(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         sink.replace(site, family, node, format!(":{stop} - 1"), 0.7);
         sink.replace(site, family, node, format!("1:{stop}"), 0.5);
     } else if !start.is_empty() && !stop.is_empty() {
+        // A length that should have been an end.
+        let plain = |n: Option<Node<'_>>| n.is_some_and(|n| site.role(n) == Role::Identifier);
+        if plain(parts.start) && plain(parts.stop) {
+            sink.replace(site, family, node, format!("{start}:{start} + {stop}"), 0.9);
+        }
         sink.replace(site, family, node, format!("{start}:"), 0.6);
         sink.replace(site, family, node, format!(":{stop}"), 0.6);
     } else if site.text_of(node) == "::-1" {
@@ -118,7 +123,7 @@ fn insert(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         sink.replace(site, Family::SliceInsertion, node, skip, factor);
         sink.replace(site, Family::SliceInsertion, node, take, factor * 0.8);
     }
-    if style.skip.2 == ":]" {
+    if style.negative_indices {
         sink.replace(
             site,
             Family::SliceInsertion,

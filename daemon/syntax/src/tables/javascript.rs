@@ -7,7 +7,7 @@ type Operators = &'static [(&'static str, &'static [&'static str])];
 
 pub(crate) static TABLE: Table = Table {
     extensions: &["js", "mjs", "cjs", "jsx"],
-    roles: &[ROLES],
+    roles: &[ROLES, MARKUP],
     refined: &[],
     test_marks: &[],
     member_fields: MEMBER_FIELDS,
@@ -86,6 +86,12 @@ pub(super) const ROLES: &[(&str, Role)] = &[
     ("array_pattern", Role::Pattern),
     ("object_pattern", Role::Pattern),
     ("spread_element", Role::Spread),
+];
+
+pub(super) const MARKUP: &[(&str, Role)] = &[
+    ("jsx_opening_element", Role::Tag),
+    ("jsx_closing_element", Role::Tag),
+    ("jsx_self_closing_element", Role::Tag),
 ];
 
 pub(super) const COMPARISONS: Operators = &[

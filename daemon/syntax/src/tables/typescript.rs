@@ -3,14 +3,17 @@
 //! Types do not exist when a test runs, and most runners strip them unread. So TypeScript counts as
 //! a language without types whose annotations are good guesses.
 
-use super::javascript::{ARITHMETIC, COMPARISONS, FOR_FIELDS, MEMBER_FIELDS, ROLES, STYLE, WORDS};
+use super::javascript::{
+    ARITHMETIC, COMPARISONS, FOR_FIELDS, MARKUP, MEMBER_FIELDS, ROLES, STYLE, WORDS,
+};
 use crate::role::Role;
 use crate::table::{Table, Words};
 
 pub(crate) static TYPESCRIPT: Table =
     Table { extensions: &["ts", "mts", "cts"], roles: &[ROLES, TYPES, ASSERTION], ..COMMON };
 
-pub(crate) static TSX: Table = Table { extensions: &["tsx"], roles: &[ROLES, TYPES], ..COMMON };
+pub(crate) static TSX: Table =
+    Table { extensions: &["tsx"], roles: &[ROLES, TYPES, MARKUP], ..COMMON };
 
 const COMMON: Table = Table {
     extensions: &[],
