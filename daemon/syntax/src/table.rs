@@ -44,6 +44,19 @@ pub enum When {
     Field(&'static str, Role),
 }
 
+/// Which declared types have a value that means "nothing there".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// Those whose annotation says so: `T | null`, `Optional[T]`.
+    Annotated,
+    /// Those that begin with this: `Option<`.
+    Wrapped(&'static str),
+    /// All but primitive ones.
+    References,
+    /// Pointers and what is built on them; see the letter `o` in [`Words::types`].
+    Pointers,
+}
+
 /// How a language writes its constructs.
 #[derive(Debug)]
 pub struct Style {
@@ -84,6 +97,8 @@ pub struct Style {
     pub typed: bool,
     /// Whether the last expression of a block is its value.
     pub tail_values: bool,
+    /// Which declared types have a value that means "nothing there".
+    pub absence: Absence,
     /// Whether a negative literal is worth a try where a positive one stands.
     pub negative_literals: bool,
     /// Whether `a[-1]` is the last element.

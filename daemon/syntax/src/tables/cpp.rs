@@ -1,7 +1,7 @@
 //! C++ and, as far as it is C++, C (tree-sitter-cpp 0.23).
 
 use crate::role::Role;
-use crate::table::{Style, Table, When, Words};
+use crate::table::{Absence, Style, Table, When, Words};
 
 pub(crate) static TABLE: Table = Table {
     extensions: &["cpp", "cc", "cxx", "c++", "hpp", "hh", "hxx", "h", "c"],
@@ -67,6 +67,7 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("std::min(", ", ", ")"),
         typed: true,
         tail_values: false,
+        absence: Absence::Pointers,
         negative_literals: true,
         negative_indices: false,
         bare_members: true,

@@ -1,7 +1,7 @@
 //! Go (tree-sitter-go 0.25).
 
 use crate::role::Role;
-use crate::table::{Style, Table, When, Words};
+use crate::table::{Absence, Style, Table, When, Words};
 
 pub(crate) static TABLE: Table = Table {
     extensions: &["go"],
@@ -58,6 +58,7 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("min(", ", ", ")"),
         typed: true,
         tail_values: false,
+        absence: Absence::Pointers,
         negative_literals: true,
         negative_indices: false,
         bare_members: false,

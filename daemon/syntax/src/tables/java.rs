@@ -1,7 +1,7 @@
 //! Java (tree-sitter-java 0.23).
 
 use crate::role::Role;
-use crate::table::{Style, Table, When, Words};
+use crate::table::{Absence, Style, Table, When, Words};
 
 pub(crate) static TABLE: Table = Table {
     extensions: &["java"],
@@ -63,6 +63,7 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("Math.min(", ", ", ")"),
         typed: true,
         tail_values: false,
+        absence: Absence::References,
         negative_literals: true,
         negative_indices: false,
         bare_members: true,

@@ -1,7 +1,7 @@
 //! JavaScript with JSX (tree-sitter-javascript 0.25). TypeScript builds on the same groups.
 
 use crate::role::Role;
-use crate::table::{Style, Table, Words};
+use crate::table::{Absence, Style, Table, Words};
 
 type Operators = &'static [(&'static str, &'static [&'static str])];
 
@@ -140,6 +140,7 @@ pub(super) const STYLE: Style = Style {
     minimum: ("Math.min(", ", ", ")"),
     typed: false,
     tail_values: false,
+    absence: Absence::Annotated,
     negative_literals: true,
     negative_indices: false,
     bare_members: false,

@@ -1,7 +1,7 @@
 //! Python (tree-sitter-python 0.25).
 
 use crate::role::Role;
-use crate::table::{Style, Table, Words};
+use crate::table::{Absence, Style, Table, Words};
 
 pub(crate) static TABLE: Table = Table {
     extensions: &["py", "pyi"],
@@ -125,6 +125,7 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("min(", ", ", ")"),
         typed: false,
         tail_values: false,
+        absence: Absence::Annotated,
         negative_literals: true,
         negative_indices: true,
         bare_members: false,

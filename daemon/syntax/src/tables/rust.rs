@@ -1,7 +1,7 @@
 //! Rust (tree-sitter-rust 0.24).
 
 use crate::role::Role;
-use crate::table::{Style, Table, Words};
+use crate::table::{Absence, Style, Table, Words};
 
 pub(crate) static TABLE: Table = Table {
     extensions: &["rs"],
@@ -122,6 +122,7 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("", ".min(", ")"),
         typed: true,
         tail_values: true,
+        absence: Absence::Wrapped("Option<"),
         negative_literals: false,
         negative_indices: false,
         bare_members: false,
