@@ -41,6 +41,9 @@ fn swaps(site: &Site<'_>, sink: &mut Sink, items: &[Node<'_>], family: Family) {
             let (a, b) = (site.text_of(*first), site.text_of(*second));
             // Values of different kinds change places less often.
             let fits = site.shape(*first).fits(site.shape(*second));
+            if !fits && site.parsed().table().style.typed {
+                continue;
+            }
             let weight = if fits { 1.0 } else { 0.5 } * 0.9_f64.powi(distance as i32);
             let weight = if items.len() == 2 { weight } else { weight * 0.85 };
             let edits =
@@ -66,7 +69,15 @@ fn call(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
     let Some(call) = parsed.call(node) else { return };
     swaps(site, sink, &call.arguments, Family::SwapArguments);
-    arguments(site, sink, &call.arguments, call.list);
+    // A function of the file that takes as many arguments takes neither more nor fewer.
+    let complete = parsed.table().style.typed
+        && parsed.callee_name(call.function).is_some_and(|name| {
+            let mut functions = site.file.functions.iter().filter(|f| f.name == name);
+            functions.any(|f| f.class.is_none() && f.parameters.len() == call.arguments.len())
+        });
+    if !complete {
+        arguments(site, sink, &call.arguments, call.list);
+    }
     unwrap(site, sink, node);
     let name = parsed.callee_name(call.function);
     let own = site.function.and_then(|f| parsed.function_name(f));

@@ -104,7 +104,7 @@ export class Store {
 }
 ";
 
-const TYPESCRIPT: &str = "\
+pub(super) const TYPESCRIPT: &str = "\
 import { view } from './view';
 interface Range { low: number; high: number }
 export class Store<T extends Range> {
@@ -126,7 +126,7 @@ export class Store<T extends Range> {
 }
 ";
 
-const TSX: &str = "\
+pub(super) const TSX: &str = "\
 export const View = ({ xs, at }: { xs: number[]; at: number }) => {
   const last = xs.length - 1;
   const shown = at > last ? last : at;
@@ -137,7 +137,7 @@ export const View = ({ xs, at }: { xs: number[]; at: number }) => {
 };
 ";
 
-const GO: &str = "\
+pub(super) const GO: &str = "\
 package store
 
 import \"errors\"
@@ -176,7 +176,7 @@ func (s *Store) Find(at int, limit int) (int, error) {
 }
 ";
 
-const JAVA: &str = "\
+pub(super) const JAVA: &str = "\
 package store;
 
 import java.util.List;
@@ -215,7 +215,7 @@ class Store {
 }
 ";
 
-const CPP: &str = "\
+pub(super) const CPP: &str = "\
 #include <vector>
 
 class Store {
@@ -323,7 +323,7 @@ fn common_faults_of_go_are_mended() {
             ("comparison", "i < len(s.xs)", "i <= len(s.xs)", "len(s.xs)"),
             ("off by one", "len(s.xs); i++", "len(s.xs)-1; i++", "len(s.xs)"),
             ("variable", "max(best, i)", "max(best, limit)", "max("),
-            ("arguments", "load(s.xs, at)", "load(at, s.xs)", "load("),
+            ("arguments", "max(best, i)", "max(i, best)", "max("),
             ("guard", "\tif err != nil {\n\t\treturn 0, err\n\t}\n", "", "best := 0"),
             ("constant", "best := 0", "best := 1", "best := 1"),
             ("return", "return best + value, nil", "return best, nil", "return best"),
@@ -377,6 +377,33 @@ fn common_faults_of_cpp_are_mended() {
             ("declared type", "int best = 0", "long best = 0", "long best"),
         ],
     );
+}
+
+/// New texts that the candidates of the marked line put there.
+fn texts(name: &str, marked: &str) -> Vec<String> {
+    let (_, found) = candidates(name, marked);
+    found.into_iter().flat_map(|c| c.edits).map(|e| e.new_text.trim().to_owned()).collect()
+}
+
+#[test]
+fn candidates_that_cannot_compile_are_not_proposed() {
+    let go = "package p\n\nfunc two(a string, b int) {}\n\nfunc f(s string, n int, p *T, ok bool) bool {\n$0\ttwo(s, n)\n\treturn p == nil\n}\n";
+    let found = texts("a.go", go);
+    for wrong in ["n, s", "two(s)", ", ok", "s - n"] {
+        assert!(!found.iter().any(|t| t == wrong), "{wrong}");
+    }
+    // A string is not exchanged for a number, nor the other way round.
+    let (text, all) = candidates("a.go", go);
+    let patched: Vec<_> = all.iter().map(|c| apply(&text, c)).collect();
+    for wrong in ["two(n, n)", "two(s, s)", "two(ok, n)", "two(n, s)", "two(s, n, 0)"] {
+        assert!(!patched.iter().any(|t| t.contains(wrong)), "{wrong}");
+    }
+    let order = go.replace("$0", "").replace("\treturn p", "$0\treturn p");
+    assert!(!texts("a.go", &order).iter().any(|t| t == "<" || t == ">="));
+    let java = "class A {\n    String f(String s, int n) {\n$0        String t = \"a\" + s;\n        return t;\n    }\n}\n";
+    assert!(!texts("A.java", java).iter().any(|t| t == "-" || t == "*"));
+    let types = "function f(a: number, b: string): number {\n$0  return a as number;\n}\n";
+    assert!(!texts("a.ts", types).iter().any(|t| t.contains("as number as") || t == "string"));
 }
 
 #[test]

@@ -41,9 +41,18 @@ fn comparison(site: &Site<'_>, sink: &mut Sink, binary: &Binary<'_>, operator: &
     };
     let collections = site.shape(binary.right).overlaps(Shapes::COLLECTION)
         || site.shape(binary.left).overlaps(Shapes::COLLECTION);
+    // What has no order does not compile.
+    let unordered = parsed.table().style.typed
+        && [binary.left, binary.right].into_iter().any(|side| {
+            matches!(site.role(side), Role::Null | Role::Boolean)
+                || matches!(site.shape(side), Shapes::BOOLEAN | Shapes::OBJECT | Shapes::COLLECTION)
+        });
     let equality = matches!(operator, "==" | "!=" | "===" | "!==" | "in" | "not in");
     for (rank, other) in others.iter().enumerate() {
         let ordering = matches!(*other, "<" | "<=" | ">" | ">=");
+        if ordering && unordered {
+            continue;
+        }
         let mut weight = [1.0, 0.85, 0.7, 0.45, 0.35, 0.3][rank.min(5)];
         if equality && ordering && collections {
             weight *= 0.5;
@@ -105,6 +114,9 @@ fn arithmetic(
         for (rank, other) in others.iter().enumerate() {
             let division = matches!((text, *other), ("/", "//") | ("//", "/"));
             let mut weight = [1.0, 0.8, 0.65, 0.5, 0.45][rank.min(4)];
+            if concatenation && parsed.table().style.typed {
+                continue;
+            }
             if concatenation {
                 weight *= 0.25;
             }

@@ -89,7 +89,8 @@ impl Sink {
         edits.retain(|(range, new)| text.get(range.clone()).is_some_and(|old| old != new));
         edits.sort_by_key(|(range, _)| (range.start, range.end));
         let apart = edits.windows(2).all(|p| p[0].0.end <= p[1].0.start);
-        if edits.is_empty() || !apart {
+        // A weight of zero says that the edit cannot be right.
+        if edits.is_empty() || !apart || weight <= 0.0 {
             return;
         }
         let score = family.prior() * weight * site.suspicion.powf(TRUST);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::TemplateGenerator;
+use super::{TemplateGenerator, languages};
 use crate::candidate::{Candidate, FaultContext, Generator, SourceFile};
 use crate::localize::{Localization, Method, Suspicious};
 
@@ -176,7 +176,12 @@ fn check(name: &str, marked: &str) {
     }
 }
 
-const SAMPLES: [(&str, &str); 3] = [
+const SAMPLES: [(&str, &str); 8] = [
+    ("a.ts", languages::TYPESCRIPT),
+    ("a.tsx", languages::TSX),
+    ("a.go", languages::GO),
+    ("A.java", languages::JAVA),
+    ("a.cpp", languages::CPP),
     (
         "a.py",
         "import m\n\ndef f(xs, k=1):\n    best = None\n    for i, x in enumerate(xs[1:k]):\n        if x > best and not m.g(x, i):\n            best = [x, -i]\n        elif x in xs:\n            continue\n    return best if k else (yield x) + 'ä'\n",
@@ -204,8 +209,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn mangled_text_never_panics_and_edits_stay_in_bounds(
-        sample in 0usize..3,
-        cut in 0usize..300,
+        sample in 0usize..SAMPLES.len(),
+        cut in 0usize..900,
         length in 0usize..40,
         noise in "[a-z(){}\\[\\]:=<+.,'\" \n\tä]{0,10}",
     ) {
