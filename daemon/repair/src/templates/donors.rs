@@ -11,6 +11,8 @@ use super::site::Site;
 
 /// Donors longer than this are not tried.
 const LONGEST: usize = 80;
+/// Versions of one statement with two names exchanged.
+const PAIRS: usize = 12;
 
 pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     expressions(site, sink);
@@ -26,7 +28,11 @@ fn usable(site: &Site<'_>, names: &HashSet<&str>, node: Node<'_>) -> bool {
         let member = site
             .parent(n)
             .and_then(|p| site.parsed().member(p))
-            .is_some_and(|(_, name)| name.id() == n.id());
+            .is_some_and(|(_, name)| name.id() == n.id())
+            || site
+                .parent(n)
+                .and_then(|p| site.parsed().call(p))
+                .is_some_and(|call| call.object.is_some() && call.function.id() == n.id());
         member || names.contains(text) || site.parsed().table().words.builtins.contains(&text)
     })
 }
@@ -137,7 +143,19 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
     );
     let within = site.function.unwrap_or_else(|| parsed.root());
     let mut seen = BTreeSet::new();
-    for statement in parsed.descendants(within, |r| r == Role::ExpressionStatement) {
+    let statements = parsed.descendants(within, |r| {
+        matches!(
+            r,
+            Role::ExpressionStatement | Role::Assignment | Role::AugmentedAssignment | Role::Update
+        )
+    });
+    for statement in statements {
+        // Go writes assignments without a statement around them.
+        let alone = site.role(statement) == Role::ExpressionStatement
+            || site.parent(statement).is_some_and(|p| site.role(p) == Role::Block);
+        if !alone {
+            continue;
+        }
         let text = site.text_of(statement);
         let core = parsed.core(statement);
         let simple = matches!(
@@ -175,6 +193,11 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
                         .is_none_or(|m| m.1.id() != n.id())
                 })
                 .collect::<Vec<_>>();
+            if usable(site, &names, core) {
+                for changed in renamed_twice(site, &renamed, statement) {
+                    put(site, sink, &changed, behind, 0.45 * base);
+                }
+            }
             for name in renamed {
                 let old = site.text_of(name);
                 if parsed.table().words.builtins.contains(&old) {
@@ -210,6 +233,49 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
             }
         }
     }
+}
+
+/// The statement with two of its names exchanged for locals that fit: what was done for one side,
+/// done for the other.
+fn renamed_twice(site: &Site<'_>, names: &[Node<'_>], statement: Node<'_>) -> Vec<String> {
+    let parsed = site.parsed();
+    let text = site.text_of(statement);
+    let locals: Vec<&str> = site.locals().map(|b| b.name.as_str()).collect();
+    let plain: Vec<_> = names
+        .iter()
+        .copied()
+        .filter(|n| {
+            let name = site.text_of(*n);
+            let called = site.parent(*n).and_then(|p| parsed.call(p));
+            locals.contains(&name)
+                && names.iter().filter(|o| site.text_of(**o) == name).count() == 1
+                && called.is_none_or(|c| c.function.id() != n.id())
+        })
+        .collect();
+    let used: HashSet<&str> = plain.iter().map(|n| site.text_of(*n)).collect();
+    let others = |old: &str| {
+        let shape = site.shape_of_name(old);
+        let fits = move |new: &&str| site.shape_of_name(new).certainly_fits(shape);
+        locals.iter().copied().filter(|n| !used.contains(n)).filter(fits).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    for (at, first) in plain.iter().enumerate() {
+        for second in &plain[at + 1..] {
+            for a in others(site.text_of(*first)) {
+                for b in others(site.text_of(*second)).into_iter().filter(|b| *b != a) {
+                    let mut changed = text.to_owned();
+                    let start = statement.start_byte();
+                    for (node, new) in [(second, b), (first, a)] {
+                        let range = node.start_byte() - start..node.end_byte() - start;
+                        changed.replace_range(range, new);
+                    }
+                    found.push(changed);
+                }
+            }
+        }
+    }
+    found.truncate(PAIRS);
+    found
 }
 
 fn put(site: &Site<'_>, sink: &mut Sink, statement: &str, behind: bool, weight: f64) {

@@ -117,6 +117,12 @@ fn missing_logic_is_reached() {
         "def f(queue):\n$0    while True:\n        queue.pop()\n",
         "def f(queue):\n    while queue:\n        queue.pop()\n",
     );
+    // What was done for one side, done for the other.
+    reaches(
+        "a.py",
+        "def f(out, a, b, i, j):\n    while i < len(a) and j < len(b):\n        i += 1\n        j += 1\n    out.extend(a[i:])\n$0    return out\n",
+        "def f(out, a, b, i, j):\n    while i < len(a) and j < len(b):\n        i += 1\n        j += 1\n    out.extend(a[i:])\n    out.extend(b[j:])\n    return out\n",
+    );
     // A statement one step too deep.
     reaches(
         "a.py",
