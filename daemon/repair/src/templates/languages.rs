@@ -330,7 +330,8 @@ fn common_faults_of_go_are_mended() {
             ("negation", "!s.used", "s.used", "s.xs[i]"),
             ("condition", "ok {", "!ok {", "!ok"),
             ("slice", "s.xs[1:]", "s.xs[2:]", "range s.xs"),
-            ("loop", "for best < limit", "for best <= limit", "for best"),
+            ("off by two", "best == 2", "best == 4", "best =="),
+        ("loop", "for best < limit", "for best <= limit", "for best"),
             ("statement", "\t\tbest++\n", "\t\tlimit++\n", "limit++"),
         ],
     );
