@@ -331,7 +331,7 @@ fn common_faults_of_go_are_mended() {
             ("condition", "ok {", "!ok {", "!ok"),
             ("slice", "s.xs[1:]", "s.xs[2:]", "range s.xs"),
             ("off by two", "best == 2", "best == 4", "best =="),
-        ("loop", "for best < limit", "for best <= limit", "for best"),
+            ("loop", "for best < limit", "for best <= limit", "for best"),
             ("statement", "\t\tbest++\n", "\t\tlimit++\n", "limit++"),
         ],
     );
