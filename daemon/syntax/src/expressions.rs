@@ -79,19 +79,21 @@ impl Parsed {
         if self.role(node) != Role::Call {
             return None;
         }
-        let function = node
-            .child_by_field_name("function")
-            .or_else(|| node.child_by_field_name("constructor"))?;
+        let function = ["function", "constructor", "name", "type"]
+            .into_iter()
+            .find_map(|field| node.child_by_field_name(field))?;
         let list = node.child_by_field_name("arguments")?;
         let arguments =
             if self.role(list) == Role::Arguments { self.children(list) } else { vec![list] };
-        Some(CallParts { function, list, arguments })
+        let object =
+            node.child_by_field_name("object").or_else(|| self.member(function).map(|m| m.0));
+        Some(CallParts { function, object, list, arguments })
     }
 
     /// The last name in what a call calls: `c` in `a.b.c(…)`.
     pub fn callee_name(&self, function: Node<'_>) -> Option<&str> {
         match self.role(function) {
-            Role::Identifier => Some(self.text_of(function)),
+            Role::Identifier | Role::Type => Some(self.text_of(function)),
             Role::Member => self.member(function).map(|(_, name)| self.text_of(name)),
             Role::Path => function.child_by_field_name("name").map(|n| self.text_of(n)),
             _ => function.child_by_field_name("function").and_then(|f| self.callee_name(f)),
@@ -151,14 +153,17 @@ impl Parsed {
     /// Condition of a branch, loop or ternary, without the parentheses its syntax requires.
     pub fn condition<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
         let condition = match self.role(node) {
-            Role::Ternary => match node.child_by_field_name("condition") {
+            Role::Ternary => match self.field(node, "condition") {
                 Some(condition) => condition,
                 None => self.children(node).get(1).copied()?,
             },
             Role::ComprehensionIf => self.children(node).first().copied()?,
-            Role::If | Role::ElseIf | Role::While | Role::CountingFor => {
-                node.child_by_field_name("condition")?
-            }
+            Role::If | Role::ElseIf | Role::CountingFor => self.field(node, "condition")?,
+            // Go's `for condition {` names no field.
+            Role::While => self
+                .field(node, "condition")
+                .or_else(|| self.children(node).first().copied())
+                .filter(|c| self.role(*c).is_expression())?,
             _ => return None,
         };
         Some(self.bare(self.core(condition)))
@@ -191,24 +196,42 @@ impl Parsed {
             return None;
         }
         let (target, source) = self.table().for_fields;
-        Some((node.child_by_field_name(target)?, node.child_by_field_name(source)?))
+        Some((self.field(node, target)?, self.field(node, source)?))
     }
 
     /// Target and value of an assignment or declaration.
     pub fn assignment<'t>(&self, node: Node<'t>) -> Option<(Node<'t>, Node<'t>)> {
         match self.role(node) {
             Role::Assignment | Role::AugmentedAssignment => {
-                Some((node.child_by_field_name("left")?, node.child_by_field_name("right")?))
+                Some((self.field(node, "left")?, self.field(node, "right")?))
             }
-            Role::Declarator => {
-                Some((node.child_by_field_name("name")?, node.child_by_field_name("value")?))
+            Role::Declarator => Some((self.target_of(node)?, self.field(node, "value")?)),
+            Role::Declaration => {
+                if let Some(pattern) = node.child_by_field_name("pattern") {
+                    return Some((pattern, node.child_by_field_name("value")?));
+                }
+                if let (Some(left), Some(right)) =
+                    (self.field(node, "left"), self.field(node, "right"))
+                {
+                    return Some((left, right));
+                }
+                self.children(node).into_iter().find_map(|c| self.assignment(c))
             }
-            Role::Declaration => match node.child_by_field_name("pattern") {
-                Some(pattern) => Some((pattern, node.child_by_field_name("value")?)),
-                None => self.children(node).into_iter().find_map(|c| self.assignment(c)),
-            },
             _ => None,
         }
+    }
+
+    /// What a declarator gives a value to: its name, without the tokens of a C declarator.
+    pub(crate) fn target_of<'t>(&self, declarator: Node<'t>) -> Option<Node<'t>> {
+        let mut target = self
+            .field(declarator, "name")
+            .or_else(|| declarator.child_by_field_name("declarator"))?;
+        while target.kind().ends_with("_declarator") && self.role(target) != Role::Pattern {
+            target = target
+                .child_by_field_name("declarator")
+                .or_else(|| self.children(target).last().copied())?;
+        }
+        Some(target)
     }
 
     /// The operator token of an augmented assignment.

@@ -49,14 +49,42 @@ impl Parsed {
 
     /// The name of a function, or of the constant an anonymous one is bound to.
     pub fn function_name<'t>(&'t self, function: Node<'t>) -> Option<&'t str> {
-        if let Some(name) = function.child_by_field_name("name") {
-            return Some(self.text_of(name));
+        self.name_node(function).map(|n| self.text_of(n))
+    }
+
+    /// The node that holds that name, without what qualifies it.
+    pub(crate) fn name_node<'t>(&self, function: Node<'t>) -> Option<Node<'t>> {
+        if let Some(name) = self.field(function, "name") {
+            return Some(name);
         }
-        let parent = function.parent().filter(|p| self.role(*p) == Role::Declarator)?;
-        parent.child_by_field_name("name").map(|n| self.text_of(n))
+        if self.role(function) == Role::Function {
+            let mut name = function;
+            while let Some(inner) = name.child_by_field_name("declarator") {
+                name = inner;
+            }
+            while let Some(inner) = name.child_by_field_name("name") {
+                name = inner;
+            }
+            return (name != function).then_some(name);
+        }
+        let parent = self.parent(function)?;
+        match self.role(parent) {
+            Role::Declarator => self.target_of(parent),
+            // `f := func() {…}`
+            Role::Declaration => self.assignment(parent).map(|(target, _)| target),
+            _ => None,
+        }
     }
 
     fn class_name<'t>(&'t self, function: Node<'t>) -> Option<&'t str> {
+        if let Some(receiver) = function.child_by_field_name("receiver") {
+            let types = self.descendants(receiver, |r| r == Role::Type);
+            return types.into_iter().find(|t| t.named_child_count() == 0).map(|t| self.text_of(t));
+        }
+        let scope = self.declared(function, "scope").filter(|_| self.declares(function));
+        if let Some(scope) = scope {
+            return Some(self.text_of(scope));
+        }
         let class = self.ancestor(function, |r| matches!(r, Role::Class | Role::Function))?;
         if self.role(class) != Role::Class {
             return None;
@@ -66,15 +94,41 @@ impl Parsed {
         Some(self.text_of(name))
     }
 
-    /// The name nodes of a function's parameters.
+    /// Whether the grammar writes names and parameters of functions as declarators.
+    fn declares(&self, function: Node<'_>) -> bool {
+        self.role(function) == Role::Function
+            && function.child_by_field_name("declarator").is_some()
+    }
+
+    /// The name nodes of a function's parameters, the receiver included.
     pub fn parameters<'t>(&self, function: Node<'t>) -> Vec<Node<'t>> {
         if let Some(single) = function.child_by_field_name("parameter") {
             return vec![single];
         }
-        let Some(list) = function.child_by_field_name("parameters") else { return Vec::new() };
+        let mut names = Vec::new();
+        if let Some(receiver) = function.child_by_field_name("receiver") {
+            names.extend(self.parameters_in(receiver));
+        }
+        if let Some(list) = self.declared(function, "parameters") {
+            names.extend(self.parameters_in(list));
+        }
+        names
+    }
+
+    fn parameters_in<'t>(&self, list: Node<'t>) -> Vec<Node<'t>> {
+        if self.role(list) == Role::Identifier {
+            return vec![list];
+        }
         let mut names = Vec::new();
         for parameter in self.children(list) {
-            let name = ["pattern", "name", "left"]
+            let mut cursor = parameter.walk();
+            // `a, b int` in Go is one parameter with two names.
+            let several: Vec<_> = parameter.children_by_field_name("name", &mut cursor).collect();
+            if several.len() > 1 {
+                names.extend(several);
+                continue;
+            }
+            let name = ["pattern", "name", "left", "declarator"]
                 .into_iter()
                 .find_map(|field| parameter.child_by_field_name(field))
                 .unwrap_or(parameter);
@@ -87,11 +141,47 @@ impl Parsed {
         names
     }
 
+    /// Functions that their marks name as tests (see [`Table::test_marks`](crate::Table)), with
+    /// their annotations.
+    pub fn marked_tests(&self) -> Vec<Range<usize>> {
+        let marks = self.table().test_marks;
+        if marks.is_empty() {
+            return Vec::new();
+        }
+        let name_of = |node: Node<'_>| {
+            let name = node.child_by_field_name("name").map(|n| self.text_of(n));
+            name.map(|n| n.rsplit('.').next().unwrap_or(n).to_owned())
+        };
+        self.descendants(self.root(), |r| r == Role::Function)
+            .into_iter()
+            .filter(|function| {
+                let own = self.function_name(*function).is_some_and(|n| marks.contains(&n));
+                let mut cursor = function.walk();
+                let first = function.named_children(&mut cursor).next();
+                let annotated = first.is_some_and(|modifiers| {
+                    let mut cursor = modifiers.walk();
+                    let mut annotations = modifiers.named_children(&mut cursor);
+                    annotations.any(|a| {
+                        self.role(a) == Role::Decorator
+                            && name_of(a).is_some_and(|n| marks.contains(&n.as_str()))
+                    })
+                });
+                own || annotated
+            })
+            .map(|function| function.byte_range())
+            .collect()
+    }
+
     /// The names that a pattern or assignment target binds.
     pub fn pattern_names<'t>(&self, pattern: Node<'t>) -> Vec<Node<'t>> {
         let mut names = Vec::new();
         self.walk(pattern, &mut |node| match self.role(node) {
             Role::Identifier => {
+                names.push(node);
+                false
+            }
+            // C++ declares fields under names of their own kind.
+            Role::MemberName if node == pattern => {
                 names.push(node);
                 false
             }
@@ -138,22 +228,37 @@ impl Parsed {
     }
 
     /// Modules, files or paths that the text imports, as written: dotted names, quoted paths
-    /// without quotes, `a::b`. `require("x")` counts.
+    /// without quotes or brackets, `a::b`. `require("x")` counts.
     pub fn imports(&self) -> Vec<String> {
         let mut found = Vec::new();
+        let mut add = |node: Node<'_>| {
+            let text = self.text_of(node).trim_matches(['"', '\'', '`', '<', '>']);
+            found.push(text.to_owned());
+        };
         for node in self.descendants(self.root(), |r| matches!(r, Role::Import | Role::Call)) {
-            let source = match self.role(node) {
-                Role::Import => ["module_name", "source", "argument", "name"]
-                    .into_iter()
-                    .find_map(|field| node.child_by_field_name(field)),
-                _ => self
-                    .call(node)
+            if self.role(node) == Role::Call {
+                self.call(node)
                     .filter(|c| self.text_of(c.function) == "require")
-                    .and_then(|c| c.arguments.first().copied()),
-            };
-            if let Some(source) = source {
-                found.push(self.text_of(source).trim_matches(['"', '\'', '`']).to_owned());
+                    .and_then(|c| c.arguments.first().copied())
+                    .map(&mut add);
+                continue;
             }
+            let fields = ["module_name", "source", "argument", "name", "path"];
+            if let Some(source) = fields.into_iter().find_map(|f| node.child_by_field_name(f)) {
+                add(source);
+                continue;
+            }
+            // Go groups imports, Java names them without a field.
+            let mut inner = Vec::new();
+            self.walk(node, &mut |n| {
+                inner.extend(n.child_by_field_name("path"));
+                true
+            });
+            if inner.is_empty() {
+                let path = self.children(node).into_iter().next();
+                inner.extend(path.filter(|n| self.role(*n) == Role::Path));
+            }
+            inner.into_iter().for_each(&mut add);
         }
         found
     }

@@ -8,6 +8,7 @@
 //! Invariant: byte offsets handed out lie on character boundaries of the text that was parsed.
 //! Invariant: no text, however mangled, makes a function of this crate panic.
 
+mod declared;
 mod expressions;
 mod items;
 mod language;
@@ -19,6 +20,8 @@ mod table;
 mod tables;
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;
 
 pub use items::FunctionItem;
@@ -27,5 +30,5 @@ pub use parsed::{Binary, CallParts, ParseError, Parsed, SliceParts, parse};
 pub use role::Role;
 pub use scope::{Binding, BindingKind};
 pub use shape::Shapes;
-pub use table::{Style, Table, Words};
+pub use table::{Absence, Style, Table, When, Words};
 pub use tree_sitter::Node;

@@ -1,14 +1,15 @@
 //! A parsed text and the questions that can be asked about its nodes.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tree_sitter::{InputEdit, Node, Parser, Point, Tree};
+use tree_sitter::{InputEdit, Node, ParseOptions, ParseState, Parser, Point, Tree};
 
 use crate::language::Language;
 use crate::role::Role;
-use crate::table::Table;
+use crate::table::{Table, When};
 
 /// Why a text could not be parsed.
 #[derive(Debug, Error)]
@@ -28,7 +29,7 @@ pub enum ParseError {
         /// Its length.
         bytes: usize,
     },
-    /// The parser gave up.
+    /// The parser found no end within its bound: the text is far from the language.
     #[error("the parser gave up")]
     GaveUp,
 }
@@ -46,8 +47,22 @@ pub fn parse(language: Language, text: Arc<str>) -> Result<Parsed, ParseError> {
     parser
         .set_language(&language.grammar())
         .map_err(|source| ParseError::Grammar { language, source })?;
-    let tree = parser.parse(text.as_bytes(), None).ok_or(ParseError::GaveUp)?;
+    let tree = bounded(&mut parser, &text, None)?;
     Ok(Parsed { language, text, tree })
+}
+
+/// Parses within a bound on its work: on mangled texts the recovery of some grammars (C++) does not
+/// come to an end by itself. The parser asks once per hundred steps; honest texts take fewer steps
+/// than they have bytes.
+fn bounded(parser: &mut Parser, text: &str, old: Option<&Tree>) -> Result<Tree, ParseError> {
+    let mut left = 200 + text.len() / 4;
+    let mut progress = |_: &ParseState| {
+        left = left.saturating_sub(1);
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut read = |at: usize, _: Point| text.as_bytes().get(at..).unwrap_or_default();
+    let options = ParseOptions::new().progress_callback(&mut progress);
+    parser.parse_with_options(&mut read, old, Some(options)).ok_or(ParseError::GaveUp)
 }
 
 /// Row and byte column of an offset.
@@ -80,8 +95,11 @@ pub struct Binary<'t> {
 /// The parts of a call.
 #[derive(Debug, Clone)]
 pub struct CallParts<'t> {
-    /// What is called.
+    /// What is called: the member expression of a method call; its name where the grammar has no
+    /// such node.
     pub function: Node<'t>,
+    /// What a method is called on.
+    pub object: Option<Node<'t>>,
     /// The node that holds the arguments with its parentheses.
     pub list: Node<'t>,
     /// The arguments.
@@ -131,7 +149,7 @@ impl Parsed {
         parser
             .set_language(&language.grammar())
             .map_err(|source| ParseError::Grammar { language, source })?;
-        let tree = parser.parse(text.as_bytes(), Some(&tree)).ok_or(ParseError::GaveUp)?;
+        let tree = bounded(&mut parser, &text, Some(&tree))?;
         Ok(Parsed { language, text, tree })
     }
 
@@ -171,7 +189,79 @@ impl Parsed {
 
     /// The role of a node.
     pub fn role(&self, node: Node<'_>) -> Role {
-        self.language.roles().get(usize::from(node.kind_id())).copied().unwrap_or(Role::Other)
+        let Some(kind) = self.language.kinds().get(usize::from(node.kind_id())) else {
+            return Role::Other;
+        };
+        if kind.depends {
+            let rules = self.table().refined.iter().filter(|(name, ..)| *name == node.kind());
+            for (_, when, role) in rules {
+                if self.holds(node, *when) {
+                    return *role;
+                }
+            }
+        }
+        kind.role
+    }
+
+    fn holds(&self, node: Node<'_>, when: When) -> bool {
+        match when {
+            When::Child(kind) => {
+                let mut cursor = node.walk();
+                node.named_children(&mut cursor).any(|c| c.kind() == kind)
+            }
+            When::Children(count) => node.named_child_count() == count,
+            When::Operator(operator) => {
+                node.child_by_field_name("operator").is_some_and(|o| o.kind() == operator)
+            }
+            When::Field(field, role) => {
+                node.child_by_field_name(field).is_some_and(|f| self.role(f) == role)
+            }
+        }
+    }
+
+    /// The node around a node; groups are passed over.
+    pub fn parent<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
+        let mut parent = node.parent()?;
+        while self.role(parent) == Role::Group {
+            parent = parent.parent()?;
+        }
+        Some(parent)
+    }
+
+    /// The value of a field, also of one that belongs to a group inside the node.
+    pub fn field<'t>(&self, node: Node<'t>, name: &str) -> Option<Node<'t>> {
+        if let Some(found) = node.child_by_field_name(name) {
+            return Some(self.ungrouped(found));
+        }
+        let mut cursor = node.walk();
+        node.named_children(&mut cursor)
+            .filter(|c| self.role(*c) == Role::Group)
+            .find_map(|group| self.field(group, name))
+    }
+
+    /// What a group stands for where one value is meant; other nodes as they are.
+    pub(crate) fn ungrouped<'t>(&self, node: Node<'t>) -> Node<'t> {
+        let mut node = node;
+        while self.role(node) == Role::Group {
+            let value = node.child_by_field_name("value");
+            let Some(inner) = value.or_else(|| self.children(node).last().copied()) else { break };
+            node = inner;
+        }
+        node
+    }
+
+    /// A field of a node or of the nearest declarator inside it: C's `int *f(int a)` hides name and
+    /// parameters behind one declarator per token.
+    pub(crate) fn declared<'t>(&self, node: Node<'t>, field: &str) -> Option<Node<'t>> {
+        let mut node = node;
+        loop {
+            if let Some(found) = self.field(node, field) {
+                return Some(found);
+            }
+            node = node
+                .child_by_field_name("declarator")
+                .or_else(|| node.named_child(0).filter(|c| c.kind().ends_with("_declarator")))?;
+        }
     }
 
     /// The text of a node.
@@ -216,7 +306,7 @@ impl Parsed {
     pub fn parents(&self) -> HashMap<usize, Node<'_>> {
         let mut parents = HashMap::new();
         self.walk_with_ancestors(self.root(), &mut |node, above| {
-            if let Some(parent) = above.last() {
+            if let Some(parent) = above.iter().rev().find(|n| self.role(**n) != Role::Group) {
                 parents.insert(node.id(), *parent);
             }
             true
@@ -236,10 +326,18 @@ impl Parsed {
         found
     }
 
-    /// Named children without comments.
+    /// Named children without comments, those of groups included.
     pub fn children<'t>(&self, node: Node<'t>) -> Vec<Node<'t>> {
+        let mut found = Vec::new();
         let mut cursor = node.walk();
-        node.named_children(&mut cursor).filter(|n| self.role(*n) != Role::Comment).collect()
+        for child in node.named_children(&mut cursor) {
+            match self.role(child) {
+                Role::Comment => {}
+                Role::Group => found.extend(self.children(child)),
+                _ => found.push(child),
+            }
+        }
+        found
     }
 
     /// The nearest node around `node` with a role for which `keep` holds.

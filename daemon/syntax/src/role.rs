@@ -5,6 +5,9 @@
 pub enum Role {
     /// Nothing that anybody asked about.
     Other,
+    /// Only groups its children: they count as children of the node around it, and where one value
+    /// is meant, it is its field `value` or its last child.
+    Group,
     /// The whole file.
     Root,
     /// A sequence of statements.
@@ -87,6 +90,8 @@ pub enum Role {
     Index,
     /// `a:b` inside an index, `a..b`.
     Slice,
+    /// `a[b:c]` where it is one node: the object, then its bounds.
+    Subslice,
     /// `a if c else b`, `c ? a : b`.
     Ternary,
     /// `(a)`.
@@ -137,6 +142,8 @@ pub enum Role {
     Pattern,
     /// `*xs`, `...xs`.
     Spread,
+    /// The tag of a markup element, with its name and attributes.
+    Tag,
 }
 
 impl Role {
@@ -150,6 +157,7 @@ impl Role {
                 | Role::Macro
                 | Role::Member
                 | Role::Index
+                | Role::Subslice
                 | Role::Ternary
                 | Role::Parenthesized
                 | Role::List

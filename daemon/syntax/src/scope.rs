@@ -49,34 +49,27 @@ impl Parsed {
                     for name in self.parameters(node) {
                         found.push(self.binding(name, BindingKind::Parameter, visible.clone()));
                     }
-                    if let Some(name) = node.child_by_field_name("name") {
+                    let own = if self.role(node) == Role::Function {
+                        self.name_node(node)
+                    } else {
+                        node.child_by_field_name("name")
+                    };
+                    if let Some(name) = own {
                         // Methods need a receiver; their bare names are not in scope.
-                        let method =
-                            above.iter().rev().nth(1).is_some_and(|c| self.role(*c) == Role::Class);
-                        if !method {
+                        let method = node.child_by_field_name("receiver").is_some()
+                            || above
+                                .iter()
+                                .rev()
+                                .nth(1)
+                                .is_some_and(|c| self.role(*c) == Role::Class);
+                        if !method || self.table().style.bare_members {
                             let visible = self.home(above).byte_range();
                             found.push(self.binding(name, BindingKind::Function, visible));
                         }
                     }
                 }
                 Role::Assignment | Role::Declaration | Role::Declarator => {
-                    let target = node
-                        .child_by_field_name("left")
-                        .or_else(|| node.child_by_field_name("pattern"))
-                        .or_else(|| node.child_by_field_name("name"));
-                    if let Some(target) = target {
-                        let home = self.home(above);
-                        let global = matches!(self.role(home), Role::Root | Role::Class);
-                        if self.role(home) == Role::Class {
-                            return true;
-                        }
-                        let kind = if global { BindingKind::Global } else { BindingKind::Local };
-                        let start = if global { 0 } else { self.statement_end(node, above) };
-                        let end = self.block_or(node, home, above).end_byte();
-                        for name in self.pattern_names(target) {
-                            found.push(self.binding(name, kind, start..end.max(start)));
-                        }
-                    }
+                    self.bind_declared(node, above, &mut found);
                 }
                 Role::For => {
                     if let Some((target, _)) = self.loop_over(node) {
@@ -109,9 +102,73 @@ impl Parsed {
         found
     }
 
+    fn bind_declared(&self, node: Node<'_>, above: &[Node<'_>], found: &mut Vec<Binding>) {
+        // Where names must be declared, an assignment declares nothing.
+        if self.role(node) == Role::Assignment && self.table().style.typed {
+            return;
+        }
+        let targets = self.declaration_targets(node);
+        let home = self.home(above);
+        let bare = self.table().style.bare_members;
+        let field = self.role(home) == Role::Class;
+        if targets.is_empty() || (field && !bare) {
+            return;
+        }
+        let global = field || self.role(home) == Role::Root;
+        let global = global || (bare && self.role(home) == Role::Module);
+        let kind = if global { BindingKind::Global } else { BindingKind::Local };
+        let visible = if field {
+            home.byte_range()
+        } else {
+            let start = if global { 0 } else { self.statement_end(node, above) };
+            let end = self.block_or(node, home, above).end_byte();
+            start..end.max(start)
+        };
+        for target in targets {
+            for name in self.pattern_names(target) {
+                found.push(self.binding(name, kind, visible.clone()));
+            }
+        }
+    }
+
+    /// What an assignment, declaration or declarator gives names to.
+    fn declaration_targets<'t>(&self, node: Node<'t>) -> Vec<Node<'t>> {
+        let mut cursor = node.walk();
+        let names: Vec<_> = node.children_by_field_name("name", &mut cursor).collect();
+        if names.len() > 1 {
+            return names;
+        }
+        let mut cursor = node.walk();
+        let declarators: Vec<_> = node.children_by_field_name("declarator", &mut cursor).collect();
+        if !declarators.is_empty() && self.role(node) == Role::Declaration {
+            // `int a, *b;`: declarators with a value come as nodes of their own, and one with
+            // parameters declares a function.
+            return declarators
+                .into_iter()
+                .filter(|d| self.role(*d) != Role::Declarator)
+                .filter(|d| self.declared(*d, "parameters").is_none())
+                .filter_map(|d| {
+                    if d.kind().ends_with("_declarator") { self.target_of(d) } else { Some(d) }
+                })
+                .collect();
+        }
+        ["left", "pattern", "name"]
+            .into_iter()
+            .find_map(|field| node.child_by_field_name(field))
+            .or_else(|| {
+                (self.role(node) == Role::Declarator).then(|| self.target_of(node)).flatten()
+            })
+            .into_iter()
+            .collect()
+    }
+
     /// Names in scope at a byte offset, each once with its nearest binding; parameters and locals
     /// of enclosing functions included. Ordered by kind, then by where they are bound.
-    pub fn names_at<'b>(&self, bindings: &'b [Binding], at: usize) -> Vec<&'b Binding> {
+    pub fn names_at<'b>(
+        &self,
+        bindings: impl IntoIterator<Item = &'b Binding>,
+        at: usize,
+    ) -> Vec<&'b Binding> {
         let mut nearest: BTreeMap<&str, &Binding> = BTreeMap::new();
         for binding in bindings {
             if binding.visible.contains(&at) || binding.visible.end == at {
@@ -145,9 +202,13 @@ impl Parsed {
     /// The end of the statement around a node: a name cannot be used in its own first value.
     fn statement_end(&self, node: Node<'_>, above: &[Node<'_>]) -> usize {
         let block = above.iter().rposition(|n| matches!(self.role(*n), Role::Block | Role::Root));
-        let statement = block.and_then(|at| above.get(at + 1)).copied().unwrap_or(node);
-        // A counting loop's variable is visible in its own condition and body.
-        if self.role(statement) == Role::CountingFor {
+        let inside = block.map_or(&[][..], |at| &above[at + 1..]);
+        let statement =
+            inside.iter().copied().find(|n| self.role(*n) != Role::Group).unwrap_or(node);
+        // What a loop's or branch's head declares is visible in its condition and body.
+        let head = matches!(self.role(statement), Role::If | Role::While | Role::Match)
+            && self.role(node) != Role::Assignment;
+        if self.role(statement) == Role::CountingFor || head {
             node.end_byte()
         } else {
             statement.end_byte()
@@ -160,7 +221,16 @@ impl Parsed {
             return home;
         }
         self.last(above, |r| {
-            matches!(r, Role::Block | Role::CountingFor | Role::Root | Role::Function)
+            matches!(
+                r,
+                Role::Block
+                    | Role::CountingFor
+                    | Role::If
+                    | Role::While
+                    | Role::Match
+                    | Role::Root
+                    | Role::Function
+            )
         })
         .unwrap_or(home)
     }

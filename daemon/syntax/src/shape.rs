@@ -81,7 +81,8 @@ impl Parsed {
         shapes: &HashMap<String, Shapes>,
         add: &mut Vec<(String, Shapes)>,
     ) {
-        let mut elements: Vec<(String, Shapes)> = Vec::new();
+        let mut typed: Vec<(String, String)> = Vec::new();
+        let mut absent: Vec<String> = Vec::new();
         let mut name_is = |target: Node<'_>, shape: Shapes| {
             let target = self.bare(target);
             if !shape.is_unknown() && matches!(self.role(target), Role::Identifier | Role::Member) {
@@ -90,17 +91,11 @@ impl Parsed {
         };
         match self.role(node) {
             Role::Assignment | Role::AugmentedAssignment | Role::Declarator | Role::Declaration => {
-                if let Some(annotation) = node.child_by_field_name("type")
-                    && let Some(target) = node
-                        .child_by_field_name("pattern")
-                        .or_else(|| node.child_by_field_name("left"))
-                {
-                    let text = self.text_of(annotation);
-                    name_is(target, self.shape_of_type(text));
-                    let element = self.shape_of_element(text);
-                    if !element.is_unknown() {
-                        elements.push((format!("{}[]", self.text_of(target)), element));
-                    }
+                let declared = self.declared_type(node);
+                if let Some((target, annotation)) = declared {
+                    let name = self.text_of(target);
+                    name_is(target, self.shape_of_type(&annotation));
+                    typed.push((name.to_owned(), annotation));
                 } else if let Some((target, value)) = self.assignment(node) {
                     let target = self.pattern_names(target).first().copied().unwrap_or(target);
                     name_is(target, self.shape_of(value, shapes));
@@ -120,7 +115,10 @@ impl Parsed {
                 if let Some((target, source)) = self.loop_over(node) {
                     let element = self.element_shape(source, shapes);
                     if let [only] = self.pattern_names(target)[..] {
-                        name_is(only, element);
+                        match node.child_by_field_name("type").map(|t| self.text_of(t)) {
+                            None | Some("auto" | "var") => name_is(only, element),
+                            Some(declared) => name_is(only, self.shape_of_type(declared)),
+                        }
                     }
                     let text = self.text_of(source);
                     if text.starts_with("range(") || self.role(self.bare(source)) == Role::Slice {
@@ -146,6 +144,12 @@ impl Parsed {
             Role::Binary => {
                 for binary in self.binaries(node) {
                     let (_, operator) = self.operator_text(&binary);
+                    // What is compared with nothing may be nothing.
+                    if self.role(binary.right) == Role::Null
+                        && self.role(binary.left) == Role::Identifier
+                    {
+                        absent.push(format!("{}?", self.text_of(binary.left)));
+                    }
                     match operator.as_str() {
                         "-" | "/" | "//" | "%" | "**" | "&" | "|" | "^" | "<<" | ">>" | "<"
                         | "<=" | ">" | ">=" => {
@@ -210,22 +214,28 @@ impl Parsed {
                 }
             }
             _ => {
-                if matches!(
-                    node.kind(),
-                    "typed_parameter" | "typed_default_parameter" | "parameter"
-                ) && let Some(annotation) = node.child_by_field_name("type")
-                    && let Some(name) = self.pattern_names(node).first()
+                if node.kind().ends_with("parameter")
+                    || node.kind().ends_with("parameter_declaration")
                 {
-                    let text = self.text_of(annotation);
-                    name_is(*name, self.shape_of_type(text));
-                    let element = self.shape_of_element(text);
-                    if !element.is_unknown() {
-                        elements.push((format!("{}[]", self.text_of(*name)), element));
-                    }
+                    self.observe_parameter(node, &mut name_is, &mut typed);
                 }
             }
         }
-        add.extend(elements);
+        add.extend(absent.into_iter().map(|name| (name, Shapes::OBJECT)));
+        for (name, annotation) in typed {
+            let element = self.shape_of_element(&annotation);
+            if !element.is_unknown() {
+                add.push((format!("{name}[]"), element));
+            }
+            if self.may_be_absent(&annotation) {
+                add.push((format!("{name}?"), Shapes::OBJECT));
+            }
+        }
+    }
+
+    fn is_number_like(&self, node: Node<'_>) -> bool {
+        matches!(node.kind(), "rune_literal" | "character_literal")
+            || (node.kind() == "char_literal" && !self.table().style.tail_values)
     }
 
     /// A guess for the elements of a collection that is a name, perhaps behind `.iter()`.
@@ -249,41 +259,18 @@ impl Parsed {
         shapes.get(&format!("{}[]", self.text_of(node))).copied().unwrap_or_default()
     }
 
-    /// A guess for the elements from the type of a collection as written: `&[T]`, `Vec<T>`,
-    /// `list[T]`. Mappings are left alone: what iterating gives is not what indexing gives.
-    fn shape_of_element(&self, text: &str) -> Shapes {
-        if self.shape_of_type(text) != Shapes::COLLECTION
-            || text.contains("Map")
-            || text.to_ascii_lowercase().contains("dict")
-        {
-            return Shapes::UNKNOWN;
-        }
-        text.split_once(['[', '<']).map_or(Shapes::UNKNOWN, |(_, rest)| self.shape_of_type(rest))
-    }
-
-    /// A guess from a type as written.
-    pub fn shape_of_type(&self, text: &str) -> Shapes {
-        let text = text.trim_start_matches(['&', ' ']).trim_start_matches("mut ").trim();
-        if text.starts_with('[') {
-            return Shapes::COLLECTION;
-        }
-        let head: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        let letter = self.table().words.types.iter().find(|(name, _)| *name == head).map(|t| t.1);
-        match letter {
-            Some('n') => Shapes::NUMBER,
-            Some('c') => Shapes::COLLECTION,
-            Some('s') => Shapes::STRING,
-            Some('b') => Shapes::BOOLEAN,
-            _ => Shapes::UNKNOWN,
-        }
-    }
-
     /// A guess for an expression, given guesses for names.
     pub fn shape_of(&self, node: Node<'_>, shapes: &HashMap<String, Shapes>) -> Shapes {
         let node = self.bare(node);
         match self.role(node) {
             Role::Integer | Role::Float | Role::Update => Shapes::NUMBER,
+            // A character is a number in these languages.
+            Role::Text if self.is_number_like(node) => Shapes::NUMBER,
             Role::Text => Shapes::STRING,
+            Role::Subslice => self
+                .children(node)
+                .first()
+                .map_or(Shapes::UNKNOWN, |object| self.shape_of(*object, shapes)),
             Role::Boolean => Shapes::BOOLEAN,
             Role::List | Role::Set | Role::Mapping | Role::Comprehension => Shapes::COLLECTION,
             Role::Lambda => Shapes::FUNCTION,

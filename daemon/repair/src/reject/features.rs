@@ -232,7 +232,10 @@ fn element(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) 
 
 /// Modules by their quoted or dotted names; plain names are looked at as leaves.
 fn import(parsed: &Parsed, node: Node<'_>, add: &mut impl FnMut(Reason, &str)) {
-    if parsed.language() != Language::JavaScript {
+    if !matches!(
+        parsed.language(),
+        Language::JavaScript | Language::TypeScript | Language::Tsx | Language::Go
+    ) {
         return;
     }
     let Some(source) = node.child_by_field_name("source") else { return };

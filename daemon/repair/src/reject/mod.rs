@@ -8,6 +8,7 @@
 //! written out for the tested inputs, exceptions swallowed, work skipped, results that depend on
 //! time or chance (targets run twice, the whole suite runs, held-out tests judge).
 
+mod compiled;
 mod features;
 mod regions;
 mod words;

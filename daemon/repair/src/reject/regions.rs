@@ -6,11 +6,11 @@ use std::ops::Range;
 use greenlit_syntax::{Language, Node, Parsed, Role};
 
 /// Byte ranges of tests inside a source file: Rust's `#[cfg(test)]` items and `#[test]` functions
-/// with their attributes. Other languages keep tests in files of their own.
+/// with their attributes; elsewhere what the language's table names as marks of tests.
 pub(crate) fn test_regions(parsed: &Parsed) -> Vec<Range<usize>> {
     let mut regions: Vec<Range<usize>> = Vec::new();
     if parsed.language() != Language::Rust {
-        return regions;
+        return parsed.marked_tests();
     }
     for attribute in parsed.descendants(parsed.root(), |r| r == Role::Decorator) {
         if !is_test_attribute(parsed.text_of(attribute)) {
@@ -95,7 +95,7 @@ pub(super) fn examples(parsed: &Parsed) -> BTreeMap<String, usize> {
                 }
             }
         }
-        Language::JavaScript => {}
+        _ => {}
     }
     found
 }

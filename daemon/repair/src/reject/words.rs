@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use greenlit_syntax::Language;
 
+use super::compiled;
+
 /// What a newly introduced name is refused for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -17,16 +19,20 @@ pub(super) enum Kind {
     Unsafe,
 }
 
-type Words = &'static [(Kind, &'static [&'static str])];
+pub(super) type Words = &'static [(Kind, &'static [&'static str])];
 type Lookup = HashMap<&'static str, Vec<Kind>>;
 
 /// Names refused wherever they stand, unless the file itself binds them.
 pub(super) fn names(language: Language) -> &'static Lookup {
-    static LOOKUPS: [OnceLock<Lookup>; 3] = [const { OnceLock::new() }; 3];
+    static LOOKUPS: [OnceLock<Lookup>; Language::ALL.len()] =
+        [const { OnceLock::new() }; Language::ALL.len()];
     LOOKUPS[language as usize].get_or_init(|| {
         lookup(match language {
             Language::Python => PYTHON,
-            Language::JavaScript => JAVASCRIPT,
+            Language::JavaScript | Language::TypeScript | Language::Tsx => JAVASCRIPT,
+            Language::Go => compiled::GO,
+            Language::Java => compiled::JAVA,
+            Language::Cpp => compiled::CPP,
             Language::Rust => RUST,
         })
     })
@@ -34,11 +40,15 @@ pub(super) fn names(language: Language) -> &'static Lookup {
 
 /// Names refused after a dot or `::`, whatever stands before.
 pub(super) fn members(language: Language) -> &'static Lookup {
-    static LOOKUPS: [OnceLock<Lookup>; 3] = [const { OnceLock::new() }; 3];
+    static LOOKUPS: [OnceLock<Lookup>; Language::ALL.len()] =
+        [const { OnceLock::new() }; Language::ALL.len()];
     LOOKUPS[language as usize].get_or_init(|| {
         lookup(match language {
             Language::Python => PYTHON_MEMBERS,
-            Language::JavaScript => JAVASCRIPT_MEMBERS,
+            Language::JavaScript | Language::TypeScript | Language::Tsx => JAVASCRIPT_MEMBERS,
+            Language::Go => compiled::GO_MEMBERS,
+            Language::Java => compiled::JAVA_MEMBERS,
+            Language::Cpp => compiled::CPP_MEMBERS,
             Language::Rust => RUST_MEMBERS,
         })
     })

@@ -3,7 +3,7 @@
 use greenlit_syntax::{BindingKind, Node, Role, Shapes};
 
 use super::family::Family;
-use super::names::affinity;
+use super::names::{affinity, is_read};
 use super::precedence::{fit, moved, operand};
 use super::sink::{Sink, short};
 use super::site::Site;
@@ -41,6 +41,9 @@ fn swaps(site: &Site<'_>, sink: &mut Sink, items: &[Node<'_>], family: Family) {
             let (a, b) = (site.text_of(*first), site.text_of(*second));
             // Values of different kinds change places less often.
             let fits = site.shape(*first).fits(site.shape(*second));
+            if !fits && site.parsed().table().style.typed {
+                continue;
+            }
             let weight = if fits { 1.0 } else { 0.5 } * 0.9_f64.powi(distance as i32);
             let weight = if items.len() == 2 { weight } else { weight * 0.85 };
             let edits =
@@ -66,7 +69,15 @@ fn call(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
     let Some(call) = parsed.call(node) else { return };
     swaps(site, sink, &call.arguments, Family::SwapArguments);
-    arguments(site, sink, &call.arguments, call.list);
+    // A function of the file that takes as many arguments takes neither more nor fewer.
+    let complete = parsed.table().style.typed
+        && parsed.callee_name(call.function).is_some_and(|name| {
+            let mut functions = site.file.functions.iter().filter(|f| f.name == name);
+            functions.any(|f| f.class.is_none() && f.parameters.len() == call.arguments.len())
+        });
+    if !complete {
+        arguments(site, sink, &call.arguments, call.list);
+    }
     unwrap(site, sink, node);
     let name = parsed.callee_name(call.function);
     let own = site.function.and_then(|f| parsed.function_name(f));
@@ -184,18 +195,18 @@ fn recursion(site: &Site<'_>, sink: &mut Sink, argument: Node<'_>, weight: f64) 
             }
         }
         if simple {
-            let half = if style.typed || !style.block_close.is_empty() { "/" } else { "//" };
+            let half = if style.block_close.is_empty() { "//" } else { "/" };
             if site.parsed().table().arithmetic.iter().any(|(o, _)| *o == half) {
                 let new = format!("{inner} {half} 2");
                 sink.replace(site, family, argument, new, weight * sure * 0.5);
             }
         }
     }
-    if shape.fits(Shapes::COLLECTION.with(Shapes::STRING)) && simple {
+    if shape.fits(Shapes::COLLECTION.with(Shapes::STRING)) && simple && !style.skip.1.is_empty() {
         let sure = if shape.is_unknown() { 0.7 } else { 1.0 };
         let new = format!("{}{text}{}1{}", style.skip.0, style.skip.1, style.skip.2);
         sink.replace(site, family, argument, new, weight * sure);
-        if !style.typed && style.block_close.is_empty() {
+        if style.negative_indices {
             sink.replace(site, family, argument, format!("{text}[:-1]"), weight * sure * 0.6);
         }
     }
@@ -237,6 +248,7 @@ fn wrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         || parsed.loop_over(parent).is_some_and(|(t, _)| t.id() == node.id())
         || parsed.member(parent).is_some()
         || (place == Role::KeywordArgument && role == Role::Identifier)
+        || (role == Role::Identifier && !is_read(site, node))
     {
         return;
     }
@@ -248,36 +260,37 @@ fn wrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         Role::Binary => 0.7,
         _ => 0.7,
     };
-    for (before, after) in parsed.table().words.wrappers {
+    for (before, after, letters) in parsed.table().words.wrappers {
         if own.starts_with(before) && !before.is_empty() {
             continue;
         }
-        let wants = wants(before, after);
+        let wants = wants(letters);
         if !shape.fits(wants) || (parsed.table().style.typed && !shape.certainly_fits(wants)) {
             continue;
         }
         let sure = if shape.certainly_fits(wants) { 1.0 } else { 0.6 };
         let inner = match super::precedence::top(site, node) {
-            Some(_) if before.is_empty() => format!("({own})"),
+            // A method or a cast binds more tightly than any operator.
+            Some(_) if before.is_empty() || before.ends_with(' ') => format!("({own})"),
             _ => own.to_owned(),
         };
         let text = format!("{before}{inner}{after}");
+        let text = if before.ends_with(' ') { fit(site, node, &text, "u") } else { text };
         sink.replace(site, Family::WrapCall, node, text, base * sure);
     }
 }
 
-fn wants(before: &str, after: &str) -> Shapes {
-    match (before, after) {
-        ("len(" | "list(" | "sorted(" | "set(" | "list(reversed(" | "tuple(" | "[...", _)
-        | (_, ".len()" | ".clone()") => Shapes::COLLECTION.with(Shapes::STRING),
-        ("int(" | "str(" | "float(" | "Number(" | "String(", _) => {
-            Shapes::NUMBER.with(Shapes::STRING)
-        }
-        ("Some(" | "Ok(", _) => {
-            Shapes::NUMBER.with(Shapes::COLLECTION).with(Shapes::STRING).with(Shapes::BOOLEAN)
-        }
-        _ => Shapes::NUMBER,
-    }
+/// The shapes that letters of a table stand for.
+fn wants(letters: &str) -> Shapes {
+    letters.chars().fold(Shapes::UNKNOWN, |all, letter| {
+        all.with(match letter {
+            'n' => Shapes::NUMBER,
+            'c' => Shapes::COLLECTION,
+            's' => Shapes::STRING,
+            'b' => Shapes::BOOLEAN,
+            _ => Shapes::UNKNOWN,
+        })
+    })
 }
 
 /// A call with one argument that is no method: the argument itself. For methods without arguments:
@@ -289,7 +302,7 @@ fn unwrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     if site.role(parent) == Role::ExpressionStatement {
         return;
     }
-    let object = parsed.member(call.function).map(|m| m.0);
+    let object = call.object;
     match (&call.arguments[..], object) {
         ([], Some(object)) => {
             sink.replace(site, Family::UnwrapCall, node, moved(site, object, node), 0.6);
@@ -404,6 +417,13 @@ fn power(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
 fn branches(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let Some((yes, no)) = site.parsed().ternary(node) else { return };
     swaps(site, sink, &[yes, no], Family::SwapBranches);
+    for value in [yes, no] {
+        let number = site.shape(value).overlaps(Shapes::NUMBER);
+        if number && matches!(site.role(value), Role::Identifier | Role::Call | Role::Member) {
+            let text = format!("-{}", site.text_of(value));
+            sink.replace(site, Family::UnaryMinus, value, text, 0.6);
+        }
+    }
     for kept in [yes, no] {
         sink.replace(site, Family::DropClause, node, moved(site, kept, node), 0.5);
     }
@@ -416,7 +436,7 @@ fn as_assignment(site: &Site<'_>, sink: &mut Sink) {
     if let Some(call) = parsed.call(core)
         && core.id() != site.unit.id()
         && let [only] = call.arguments[..]
-        && let Some((object, _)) = parsed.member(call.function)
+        && let Some(object) = call.object
         && matches!(site.role(object), Role::Identifier | Role::Member | Role::Index)
     {
         let text = format!("{} = {}", site.text_of(object), site.text_of(only));
@@ -424,7 +444,7 @@ fn as_assignment(site: &Site<'_>, sink: &mut Sink) {
     }
     if site.role(core) == Role::Assignment
         && let Some((target, value)) = parsed.assignment(core)
-        && site.role(target) != Role::Pattern
+        && !matches!(site.role(target), Role::Pattern | Role::Tuple)
         && site.shape(target).overlaps(Shapes::COLLECTION)
     {
         for adder in parsed.table().style.adders {

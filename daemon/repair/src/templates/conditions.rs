@@ -22,6 +22,11 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     boolean_returns(site, sink);
 }
 
+/// Whether a node of this role has a condition that a statement can lend or take.
+pub(super) fn is_condition_owner(role: Role) -> bool {
+    matches!(role, Role::If | Role::ElseIf | Role::While | Role::Ternary)
+}
+
 fn change(site: &Site<'_>, sink: &mut Sink, owner: Node<'_>, condition: Node<'_>) {
     let style = &site.parsed().table().style;
     if condition.kind() == "let_condition" || condition.kind() == "let_chain" {
@@ -108,17 +113,23 @@ pub(super) fn atoms(site: &Site<'_>, place: Node<'_>) -> Vec<(String, f64)> {
     let (not, null) = (style.not, style.is_null);
     let own = site.text_of(place);
     let mut found: Vec<(String, f64)> = Vec::new();
-    let near = |name: &str| -> f64 {
-        let own_names = parsed
-            .descendants(place, |r| r == Role::Identifier)
-            .into_iter()
-            .any(|n| site.text_of(n) == name);
-        if own_names { 1.0 } else { 0.75 }
-    };
-    let names: Vec<_> = parsed
-        .names_at(&site.file.bindings, place.start_byte())
+    let own_names: BTreeSet<&str> = parsed
+        .descendants(place, |r| r == Role::Identifier)
         .into_iter()
-        .filter(|b| site.locals().any(|l| l.name == b.name) || site.role(site.unit) == Role::While)
+        .map(|n| site.text_of(n))
+        .collect();
+    let scope: BTreeSet<&str> = parsed
+        .names_at(site.bindings.iter().copied(), place.start_byte())
+        .into_iter()
+        .map(|b| b.name.as_str())
+        .chain(["self", "cls", "this"])
+        .collect();
+    let near = |name: &str| -> f64 { if own_names.contains(name) { 1.0 } else { 0.75 } };
+    let locals: BTreeSet<&str> = site.locals().map(|l| l.name.as_str()).collect();
+    let names: Vec<_> = parsed
+        .names_at(site.bindings.iter().copied(), place.start_byte())
+        .into_iter()
+        .filter(|b| locals.contains(b.name.as_str()) || site.role(site.unit) == Role::While)
         .filter(|b| {
             b.kind != greenlit_syntax::BindingKind::Function
                 && b.kind != greenlit_syntax::BindingKind::Global
@@ -138,14 +149,13 @@ pub(super) fn atoms(site: &Site<'_>, place: Node<'_>) -> Vec<(String, f64)> {
             } else if known {
                 let empty = format!("{}{name}{}", style.is_empty.0, style.is_empty.1);
                 found.push((empty, 1.0 * near));
-                let length = format!("{}{name}{}", style.length.0, style.length.1);
-                found.push((format!("{length} > 0"), 0.9 * near));
+                found.push((format!("{} > 0", site.length(name)), 0.9 * near));
             } else {
                 found.push((format!("{not}{name}"), 0.6 * near));
                 found.push((name.to_owned(), 0.6 * near));
             }
             if known {
-                let length = format!("{}{name}{}", style.length.0, style.length.1);
+                let length = site.length(name);
                 found.push((format!("{length} == 1"), 0.35 * near));
                 found.push((format!("{length} <= 1"), 0.35 * near));
             }
@@ -154,6 +164,9 @@ pub(super) fn atoms(site: &Site<'_>, place: Node<'_>) -> Vec<(String, f64)> {
             let sure = if shape.overlaps(Shapes::OBJECT) { 1.0 } else { 0.55 };
             found.push((format!("{name}{}", null.0), 0.95 * sure * near));
             found.push((format!("{name}{}", null.1), 0.8 * sure * near));
+        } else if site.may_be_absent(name) {
+            found.push((format!("{name}{}", null.0), 0.95 * near));
+            found.push((format!("{name}{}", null.1), 0.9 * near));
         }
         if shape.overlaps(Shapes::BOOLEAN) {
             found.push((name.to_owned(), 0.9 * near));
@@ -226,7 +239,17 @@ pub(super) fn atoms(site: &Site<'_>, place: Node<'_>) -> Vec<(String, f64)> {
             continue;
         }
         let text = site.text_of(condition);
-        if condition.id() != place.id() && text != own && text.len() <= 60 {
+        // One that uses names of another place cannot be asked here.
+        let asked_here = parsed.descendants(condition, |r| r == Role::Identifier).iter().all(|n| {
+            let name = site.text_of(*n);
+            scope.contains(name)
+                || !site.file.bound.contains(name)
+                || site.parent(*n).is_some_and(|p| {
+                    parsed.member(p).is_some_and(|m| m.1.id() == n.id())
+                        || parsed.call(p).is_some_and(|c| c.function.id() == n.id())
+                })
+        });
+        if condition.id() != place.id() && text != own && text.len() <= 60 && asked_here {
             found.push((text.to_owned(), 0.6));
             found.push((negation(site, condition), 0.55));
         }

@@ -11,6 +11,8 @@ use super::site::Site;
 
 /// Donors longer than this are not tried.
 const LONGEST: usize = 80;
+/// Versions of one statement with two names exchanged.
+const PAIRS: usize = 12;
 
 pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     expressions(site, sink);
@@ -23,10 +25,14 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
 fn usable(site: &Site<'_>, names: &HashSet<&str>, node: Node<'_>) -> bool {
     site.parsed().descendants(node, |r| r == Role::Identifier).into_iter().all(|n| {
         let text = site.text_of(n);
-        let member = n
-            .parent()
+        let member = site
+            .parent(n)
             .and_then(|p| site.parsed().member(p))
-            .is_some_and(|(_, name)| name.id() == n.id());
+            .is_some_and(|(_, name)| name.id() == n.id())
+            || site
+                .parent(n)
+                .and_then(|p| site.parsed().call(p))
+                .is_some_and(|call| call.object.is_some() && call.function.id() == n.id());
         member || names.contains(text) || site.parsed().table().words.builtins.contains(&text)
     })
 }
@@ -46,8 +52,8 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         matches!(r, Role::Call | Role::Index | Role::Member | Role::Binary | Role::Unary)
     }) {
         let text = site.text_of(node);
-        let called = node
-            .parent()
+        let called = site
+            .parent(node)
             .and_then(|p| parsed.call(p))
             .is_some_and(|c| c.function.id() == node.id());
         if text.len() <= 40 && !called && seen.insert(text) && usable(site, &names, node) {
@@ -55,6 +61,9 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         }
     }
     donors.truncate(40);
+    // Once per donor, not once per donor and place.
+    let donors: Vec<_> =
+        donors.into_iter().map(|d| (d, site.shape(d), super::precedence::top(site, d))).collect();
     for place in site.nodes.iter().copied() {
         let role = site.role(place);
         if !matches!(
@@ -88,11 +97,11 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
         }
         let shape = site.shape(place);
         let own = site.text_of(place);
-        for donor in &donors {
+        for (donor, other, top) in &donors {
+            let other = *other;
             let text = site.text_of(*donor);
             let nested =
                 donor.start_byte() < place.end_byte() && place.start_byte() < donor.end_byte();
-            let other = site.shape(*donor);
             if text == own || !shape.fits(other) || (nested && text.contains(own)) {
                 continue;
             }
@@ -108,8 +117,8 @@ fn expressions(site: &Site<'_>, sink: &mut Sink) {
             if matches!(role, Role::Integer) {
                 weight *= 0.5;
             }
-            let new = match super::precedence::top(site, *donor) {
-                Some(operator) => fit(site, place, text, &operator),
+            let new = match top {
+                Some(operator) => fit(site, place, text, operator),
                 None => text.to_owned(),
             };
             sink.replace(site, Family::DonorExpression, place, new, weight);
@@ -134,7 +143,19 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
     );
     let within = site.function.unwrap_or_else(|| parsed.root());
     let mut seen = BTreeSet::new();
-    for statement in parsed.descendants(within, |r| r == Role::ExpressionStatement) {
+    let statements = parsed.descendants(within, |r| {
+        matches!(
+            r,
+            Role::ExpressionStatement | Role::Assignment | Role::AugmentedAssignment | Role::Update
+        )
+    });
+    for statement in statements {
+        // Go writes assignments without a statement around them.
+        let alone = site.role(statement) == Role::ExpressionStatement
+            || site.parent(statement).is_some_and(|p| site.role(p) == Role::Block);
+        if !alone {
+            continue;
+        }
         let text = site.text_of(statement);
         let core = parsed.core(statement);
         let simple = matches!(
@@ -172,16 +193,29 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
                         .is_none_or(|m| m.1.id() != n.id())
                 })
                 .collect::<Vec<_>>();
+            if usable(site, &names, core) {
+                for changed in renamed_twice(site, &renamed, statement) {
+                    put(site, sink, &changed, behind, 0.45 * base);
+                }
+            }
             for name in renamed {
                 let old = site.text_of(name);
                 if parsed.table().words.builtins.contains(&old) {
                     continue;
                 }
-                let called = name
-                    .parent()
+                let called = site
+                    .parent(name)
                     .and_then(|p| parsed.call(p))
                     .is_some_and(|c| c.function.id() == name.id());
                 if called {
+                    continue;
+                }
+                let others = parsed
+                    .descendants(core, |r| r == Role::Identifier)
+                    .into_iter()
+                    .filter(|n| n.id() != name.id())
+                    .all(|n| usable(site, &names, n));
+                if !others {
                     continue;
                 }
                 for binding in site.locals() {
@@ -191,22 +225,57 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
                     }
                     let at = name.start_byte() - statement.start_byte();
                     let changed = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
-                    let others = parsed
-                        .descendants(core, |r| r == Role::Identifier)
-                        .into_iter()
-                        .filter(|n| n.id() != name.id())
-                        .all(|n| usable(site, &names, n));
-                    if others {
-                        let certain =
-                            site.shape_of_name(new).certainly_fits(site.shape_of_name(old));
-                        let known = site.shape_of_name(new).overlaps(Shapes::COLLECTION);
-                        let weight = if certain && known { 0.8 } else { 0.55 };
-                        put(site, sink, &changed, behind, weight * base);
-                    }
+                    let certain = site.shape_of_name(new).certainly_fits(site.shape_of_name(old));
+                    let known = site.shape_of_name(new).overlaps(Shapes::COLLECTION);
+                    let weight = if certain && known { 0.8 } else { 0.55 };
+                    put(site, sink, &changed, behind, weight * base);
                 }
             }
         }
     }
+}
+
+/// The statement with two of its names exchanged for locals that fit: what was done for one side,
+/// done for the other.
+fn renamed_twice(site: &Site<'_>, names: &[Node<'_>], statement: Node<'_>) -> Vec<String> {
+    let parsed = site.parsed();
+    let text = site.text_of(statement);
+    let locals: Vec<&str> = site.locals().map(|b| b.name.as_str()).collect();
+    let plain: Vec<_> = names
+        .iter()
+        .copied()
+        .filter(|n| {
+            let name = site.text_of(*n);
+            let called = site.parent(*n).and_then(|p| parsed.call(p));
+            locals.contains(&name)
+                && names.iter().filter(|o| site.text_of(**o) == name).count() == 1
+                && called.is_none_or(|c| c.function.id() != n.id())
+        })
+        .collect();
+    let used: HashSet<&str> = plain.iter().map(|n| site.text_of(*n)).collect();
+    let others = |old: &str| {
+        let shape = site.shape_of_name(old);
+        let fits = move |new: &&str| site.shape_of_name(new).certainly_fits(shape);
+        locals.iter().copied().filter(|n| !used.contains(n)).filter(fits).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    for (at, first) in plain.iter().enumerate() {
+        for second in &plain[at + 1..] {
+            for a in others(site.text_of(*first)) {
+                for b in others(site.text_of(*second)).into_iter().filter(|b| *b != a) {
+                    let mut changed = text.to_owned();
+                    let start = statement.start_byte();
+                    for (node, new) in [(second, b), (first, a)] {
+                        let range = node.start_byte() - start..node.end_byte() - start;
+                        changed.replace_range(range, new);
+                    }
+                    found.push(changed);
+                }
+            }
+        }
+    }
+    found.truncate(PAIRS);
+    found
 }
 
 fn put(site: &Site<'_>, sink: &mut Sink, statement: &str, behind: bool, weight: f64) {

@@ -81,16 +81,19 @@ fn early_returns(site: &Site<'_>, sink: &mut Sink) {
             (style.booleans.0, 0.5),
             ("\"\"", 0.4),
             ("1", 0.3),
+            ("-1", 0.3),
         ] {
             values.push((literal.to_owned(), weight));
         }
         for binding in site.locals() {
             values.push((binding.name.clone(), 0.5));
         }
+    } else {
+        values.extend(site.result_values());
     }
     let mut seen = BTreeSet::new();
     values.retain(|(v, _)| seen.insert(v.clone()));
-    values.truncate(9);
+    values.truncate(10);
     if generator {
         values = vec![(String::new(), 1.0)];
     }
@@ -135,9 +138,8 @@ fn guards(site: &Site<'_>, sink: &mut Sink) {
         .collect();
     let relevant =
         |condition: &str| free_names(condition).iter().any(|n| used.contains(n.as_str()));
-    let simple =
-        matches!(site.role(site.unit), Role::ExpressionStatement | Role::Return | Role::Raise)
-            && !matches!(site.role(core), Role::Text);
+    let simple = (site.is_simple() || matches!(site.role(core), Role::Return | Role::Raise))
+        && !matches!(site.role(core), Role::Text);
     if simple && !site.is_tail(site.unit) {
         for (condition, asks) in atoms(site, site.unit).into_iter().take(24) {
             let sure = if relevant(&condition) { 1.0 } else { 0.4 };
@@ -298,18 +300,23 @@ fn additions(site: &Site<'_>, sink: &mut Sink) {
         let used: Vec<&str> = style
             .adders
             .iter()
+            .chain(&style.append)
             .copied()
-            .filter(|a| body.contains(&format!("{collection}.{a}(")))
+            .filter(|a| {
+                body.contains(&format!("{collection}.{a}("))
+                    || body.contains(&format!("{a}({collection},"))
+            })
             .collect();
         let filled = !used.is_empty()
             || body.contains(&format!("{collection}["))
                 && body.contains("] = ")
                 && !body.contains(&format!("{collection}[-1]"))
             || body.contains(&format!("{collection} += "));
-        let empty = starts_empty(body, collection);
+        let empty = starts_empty(site, body, collection);
         if binding.kind != BindingKind::Parameter {
-            let line = [site.terminated(&format!("{collection}.clear()"))];
-            let clears = style.block_close.is_empty() || style.typed;
+            let (before, after) = style.clear;
+            let line = [site.terminated(&format!("{before}{collection}{after}"))];
+            let clears = !after.is_empty();
             for behind in [false, true] {
                 if clears && around_loop(site) && !(behind && leaves(site)) {
                     insert(site, sink, Family::InsertUpdate, &line, behind, 0.35);
@@ -340,7 +347,12 @@ fn additions(site: &Site<'_>, sink: &mut Sink) {
                 continue;
             }
             for adder in &adders {
-                let line = [site.terminated(&format!("{collection}.{adder}({element})"))];
+                let added = if style.append == Some(*adder) {
+                    format!("{collection} = {adder}({collection}, {element})")
+                } else {
+                    format!("{collection}.{adder}({element})")
+                };
+                let line = [site.terminated(&added)];
                 for behind in [false, true] {
                     if behind && leaves(site) {
                         continue;
@@ -366,23 +378,14 @@ fn outermost<'t>(site: &Site<'t>) -> Option<Node<'t>> {
     Some(function)
 }
 
-/// Whether a collection is created empty, and the method that fills such a one.
-fn starts_empty(body: &str, name: &str) -> Option<&'static str> {
-    let forms: [(&str, &'static str); 9] = [
-        ("[]", "append"),
-        ("set()", "add"),
-        ("list()", "append"),
-        ("deque()", "append"),
-        ("new Set()", "add"),
-        ("Vec::new()", "push"),
-        ("vec![]", "push"),
-        ("HashSet::new()", "insert"),
-        ("BTreeSet::new()", "insert"),
-    ];
-    forms.into_iter().find_map(|(form, adder)| {
-        let script = body.contains("const ") || body.contains("let ") || body.contains("var ");
-        let adder = if form == "[]" && script { "push" } else { adder };
-        body.contains(&format!("{name} = {form}")).then_some(adder)
+/// Whether a collection is created empty, and the method or function that fills such a one.
+fn starts_empty(site: &Site<'_>, body: &str, name: &str) -> Option<&'static str> {
+    let forms = site.parsed().table().style.empties;
+    forms.iter().find_map(|(form, adder)| {
+        ["=", ":="]
+            .iter()
+            .any(|sign| body.contains(&format!("{name} {sign} {form}")))
+            .then_some(*adder)
     })
 }
 

@@ -24,7 +24,7 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     }
 }
 
-/// ±1, 0, 1, 2, the negated value, and numbers of the same file.
+/// ±1, 0, 1, 2, the negated value, ±2, the double, the half, ten times, and numbers of the file.
 fn number(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let text = site.text_of(node);
     by_name(site, sink, node);
@@ -40,8 +40,13 @@ fn number(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
             (2, 0.5),
             (-1, 0.4),
             (value.saturating_neg(), 0.45),
+            (value.saturating_add(2), 0.35),
+            (value.saturating_sub(2), 0.35),
+            (value.saturating_mul(2), 0.25),
+            (value / 2, 0.25),
+            (value.saturating_mul(10), 0.2),
         ] {
-            let unsigned = site.parsed().table().style.typed && other < 0;
+            let unsigned = !site.parsed().table().style.negative_literals && other < 0;
             if unsigned || !tried.insert(other) {
                 continue;
             }
@@ -157,6 +162,7 @@ fn worth_a_step(site: &Site<'_>, node: Node<'_>) -> Option<f64> {
             (object.id() != node.id()).then_some(0.75)?
         }
         Role::Slice => 1.0,
+        Role::Subslice => (parsed.children(parent).first()?.id() != node.id()).then_some(1.0)?,
         Role::Tuple => parsed.role(site.parent(parent)?).eq(&Role::Index).then_some(0.7)?,
         Role::Arguments => {
             let call = site.parent(parent)?;

@@ -3,10 +3,12 @@
 //! Every family is written once over the language-neutral roles of `greenlit-syntax`. A family
 //! looks at one [`site::Site`] and proposes edits with a weight; [`sink::Sink`] orders them.
 
+mod borrowed;
 mod calls;
 mod conditions;
 mod donors;
 mod family;
+mod guards;
 mod insertions;
 mod literals;
 mod names;
@@ -17,7 +19,12 @@ mod sink;
 mod site;
 mod slices;
 mod statements;
+mod types;
 
+#[cfg(test)]
+mod borrowed_tests;
+#[cfg(test)]
+mod languages;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +50,22 @@ impl Generator for TemplateGenerator {
             .collect();
         let files: Vec<_> =
             parsed.iter().map(|(source, parsed)| site::File::new(source, parsed)).collect();
+        // Only code of the same language can be lent.
+        let lent: Vec<_> = context
+            .neighbours
+            .iter()
+            .filter_map(|source| {
+                let language = Language::from_path(&source.path)?;
+                let wanted = parsed.iter().any(|(_, p)| p.language() == language);
+                let parsed = wanted.then(|| parse(language, source.text.clone()).ok()).flatten()?;
+                Some((language, borrowed::lenders(&parsed, None)))
+            })
+            .chain(
+                parsed.iter().enumerate().map(|(at, (_, parsed))| {
+                    (parsed.language(), borrowed::lenders(parsed, Some(at)))
+                }),
+            )
+            .collect();
         let mut sink = sink::Sink::new();
         for (at, file) in files.iter().enumerate() {
             let scores: HashMap<u32, f64> = context
@@ -51,6 +74,11 @@ impl Generator for TemplateGenerator {
                 .iter()
                 .filter(|l| l.path == file.path)
                 .map(|l| (l.line, l.score))
+                .collect();
+            let lenders: Vec<_> = lent
+                .iter()
+                .filter(|(language, _)| *language == file.parsed.language())
+                .flat_map(|(_, lenders)| lenders)
                 .collect();
             sink.enter(at);
             for site in file.sites(|line| scores.get(&line).copied().unwrap_or(0.0)) {
@@ -62,8 +90,11 @@ impl Generator for TemplateGenerator {
                 conditions::propose(&site, &mut sink);
                 returns::propose(&site, &mut sink);
                 statements::propose(&site, &mut sink);
+                types::propose(&site, &mut sink);
                 insertions::propose(&site, &mut sink);
+                guards::propose(&site, &mut sink);
                 donors::propose(&site, &mut sink);
+                borrowed::propose(&site, &mut sink, &lenders, at);
             }
         }
         sink.finish(&files)

@@ -29,7 +29,7 @@ fn is_callee(site: &Site<'_>, node: Node<'_>) -> bool {
 }
 
 /// Whether an identifier is a place where a value is read.
-fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
+pub(super) fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
     let parsed = site.parsed();
     let Some(parent) = site.parent(node) else { return false };
     if let Some((target, _)) = parsed.assignment(parent)
@@ -54,7 +54,13 @@ fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
     }
     if matches!(
         parsed.role(parent),
-        Role::Parameters | Role::Function | Role::Lambda | Role::Path | Role::Pattern | Role::Macro
+        Role::Parameters
+            | Role::Function
+            | Role::Lambda
+            | Role::Tag
+            | Role::Path
+            | Role::Pattern
+            | Role::Macro
     ) {
         return false;
     }
@@ -109,7 +115,7 @@ fn identifier(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         siblings(site, sink, node, old);
         return;
     }
-    for binding in parsed.names_at(&site.file.bindings, node.start_byte()) {
+    for binding in parsed.names_at(site.bindings.iter().copied(), node.start_byte()) {
         let new = binding.name.as_str();
         if binding.kind == BindingKind::Function
             || new == old
@@ -193,7 +199,8 @@ fn function_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, old: &str) {
         return;
     };
     for function in &site.file.functions {
-        if function.name == old || function.class.is_some() {
+        let bare = parsed.table().style.bare_members;
+        if function.name == old || (function.class.is_some() && !bare) {
             continue;
         }
         let in_scope = site.names.iter().any(|b| b.name == function.name);
@@ -238,7 +245,7 @@ fn target(site: &Site<'_>, sink: &mut Sink) {
         return;
     }
     let Some((target, value)) = parsed.assignment(core) else { return };
-    if site.role(target) == Role::Pattern {
+    if matches!(site.role(target), Role::Pattern | Role::Tuple) {
         return;
     }
     let mut seen = BTreeSet::from([site.text_of(target)]);

@@ -3,7 +3,7 @@
 use greenlit_syntax::{Binary, Node, Role, Shapes};
 
 use super::family::Family;
-use super::precedence::{moved, negation, operand};
+use super::precedence::{fit, moved, negation, operand};
 use super::sink::Sink;
 use super::site::Site;
 
@@ -41,9 +41,18 @@ fn comparison(site: &Site<'_>, sink: &mut Sink, binary: &Binary<'_>, operator: &
     };
     let collections = site.shape(binary.right).overlaps(Shapes::COLLECTION)
         || site.shape(binary.left).overlaps(Shapes::COLLECTION);
+    // What has no order does not compile.
+    let unordered = parsed.table().style.typed
+        && [binary.left, binary.right].into_iter().any(|side| {
+            matches!(site.role(side), Role::Null | Role::Boolean)
+                || matches!(site.shape(side), Shapes::BOOLEAN | Shapes::OBJECT | Shapes::COLLECTION)
+        });
     let equality = matches!(operator, "==" | "!=" | "===" | "!==" | "in" | "not in");
     for (rank, other) in others.iter().enumerate() {
         let ordering = matches!(*other, "<" | "<=" | ">" | ">=");
+        if ordering && unordered {
+            continue;
+        }
         let mut weight = [1.0, 0.85, 0.7, 0.45, 0.35, 0.3][rank.min(5)];
         if equality && ordering && collections {
             weight *= 0.5;
@@ -105,6 +114,9 @@ fn arithmetic(
         for (rank, other) in others.iter().enumerate() {
             let division = matches!((text, *other), ("/", "//") | ("//", "/"));
             let mut weight = [1.0, 0.8, 0.65, 0.5, 0.45][rank.min(4)];
+            if concatenation && parsed.table().style.typed {
+                continue;
+            }
             if concatenation {
                 weight *= 0.25;
             }
@@ -113,8 +125,13 @@ fn arithmetic(
         }
     }
     if text == "/" {
-        for (before, after) in wrappers_to_integer(site) {
-            let new = format!("{before}{}{after}", site.text_of(node));
+        for (before, after) in parsed.table().words.rounders {
+            let own = site.text_of(node);
+            let new = if after.is_empty() {
+                fit(site, node, &format!("{before}({own})"), "u")
+            } else {
+                format!("{before}{own}{after}")
+            };
             sink.replace(site, Family::Division, node, new, 0.7);
         }
     }
@@ -138,17 +155,6 @@ fn arithmetic(
         let weight = if concatenation { 1.0 } else { 0.7 };
         sink.replace(site, Family::SwapOperands, node, new, weight);
     }
-}
-
-fn wrappers_to_integer(site: &Site<'_>) -> Vec<(&'static str, &'static str)> {
-    let wrappers = site.parsed().table().words.wrappers;
-    wrappers
-        .iter()
-        .copied()
-        .filter(|(before, _)| {
-            ["int(", "round(", "Math.floor(", "Math.trunc(", "Math.ceil("].contains(before)
-        })
-        .collect()
 }
 
 /// `and` becomes `or`; either clause alone.
@@ -215,7 +221,9 @@ fn plain_assignment(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let parsed = site.parsed();
     let Some(operator) = parsed.assignment_operator(node) else { return };
     let Some((target, value)) = parsed.assignment(node) else { return };
-    if site.role(target) == Role::Pattern || site.text_of(value).contains(site.text_of(target)) {
+    if matches!(site.role(target), Role::Pattern | Role::Tuple)
+        || site.text_of(value).contains(site.text_of(target))
+    {
         return;
     }
     let literal = site.role(value).is_literal();

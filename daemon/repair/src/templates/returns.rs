@@ -24,6 +24,12 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     if site.role(value) != Role::If && site.role(value) != Role::Match {
         replace(site, sink, value);
         extend(site, sink, value);
+        // Several results: each by itself.
+        if parsed.table().style.typed && site.role(value) == Role::Tuple {
+            for part in parsed.children(value) {
+                extend(site, sink, part);
+            }
+        }
     }
     generator(site, sink, core);
 }
@@ -99,10 +105,17 @@ fn replace(site: &Site<'_>, sink: &mut Sink, value: Node<'_>) {
             _ => 0.4,
         };
         sink.replace(site, Family::WrapReturn, value, wrapped, weight);
-    } else if site.role(value) == Role::Null || own == style.null {
-        for binding in site.locals() {
-            let text = format!("Some({})", binding.name);
-            sink.replace(site, Family::WrapReturn, value, text, 0.6);
+    } else {
+        for (literal, weight) in site.result_values() {
+            if !literal.is_empty() {
+                sink.replace(site, Family::ReturnValue, value, literal, weight * 0.8);
+            }
+        }
+        if style.tail_values && (site.role(value) == Role::Null || own == style.null) {
+            for binding in site.locals() {
+                let text = format!("Some({})", binding.name);
+                sink.replace(site, Family::WrapReturn, value, text, 0.6);
+            }
         }
     }
 }
@@ -113,6 +126,9 @@ fn extend(site: &Site<'_>, sink: &mut Sink, value: Node<'_>) {
     let style = &parsed.table().style;
     let shape = site.shape(value);
     let number = shape.overlaps(Shapes::NUMBER);
+    if number && matches!(site.role(value), Role::Identifier | Role::Call | Role::Member) {
+        sink.replace(site, Family::UnaryMinus, value, format!("-{}", site.text_of(value)), 0.5);
+    }
     let collection = shape.overlaps(Shapes::COLLECTION.with(Shapes::STRING));
     if shape.overlaps(Shapes::BOOLEAN) || (style.typed && !number) {
         return;
@@ -128,6 +144,9 @@ fn extend(site: &Site<'_>, sink: &mut Sink, value: Node<'_>) {
             0.9
         } else if shape.fits(other) && !style.typed {
             0.6
+        } else if style.typed && other.is_unknown() {
+            // The compiler knows.
+            0.35
         } else {
             continue;
         };

@@ -12,6 +12,12 @@ use crate::candidate::{Candidate, Edit, Source};
 
 /// At most this many candidates leave a generator.
 const MOST: usize = 2000;
+/// At most this many of one family for one line: later ones are worth next to nothing.
+const MOST_OF_FAMILY: i32 = 150;
+/// At most this many for one line: one statement must not use up the search.
+const MOST_OF_LINE: i32 = 400;
+/// At most this many proposals of one family for one line are looked at while they are made.
+const MOST_PROPOSED: u32 = 600;
 /// How much a candidate loses for each better one of the same family on the same line.
 const SAME_FAMILY: f64 = 0.93;
 /// How much it loses for each better one on the same line.
@@ -31,12 +37,13 @@ struct Proposal {
 /// Takes what templates propose.
 pub(super) struct Sink {
     proposals: Vec<Proposal>,
+    proposed: HashMap<(usize, u32, Family), u32>,
     file: usize,
 }
 
 impl Sink {
     pub(super) fn new() -> Sink {
-        Sink { proposals: Vec::new(), file: 0 }
+        Sink { proposals: Vec::new(), proposed: HashMap::new(), file: 0 }
     }
 
     /// What follows is about this file.
@@ -82,11 +89,17 @@ impl Sink {
         edits.retain(|(range, new)| text.get(range.clone()).is_some_and(|old| old != new));
         edits.sort_by_key(|(range, _)| (range.start, range.end));
         let apart = edits.windows(2).all(|p| p[0].0.end <= p[1].0.start);
-        if edits.is_empty() || !apart {
+        // A weight of zero says that the edit cannot be right.
+        if edits.is_empty() || !apart || weight <= 0.0 {
             return;
         }
         let score = family.prior() * weight * site.suspicion.powf(TRUST);
         let (file, line) = (self.file, site.line);
+        let proposed = self.proposed.entry((file, line, family)).or_insert(0);
+        if *proposed >= MOST_PROPOSED {
+            return;
+        }
+        *proposed += 1;
         self.proposals.push(Proposal { file, edits, family, line, score, summary });
     }
 
@@ -107,6 +120,9 @@ impl Sink {
             let same_family =
                 per_family.entry((proposal.file, proposal.line, proposal.family)).or_insert(0);
             let same_line = per_line.entry((proposal.file, proposal.line)).or_insert(0);
+            if *same_family >= MOST_OF_FAMILY || *same_line >= MOST_OF_LINE {
+                continue;
+            }
             proposal.score *= SAME_FAMILY.powi(*same_family) * SAME_LINE.powi(*same_line);
             *same_family += 1;
             *same_line += 1;

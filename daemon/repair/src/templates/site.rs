@@ -1,8 +1,10 @@
 //! The places in a file that templates work on.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
 use greenlit_syntax::{Binding, BindingKind, FunctionItem, Node, Parsed, Role, Shapes};
 
@@ -18,6 +20,8 @@ pub(super) struct File<'a> {
     pub(super) members: BTreeMap<String, Vec<String>>,
     pub(super) newline: &'static str,
     pub(super) unit: String,
+    /// Every name that the file binds; others come from imports or from the language.
+    pub(super) bound: HashSet<String>,
     /// How often each name is read, whole file.
     pub(super) reads: HashMap<String, u32>,
     /// Object and name of member expressions that are not called.
@@ -26,18 +30,15 @@ pub(super) struct File<'a> {
     /// Whole numbers and strings of the file.
     pub(super) integers: Vec<i64>,
     pub(super) texts: Vec<Node<'a>>,
-    shapes: HashMap<usize, HashMap<String, Shapes>>,
+    /// By function: asked for only where lines are suspected.
+    shapes: RefCell<HashMap<usize, Rc<HashMap<String, Shapes>>>>,
     protected: Vec<Range<usize>>,
 }
 
 impl<'a> File<'a> {
     pub(super) fn new(source: &'a SourceFile, parsed: &'a Parsed) -> File<'a> {
-        let mut shapes = HashMap::new();
-        shapes.insert(usize::MAX, parsed.shapes(parsed.root()));
-        for function in parsed.descendants(parsed.root(), |r| r == Role::Function) {
-            shapes.insert(function.id(), parsed.shapes(function));
-        }
         let parents = parsed.parents();
+        let bindings = parsed.bindings();
         let attributes = attributes(parsed, &parents);
         let reads = reads(parsed, &parents);
         let integers = parsed.descendants(parsed.root(), |r| r == Role::Integer);
@@ -45,7 +46,8 @@ impl<'a> File<'a> {
             path: &source.path,
             parsed,
             parents,
-            bindings: parsed.bindings(),
+            bound: bindings.iter().map(|b| b.name.clone()).collect(),
+            bindings,
             members: parsed.members(),
             newline: if source.text.contains("\r\n") { "\r\n" } else { "\n" },
             unit: indentation_unit(&source.text),
@@ -54,7 +56,7 @@ impl<'a> File<'a> {
             functions: parsed.functions(),
             integers: integers.iter().filter_map(|n| parsed.text_of(*n).parse().ok()).collect(),
             texts: parsed.descendants(parsed.root(), |r| r == Role::Text),
-            shapes,
+            shapes: RefCell::new(HashMap::new()),
             protected: test_regions(parsed),
         }
     }
@@ -78,11 +80,10 @@ impl<'a> File<'a> {
         self.parsed.text()
     }
 
-    fn shapes_of(&self, function: Option<Node<'_>>) -> &HashMap<String, Shapes> {
-        function
-            .and_then(|f| self.shapes.get(&f.id()))
-            .or_else(|| self.shapes.get(&usize::MAX))
-            .expect("the whole file's shapes are always there")
+    fn shapes_of(&self, function: Option<Node<'_>>) -> Rc<HashMap<String, Shapes>> {
+        let within = function.unwrap_or_else(|| self.parsed.root());
+        let mut known = self.shapes.borrow_mut();
+        known.entry(within.id()).or_insert_with(|| Rc::new(self.parsed.shapes(within))).clone()
     }
 
     /// Statements, and branches with a condition of their own, that hold a suspected line.
@@ -94,17 +95,31 @@ impl<'a> File<'a> {
             units.extend(statements);
         }
         units.extend(parsed.descendants(parsed.root(), |r| r == Role::ElseIf));
+        // `else if`, with a node for the `else` or without one.
         units.extend(
-            parsed.descendants(parsed.root(), |r| r == Role::Else).into_iter().filter_map(|e| {
-                parsed.children(e).into_iter().find(|c| parsed.role(*c) == Role::If)
-            }),
+            parsed
+                .descendants(parsed.root(), |r| matches!(r, Role::If | Role::Else))
+                .into_iter()
+                .filter_map(|node| match parsed.role(node) {
+                    Role::Else => {
+                        parsed.children(node).into_iter().find(|c| parsed.role(*c) == Role::If)
+                    }
+                    _ => node
+                        .child_by_field_name("alternative")
+                        .filter(|other| parsed.role(*other) == Role::If),
+                }),
         );
         let ids: HashSet<usize> = units.iter().map(Node::id).collect();
         let mut sites = Vec::new();
         for unit in units {
             if matches!(
                 parsed.role(unit),
-                Role::Import | Role::Class | Role::Module | Role::Decorator | Role::Pass
+                Role::Import
+                    | Role::Class
+                    | Role::Module
+                    | Role::Decorator
+                    | Role::Pass
+                    | Role::Type
             ) || self.protected.iter().any(|r| r.contains(&unit.start_byte()))
                 || is_documentation(parsed, unit)
             {
@@ -115,7 +130,10 @@ impl<'a> File<'a> {
             let mut line = row(unit);
             parsed.walk(unit, &mut |node| {
                 let inner = node.id() != unit.id();
-                if inner && (ids.contains(&node.id()) || parsed.role(node) == Role::Block) {
+                if inner
+                    && (ids.contains(&node.id())
+                        || matches!(parsed.role(node), Role::Block | Role::Class))
+                {
                     return false;
                 }
                 if matches!(parsed.role(node), Role::Comment | Role::Decorator | Role::Type) {
@@ -139,8 +157,16 @@ impl<'a> File<'a> {
             } else {
                 self.ancestor(unit, |r| r == Role::Function)
             };
+            // Only these can matter for anything inside: asked for every name in the statement.
+            let bindings: Vec<&Binding> = self
+                .bindings
+                .iter()
+                .filter(|b| {
+                    b.visible.start <= unit.end_byte() && unit.start_byte() <= b.visible.end
+                })
+                .collect();
             let names = parsed
-                .names_at(&self.bindings, unit.start_byte())
+                .names_at(bindings.iter().copied(), unit.start_byte())
                 .into_iter()
                 .filter(|b| !parsed.table().words.builtins.contains(&b.name.as_str()))
                 .filter(|b| b.name != "_")
@@ -152,6 +178,7 @@ impl<'a> File<'a> {
                 nodes,
                 suspicion: score,
                 line,
+                bindings,
                 names,
                 function,
                 shapes,
@@ -171,10 +198,12 @@ pub(super) struct Site<'t> {
     pub(super) suspicion: f64,
     /// The most suspected line of it, 1-based.
     pub(super) line: u32,
+    /// Bindings that are visible somewhere in it.
+    pub(super) bindings: Vec<&'t Binding>,
     /// Names in scope before it.
     pub(super) names: Vec<&'t Binding>,
     pub(super) function: Option<Node<'t>>,
-    pub(super) shapes: &'t HashMap<String, Shapes>,
+    pub(super) shapes: Rc<HashMap<String, Shapes>>,
 }
 
 impl<'t> Site<'t> {
@@ -191,7 +220,7 @@ impl<'t> Site<'t> {
     }
 
     pub(super) fn shape(&self, node: Node<'_>) -> Shapes {
-        self.parsed().shape_of(node, self.shapes)
+        self.parsed().shape_of(node, &self.shapes)
     }
 
     pub(super) fn shape_of_name(&self, name: &str) -> Shapes {
@@ -242,7 +271,89 @@ impl<'t> Site<'t> {
     /// one): nothing can stand after it.
     pub(super) fn is_tail(&self, node: Node<'_>) -> bool {
         let style = &self.parsed().table().style;
-        style.typed && self.role(node).is_expression()
+        style.tail_values && self.role(node).is_expression()
+    }
+
+    /// Whether the unit is a statement on its own that jumps nowhere and declares nothing.
+    pub(super) fn is_simple(&self) -> bool {
+        matches!(
+            self.role(self.unit),
+            Role::ExpressionStatement | Role::Assignment | Role::AugmentedAssignment | Role::Update
+        )
+    }
+
+    /// Whether a name may hold nothing, as far as declared types and conventions say.
+    pub(super) fn may_be_absent(&self, name: &str) -> bool {
+        self.shapes.contains_key(&format!("{name}?"))
+            || self.parsed().table().words.absent.contains(&name)
+    }
+
+    /// How the length of a named collection is written: as the file does it, else as usual.
+    pub(super) fn length(&self, name: &str) -> String {
+        let lengths = self.parsed().table().style.lengths;
+        let written = |form: &&(&str, &str)| {
+            self.file.text().contains(&format!("{}{name}{}", form.0, form.1))
+        };
+        let form = lengths.iter().find(written).or(lengths.first());
+        form.map_or_else(String::new, |(before, after)| format!("{before}{name}{after}"))
+    }
+
+    /// Values that fit what the function declares to return, with weights: literals and names in
+    /// scope. One empty text where it declares that it returns nothing.
+    pub(super) fn result_values(&self) -> Vec<(String, f64)> {
+        let parsed = self.parsed();
+        let types = self.function.map(|f| parsed.result_types(f)).unwrap_or_default();
+        match &types[..] {
+            [] => vec![(String::new(), 0.8)],
+            [only] => {
+                let shape = parsed.shape_of_type(only);
+                let names =
+                    self.locals().filter(|b| self.shape_of_name(&b.name).certainly_fits(shape));
+                let names = names.map(|b| (b.name.clone(), 0.5));
+                self.values_of(only).into_iter().chain(names).collect()
+            }
+            several => {
+                let first = |t: &String| self.values_of(t).into_iter().next().map(|v| v.0);
+                let Some(zeros) = several.iter().map(first).collect::<Option<Vec<_>>>() else {
+                    return Vec::new();
+                };
+                // What says that something went wrong stands last by convention.
+                let last = zeros.len() - 1;
+                let absent = self
+                    .names
+                    .iter()
+                    .filter(|b| parsed.table().words.absent.contains(&b.name.as_str()));
+                let mut found: Vec<_> = absent
+                    .map(|b| (format!("{}, {}", zeros[..last].join(", "), b.name), 0.9))
+                    .collect();
+                found.push((zeros.join(", "), 0.6));
+                found
+            }
+        }
+    }
+
+    /// Literals of a type as written.
+    fn values_of(&self, written: &str) -> Vec<(String, f64)> {
+        let parsed = self.parsed();
+        let shape = parsed.shape_of_type(written);
+        let letters = [
+            ('n', Shapes::NUMBER),
+            ('b', Shapes::BOOLEAN),
+            ('c', Shapes::COLLECTION),
+            ('s', Shapes::STRING),
+        ];
+        let absent = parsed.may_be_absent(written);
+        parsed
+            .table()
+            .style
+            .values
+            .iter()
+            .filter(|(letter, _)| {
+                letters.iter().any(|(l, s)| l == letter && shape.overlaps(*s))
+                    || (*letter == 'o' && absent)
+            })
+            .flat_map(|(_, values)| values.iter().map(|(v, w)| ((*v).to_owned(), *w)))
+            .collect()
     }
 
     /// A statement of one line, terminated.

@@ -8,7 +8,7 @@ use super::site::Site;
 
 pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     let parsed = site.parsed();
-    let pythonic = parsed.table().style.skip.2 == ":]";
+    let pythonic = parsed.table().style.negative_indices;
     for node in site.nodes.iter().copied() {
         match site.role(node) {
             Role::Index => index(site, sink, node, pythonic),
@@ -59,6 +59,11 @@ fn slice(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         sink.replace(site, family, node, format!(":{stop} - 1"), 0.7);
         sink.replace(site, family, node, format!("1:{stop}"), 0.5);
     } else if !start.is_empty() && !stop.is_empty() {
+        // A length that should have been an end.
+        let plain = |n: Option<Node<'_>>| n.is_some_and(|n| site.role(n) == Role::Identifier);
+        if plain(parts.start) && plain(parts.stop) {
+            sink.replace(site, family, node, format!("{start}:{start} + {stop}"), 0.9);
+        }
         sink.replace(site, family, node, format!("{start}:"), 0.6);
         sink.replace(site, family, node, format!(":{stop}"), 0.6);
     } else if site.text_of(node) == "::-1" {
@@ -97,6 +102,9 @@ fn insert(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     };
     let own = site.text_of(node);
     let style = &parsed.table().style;
+    if style.skip.1.is_empty() {
+        return;
+    }
     let mut counts: Vec<(String, f64)> = vec![("1".into(), 0.9)];
     for binding in site.locals() {
         let shape = site.shape_of_name(&binding.name);
@@ -115,7 +123,7 @@ fn insert(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         sink.replace(site, Family::SliceInsertion, node, skip, factor);
         sink.replace(site, Family::SliceInsertion, node, take, factor * 0.8);
     }
-    if style.skip.2 == ":]" {
+    if style.negative_indices {
         sink.replace(
             site,
             Family::SliceInsertion,

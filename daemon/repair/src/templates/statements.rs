@@ -202,11 +202,14 @@ fn swap_branches(site: &Site<'_>, sink: &mut Sink) {
     let core = parsed.core(site.unit);
     let Some(yes) = core.child_by_field_name("consequence") else { return };
     let Some(alternative) = core.child_by_field_name("alternative") else { return };
-    if site.role(alternative) != Role::Else {
-        return;
-    }
-    let children = parsed.children(alternative);
-    let Some(no) = children.last().copied() else { return };
+    let no = match site.role(alternative) {
+        Role::Block => alternative,
+        Role::Else => match parsed.children(alternative).last().copied() {
+            Some(no) => no,
+            None => return,
+        },
+        _ => return,
+    };
     if site.role(yes) != Role::Block || site.role(no) != Role::Block {
         return;
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::TemplateGenerator;
+use super::{TemplateGenerator, languages};
 use crate::candidate::{Candidate, FaultContext, Generator, SourceFile};
 use crate::localize::{Localization, Method, Suspicious};
 
 /// Every line with a `$0` is suspected; the text is without the markers.
-fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
+pub(super) fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
     let path = PathBuf::from("/w").join(name);
     let lines = marked
         .lines()
@@ -26,7 +26,7 @@ fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
     (text, TemplateGenerator.candidates(&context))
 }
 
-fn apply(text: &str, candidate: &Candidate) -> String {
+pub(super) fn apply(text: &str, candidate: &Candidate) -> String {
     let mut patched = text.to_owned();
     for edit in candidate.edits.iter().rev() {
         patched.replace_range(edit.start..edit.end, &edit.new_text);
@@ -117,6 +117,12 @@ fn missing_logic_is_reached() {
         "def f(queue):\n$0    while True:\n        queue.pop()\n",
         "def f(queue):\n    while queue:\n        queue.pop()\n",
     );
+    // What was done for one side, done for the other.
+    reaches(
+        "a.py",
+        "def f(out, a, b, i, j):\n    while i < len(a) and j < len(b):\n        i += 1\n        j += 1\n    out.extend(a[i:])\n$0    return out\n",
+        "def f(out, a, b, i, j):\n    while i < len(a) and j < len(b):\n        i += 1\n        j += 1\n    out.extend(a[i:])\n    out.extend(b[j:])\n    return out\n",
+    );
     // A statement one step too deep.
     reaches(
         "a.py",
@@ -176,7 +182,12 @@ fn check(name: &str, marked: &str) {
     }
 }
 
-const SAMPLES: [(&str, &str); 3] = [
+const SAMPLES: [(&str, &str); 8] = [
+    ("a.ts", languages::TYPESCRIPT),
+    ("a.tsx", languages::TSX),
+    ("a.go", languages::GO),
+    ("A.java", languages::JAVA),
+    ("a.cpp", languages::CPP),
     (
         "a.py",
         "import m\n\ndef f(xs, k=1):\n    best = None\n    for i, x in enumerate(xs[1:k]):\n        if x > best and not m.g(x, i):\n            best = [x, -i]\n        elif x in xs:\n            continue\n    return best if k else (yield x) + 'ä'\n",
@@ -204,8 +215,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn mangled_text_never_panics_and_edits_stay_in_bounds(
-        sample in 0usize..3,
-        cut in 0usize..300,
+        sample in 0usize..SAMPLES.len(),
+        cut in 0usize..900,
         length in 0usize..40,
         noise in "[a-z(){}\\[\\]:=<+.,'\" \n\tä]{0,10}",
     ) {

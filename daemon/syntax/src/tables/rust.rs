@@ -1,11 +1,11 @@
 //! Rust (tree-sitter-rust 0.24).
 
 use crate::role::Role;
-use crate::table::{Style, Table, Words};
+use crate::table::{Absence, Style, Table, Words};
 
 pub(crate) static TABLE: Table = Table {
     extensions: &["rs"],
-    roles: &[
+    roles: &[&[
         ("source_file", Role::Root),
         ("block", Role::Block),
         ("function_item", Role::Function),
@@ -75,7 +75,9 @@ pub(crate) static TABLE: Table = Table {
         ("reference_pattern", Role::Pattern),
         ("tuple_struct_pattern", Role::Pattern),
         ("struct_pattern", Role::Pattern),
-    ],
+    ]],
+    refined: &[],
+    test_marks: &[],
     member_fields: ("value", "field"),
     index_object_field: None,
     for_fields: ("pattern", "value"),
@@ -114,16 +116,36 @@ pub(crate) static TABLE: Table = Table {
         while_open: ("while ", " {"),
         block_close: "}",
         jumps: ("break", "continue"),
-        length: ("", ".len()"),
+        lengths: &[("", ".len()")],
         is_empty: ("", ".is_empty()"),
         maximum: ("", ".max(", ")"),
         minimum: ("", ".min(", ")"),
         typed: true,
+        tail_values: true,
+        absence: Absence::Wrapped("Option<"),
+        negative_literals: false,
+        negative_indices: false,
+        bare_members: false,
+        values: &[
+            ('n', &[("0", 0.7), ("1", 0.4)]),
+            ('b', &[("false", 0.6), ("true", 0.5)]),
+            ('c', &[("Vec::new()", 0.6)]),
+            ('s', &[("String::new()", 0.4)]),
+            ('o', &[("None", 0.7)]),
+        ],
         chains_comparisons: false,
         truthiness: false,
         skip: ("&", "[", "..]"),
         take: ("&", "[..", "]"),
         adders: &["push", "insert", "push_back"],
+        append: None,
+        empties: &[
+            ("Vec::new()", "push"),
+            ("vec![]", "push"),
+            ("HashSet::new()", "insert"),
+            ("BTreeSet::new()", "insert"),
+        ],
+        clear: ("", ".clear()"),
         membership: None,
         membership_methods: &["contains", "contains_key"],
     },
@@ -170,7 +192,14 @@ pub(crate) static TABLE: Table = Table {
             &["is_subset", "is_superset", "is_disjoint"],
             &["sin", "cos", "tan"],
         ],
-        wrappers: &[("", ".abs()"), ("", ".len()"), ("", ".clone()"), ("Some(", ")"), ("Ok(", ")")],
+        wrappers: &[
+            ("", ".abs()", "n"),
+            ("", ".len()", "cs"),
+            ("", ".clone()", "cs"),
+            ("Some(", ")", "ncsb"),
+            ("Ok(", ")", "ncsb"),
+        ],
+        rounders: &[],
         builtins: &[
             "Some",
             "None",
@@ -284,6 +313,12 @@ pub(crate) static TABLE: Table = Table {
             ("BTreeMap", 'c'),
             ("BTreeSet", 'c'),
             ("BinaryHeap", 'c'),
+            ("Option", 'o'),
+        ],
+        absent: &[],
+        casts: &[
+            "usize", "isize", "u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128",
+            "f32", "f64",
         ],
     },
 };
