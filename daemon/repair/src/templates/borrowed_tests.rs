@@ -22,7 +22,7 @@ fn lent(name: &str, marked: &str, neighbours: &[(&str, &str)], expected: &str) -
         })
         .collect();
     let lines = vec![Suspicious { path, line, score: 1.0 }];
-    let localization = Localization { method: Method::Spectrum, lines };
+    let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
     let context =
         FaultContext { files: &files, neighbours: &neighbours, localization: &localization };
     let found = TemplateGenerator.candidates(&context);
