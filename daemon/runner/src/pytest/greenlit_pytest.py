@@ -7,6 +7,7 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
     only    list of ids to run, or null for all
     lines   whether to record executed lines per test
     limit   seconds one test may take, or null
+    brief   whether to leave out pytest's own account of a failure, which is slow to make
 
 Works from Python 3.7 and pytest 6 on; standard library only. PYTEST_DONT_REWRITE
 """
@@ -24,16 +25,20 @@ _FRAME_LIMIT = 100
 _TEXT_LIMIT = 8000
 
 
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 class _Request:
-    def __init__(self, path):
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
+    def __init__(self, data):
         self.root = data["root"]
         self.prefix = os.path.join(self.root, "")
         only = data.get("only")
         self.only = None if only is None else set(only)
         self.lines = bool(data.get("lines"))
         self.limit = data.get("limit")
+        self.brief = bool(data.get("brief"))
         self.events = os.open(data["events"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.pid = os.getpid()
 
@@ -56,11 +61,11 @@ class _Request:
 _request = None
 
 
-def begin(path):
-    """Reads the request. The fork server calls this in each fork; else it happens on import."""
+def begin(data):
+    """Takes a request. The fork server calls this in each fork; else it happens on import."""
     global _request
     first = _request is None
-    _request = _Request(path)
+    _request = _Request(data)
     if first:
         _ignore_stale_bytecode()
 
@@ -74,6 +79,41 @@ def finish(session, exitstatus):
     emit(e="finish", status=int(exitstatus), stopped=str(stopped or ""))
 
 
+def select(session):
+    """Picks the tests of the request among those that a fork server's template collected."""
+    pytest_collection_modifyitems(session.config, session.items)
+    _report_collected(session)
+
+
+class _Compiled:
+    """What workspace modules compile to, kept by the fork server for its forks.
+
+    A code object is used only for the very text that it was made from.
+    """
+
+    LIMIT = 1 << 20
+
+    def __init__(self):
+        self.record = False
+        self.codes = {}
+
+    def find(self, path, rewritten, source):
+        known = self.codes.get((path, rewritten))
+        return known[1] if known is not None and known[0] == source else None
+
+    def keep(self, path, rewritten, source, code):
+        if self.record and len(source) <= self.LIMIT:
+            self.codes[path, rewritten] = (bytes(source), code)
+
+
+compiled = _Compiled()
+
+
+def _text_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def _ignore_stale_bytecode():
     """Makes workspace modules come from their source text only.
 
@@ -82,6 +122,18 @@ def _ignore_stale_bytecode():
     """
     loader = importlib.machinery.SourceFileLoader
     path_stats = loader.path_stats
+    source_to_code = loader.source_to_code
+
+    def to_code(self, data, path, **kwargs):
+        if not isinstance(data, bytes) or not isinstance(path, str) or not _request.owns(path):
+            return source_to_code(self, data, path, **kwargs)
+        code = compiled.find(path, False, data)
+        if code is None:
+            code = source_to_code(self, data, path, **kwargs)
+            compiled.keep(path, False, data, code)
+        return code
+
+    loader.source_to_code = to_code
 
     def stats(self, path):
         if _request.owns(path):
@@ -93,13 +145,23 @@ def _ignore_stale_bytecode():
         from _pytest.assertion import rewrite
 
         read_pyc = rewrite._read_pyc
+        rewrite_test = rewrite._rewrite_test
 
         def read(source, *args, **kwargs):
-            if _request.owns(str(source)):
-                return None
-            return read_pyc(source, *args, **kwargs)
+            path = str(source)
+            if not _request.owns(path):
+                return read_pyc(source, *args, **kwargs)
+            return compiled.find(path, True, _text_of(path)) if compiled.codes else None
+
+        def rewritten(source, *args, **kwargs):
+            result = rewrite_test(source, *args, **kwargs)
+            path = str(source)
+            if compiled.record and _request.owns(path):
+                compiled.keep(path, True, _text_of(path), result[-1])
+            return result
 
         rewrite._read_pyc = read
+        rewrite._rewrite_test = rewritten
     except (ImportError, AttributeError):
         pass
 
@@ -116,12 +178,13 @@ def _rootpath(config):
     return str(getattr(config, "rootpath", None) or config.rootdir)
 
 
-def _frames(excinfo):
+def _frames(tb):
     frames = []
-    for entry in excinfo.traceback:
-        path = str(entry.path)
+    while tb is not None:
+        path = os.path.abspath(tb.tb_frame.f_code.co_filename)
         if _request.owns(path):
-            frames.append([path, entry.lineno + 1, entry.frame.code.name])
+            frames.append([path, tb.tb_lineno, tb.tb_frame.f_code.co_name])
+        tb = tb.tb_next
     return frames[-_FRAME_LIMIT:]
 
 
@@ -143,19 +206,12 @@ def _causes(error):
     return seen
 
 
-def _traceback_frames(error):
-    frames = []
-    tb = error.__traceback__
-    while tb is not None:
-        path = tb.tb_frame.f_code.co_filename
-        if _request.owns(path):
-            frames.append([path, tb.tb_lineno, tb.tb_frame.f_code.co_name])
-        tb = tb.tb_next
-    return frames[-_FRAME_LIMIT:]
-
-
 def _bounded(text):
     return text if len(text) <= _TEXT_LIMIT else text[-_TEXT_LIMIT:]
+
+
+def _brief(excinfo, style=None):
+    return excinfo.exconly()
 
 
 def _is_assertion(excinfo):
@@ -165,12 +221,14 @@ def _is_assertion(excinfo):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
+    if _request.brief:
+        item.repr_failure = item._repr_failure_py = _brief
     outcome = yield
     report = outcome.get_result()
     excinfo = call.excinfo
     if excinfo is not None and report.outcome == "failed":
         # Plain lists survive the way from a pytest-xdist worker to its controller.
-        report.greenlit_frames = _frames(excinfo) + _syntax_frame(excinfo.value)
+        report.greenlit_frames = _frames(excinfo.tb) + _syntax_frame(excinfo.value)
         report.greenlit_assertion = _is_assertion(excinfo)
         report.greenlit_timeout = isinstance(excinfo.value, _TookTooLong)
         report.greenlit_message = excinfo.exconly(tryshort=True)
@@ -202,10 +260,16 @@ def pytest_make_collect_report(collector):
         report.greenlit_frames = []
         report.greenlit_message = ""
         for error in reversed(_causes(caught[0].value)):
-            frames = _traceback_frames(error) + _syntax_frame(error)
+            frames = _frames(error.__traceback__) + _syntax_frame(error)
             if frames and not report.greenlit_frames:
                 report.greenlit_frames = frames
                 report.greenlit_message = "%s: %s" % (type(error).__name__, error)
+
+
+def _report_collected(session):
+    rootpath = _rootpath(session.config)
+    items = [[_test_id(rootpath, item.nodeid), item.nodeid] for item in session.items]
+    _request.emit(e="collected", tests=items)
 
 
 class _Reporter:
@@ -228,8 +292,7 @@ class _Reporter:
             )
 
     def pytest_collection_finish(self, session):
-        items = [[self.id(item.nodeid), item.nodeid] for item in session.items]
-        _request.emit(e="collected", tests=items)
+        _report_collected(session)
 
     def pytest_runtest_logstart(self, nodeid, location):
         _request.emit(e="start", id=self.id(nodeid))
@@ -431,4 +494,4 @@ class _Limit:
 
 
 if "GREENLIT_REQUEST" in os.environ:
-    begin(os.environ["GREENLIT_REQUEST"])
+    begin(load(os.environ["GREENLIT_REQUEST"]))

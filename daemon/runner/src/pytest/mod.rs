@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use greenlit_sandbox::{Command, ExecOutcome, ExitState, FileWrite, Sandbox};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::environment::Environment;
 use crate::error::RunError;
@@ -154,7 +154,7 @@ impl PytestProject {
         ask: &Ask<'_>,
         wall: Duration,
     ) -> Result<(ExecOutcome, Events, Option<Vec<u8>>), RunError> {
-        let prepared = self.prepare(sandbox, ask, "request")?;
+        let prepared = self.prepare(sandbox, ask)?;
         let mut argv = vec![self.program(sandbox), "-m".into(), "pytest".into()];
         argv.extend(prepared.args.iter().chain(&prepared.files).cloned());
         let mut env = self.environment(sandbox);
@@ -210,27 +210,16 @@ impl PytestProject {
         env
     }
 
-    /// Writes the plugin and a request. `name` distinguishes the requests of a warm session.
-    fn prepare(
-        &self,
-        sandbox: &mut Sandbox,
-        ask: &Ask<'_>,
-        name: &str,
-    ) -> Result<Prepared, RunError> {
+    /// Writes the plugin and a request.
+    fn prepare(&self, sandbox: &mut Sandbox, ask: &Ask<'_>) -> Result<Prepared, RunError> {
         static RUNS: AtomicU64 = AtomicU64::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let scope = Scope::new(sandbox, &self.root);
         let directory = sandbox.scratch().join(format!("pytest-{run}"));
-        let request = directory.join(format!("{name}.json"));
+        let request = directory.join("request.json");
         let events = directory.join("events.jsonl");
         let junit = directory.join("junit.xml");
-        let content = json!({
-            "events": utf8(&events)?,
-            "root": utf8(&scope.inside(&self.root))?,
-            "only": ask.only,
-            "lines": ask.lines,
-            "limit": ask.limit.map(|limit| limit.as_secs_f64()),
-        });
+        let content = self.request(&scope, ask, &events)?;
         sandbox.write(&[
             file(&plugin_directory(sandbox).join("greenlit_pytest.py"), PLUGIN.as_bytes()),
             file(&request, content.to_string().as_bytes()),
@@ -241,8 +230,7 @@ impl PytestProject {
         let cache = directory.join("cache");
         args.extend(["-o".into(), format!("cache_dir={}", utf8(&cache)?).into()]);
         if ask.fail_fast {
-            // Nobody reads the text, and making it is slow. Output is not captured: what a killed
-            // attempt left in the capture would show in the next.
+            // Output is not captured: nobody reads it.
             args.extend(["--maxfail=1", "--tb=native", "--capture=no"].map(OsString::from));
         } else {
             args.extend(["--maxfail=0", "--tb=short"].map(OsString::from));
@@ -267,6 +255,18 @@ impl PytestProject {
         }
         let files = self.files(&scope, ask.only.unwrap_or_default());
         Ok(Prepared { request, events, junit, args, files })
+    }
+
+    /// What the plugin is told.
+    fn request(&self, scope: &Scope, ask: &Ask<'_>, events: &Path) -> Result<Value, RunError> {
+        Ok(json!({
+            "events": utf8(events)?,
+            "root": utf8(&scope.inside(&self.root))?,
+            "only": ask.only,
+            "lines": ask.lines,
+            "limit": ask.limit.map(|limit| limit.as_secs_f64()),
+            "brief": ask.fail_fast,
+        }))
     }
 
     /// The test files of the ids, in order of first appearance. The plugin picks the tests: node

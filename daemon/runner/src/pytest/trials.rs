@@ -1,9 +1,11 @@
-//! A warm pytest: one process that imported pytest, and a fork of it for each attempt.
+//! A warm pytest: processes that wait where a candidate's files are about to be opened, and a fork
+//! of them for each attempt (`greenlit_forkserver.py`).
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use greenlit_sandbox::{ExecOutcome, ExitState, FileWrite, LineOutcome, Sandbox, SandboxError};
+use greenlit_sandbox::{ExecOutcome, ExitState, FileWrite, LineOutcome, Sandbox};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -11,7 +13,7 @@ use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::overlay::Overlay;
 use crate::project::Trials;
-use crate::pytest::{Ask, Mode, Prepared, PytestProject, file, plugin_directory, utf8};
+use crate::pytest::{Ask, Mode, PytestProject, file, plugin_directory, utf8};
 use crate::scope::Scope;
 use crate::types::{TestId, TestRun};
 
@@ -31,7 +33,7 @@ struct Answer {
     cpu: f64,
 }
 
-/// The session. Project modules are imported afresh by each fork.
+/// The session. Each attempt runs what depends on the replaced files as a process of its own would.
 pub(crate) struct PytestTrials {
     project: PytestProject,
     sandbox: Sandbox,
@@ -39,6 +41,7 @@ pub(crate) struct PytestTrials {
     tests: Vec<TestId>,
     setup_wall: Duration,
     alive: bool,
+    attempts: u64,
 }
 
 impl PytestProject {
@@ -55,6 +58,7 @@ impl PytestProject {
             tests: tests.to_vec(),
             setup_wall,
             alive: false,
+            attempts: 0,
         };
         trials.start()?;
         Ok(trials)
@@ -65,7 +69,7 @@ impl PytestTrials {
     fn start(&mut self) -> Result<(), RunError> {
         let sandbox = &mut self.sandbox;
         let ask = Ask { only: Some(&self.tests), fail_fast: true, ..Ask::default() };
-        let prepared = self.project.prepare(sandbox, &ask, "warm")?;
+        let prepared = self.project.prepare(sandbox, &ask)?;
         let directory = plugin_directory(sandbox);
         let server = directory.join("greenlit_forkserver.py");
         let setup = directory.join("setup.json");
@@ -97,16 +101,26 @@ impl PytestTrials {
     /// Sends one request and waits for its answer. `Err` holds how the server ended instead.
     fn ask(
         &mut self,
-        prepared: &Prepared,
+        tests: &[TestId],
+        events: &Path,
         wall: Duration,
-    ) -> Result<Result<Answer, ExecOutcome>, SandboxError> {
+    ) -> Result<Result<Answer, ExecOutcome>, RunError> {
+        let scope = Scope::new(&self.sandbox, &self.project.root);
+        let changed: Option<Vec<PathBuf>> = self
+            .overlay
+            .replaced()
+            .map(|paths| paths.into_iter().map(|path| scope.inside(path)).collect());
+        let ask = Ask { only: Some(tests), fail_fast: true, ..Ask::default() };
         let line = json!({
-            "request": prepared.request,
-            "files": texts(&prepared.files),
+            "run": self.project.request(&scope, &ask, events)?,
+            "changed": changed,
+            "files": texts(&self.project.files(&scope, tests)),
             "wall": wall.as_secs_f64(),
         });
         self.sandbox.send_line(line.to_string().as_bytes())?;
-        Ok(match self.sandbox.read_line(wall + GRACE)? {
+        // An attempt at other files may begin with what a start does.
+        let patience = wall.saturating_add(self.setup_wall).saturating_add(GRACE);
+        Ok(match self.sandbox.read_line(patience)? {
             LineOutcome::Line(line) => match serde_json::from_slice(&line) {
                 Ok(answer) => Ok(answer),
                 // Only the server writes here; what is no answer comes from code under test.
@@ -125,15 +139,18 @@ impl Trials for PytestTrials {
         wall: Duration,
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
-        self.overlay.apply(&mut self.sandbox, files)?;
         if !self.alive {
-            // Code under test ended the server in an earlier attempt.
+            // Code under test ended the server in an earlier attempt. It starts on the original
+            // files, so that the next candidate cannot do so before it was tried.
+            self.overlay.apply(&mut self.sandbox, &[])?;
             self.start()?;
         }
-        let ask = Ask { only: Some(tests), fail_fast: true, ..Ask::default() };
-        let prepared = self.project.prepare(&mut self.sandbox, &ask, "attempt")?;
-        let answer = self.ask(&prepared, wall)?;
-        let events = self.project.read_events(&mut self.sandbox, &prepared.events)?;
+        self.overlay.apply(&mut self.sandbox, files)?;
+        self.attempts += 1;
+        let name = format!("attempt-{}.jsonl", self.attempts);
+        let events = plugin_directory(&self.sandbox).join(name);
+        let answer = self.ask(tests, &events, wall)?;
+        let events = self.project.read_events(&mut self.sandbox, &events)?;
         let state = match answer {
             Err(outcome) => {
                 self.alive = false;

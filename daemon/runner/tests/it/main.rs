@@ -10,4 +10,6 @@ mod node;
 #[cfg(test)]
 mod pytest;
 #[cfg(test)]
+mod pytest_trials;
+#[cfg(test)]
 mod support;
