@@ -33,6 +33,9 @@ enum Event {
     End {
         id: String,
     },
+    Traced {
+        by: String,
+    },
     Lines {
         id: String,
         lines: BTreeMap<String, Vec<u32>>,
@@ -69,6 +72,9 @@ struct Phase {
     text: String,
 }
 
+/// How Python can tell lines, from 3.12 on and before.
+const TRACERS: [&str; 2] = ["sys.monitoring", "sys.settrace"];
+
 /// Executed lines of one test: (path as reported, lines).
 pub(crate) type RawLines = BTreeMap<String, Vec<u32>>;
 
@@ -87,6 +93,8 @@ pub(crate) struct Events {
     /// pytest's own node id of each result.
     pub(crate) nodeids: BTreeMap<TestId, String>,
     pub(crate) lines: Vec<(TestId, RawLines)>,
+    /// What the lines come from; one of [`TRACERS`].
+    pub(crate) traced_by: Option<&'static str>,
     /// Exit status and the reason for stopping early, if any.
     pub(crate) finish: Option<(i32, String)>,
     pub(crate) internal_error: Option<String>,
@@ -124,6 +132,9 @@ pub(crate) fn parse(bytes: &[u8], scope: &Scope, root: &Path) -> Events {
             }
             Event::End { id } => {
                 ended.insert(TestId(id));
+            }
+            Event::Traced { by } => {
+                events.traced_by = TRACERS.iter().copied().find(|known| **known == *by);
             }
             Event::Lines { id, lines } => events.lines.push((TestId(id), lines)),
             Event::Finish { status, stopped } => events.finish = Some((status, stopped)),

@@ -338,7 +338,13 @@ def pytest_configure(config):
     _request.emit(e="session", rootpath=_rootpath(config), pytest=pytest.__version__)
     config.pluginmanager.register(_Reporter(config), "greenlit-reporter")
     if _request.lines:
-        config.pluginmanager.register(_Lines(config), "greenlit-lines")
+        import greenlit_lines
+
+        rootpath = _rootpath(config)
+        lines = greenlit_lines.Lines(
+            _request.owns, emit, lambda nodeid: _test_id(rootpath, nodeid)
+        )
+        config.pluginmanager.register(lines, "greenlit-lines")
 
 
 @pytest.hookimpl(trylast=True)
@@ -357,98 +363,6 @@ def pytest_collection_modifyitems(config, items):
 
 class _TookTooLong(BaseException):
     """Not an Exception, so that code under test does not swallow it by accident."""
-
-
-class _Monitor:
-    """Line events through sys.monitoring (Python 3.12 and newer): each line reports once a test."""
-
-    def __init__(self, record):
-        self.record = record
-        self.api = sys.monitoring
-        self.tool = None
-        for tool in (4, 3, 5, 2, 1):
-            try:
-                self.api.use_tool_id(tool, "greenlit")
-            except ValueError:
-                continue
-            self.tool = tool
-            break
-        if self.tool is None:
-            raise RuntimeError("every sys.monitoring tool id is taken")
-        self.api.register_callback(self.tool, self.api.events.LINE, self.on_line)
-
-    def on_line(self, code, line):
-        self.record(code.co_filename, line)
-        return self.api.DISABLE
-
-    def start(self):
-        self.api.restart_events()
-        self.api.set_events(self.tool, self.api.events.LINE)
-
-    def stop(self):
-        self.api.set_events(self.tool, self.api.events.NO_EVENTS)
-
-
-class _Tracer:
-    """Line events through settrace (before Python 3.12)."""
-
-    def __init__(self, record, wanted):
-        self.record = record
-        self.wanted = wanted
-
-    def on_call(self, frame, event, arg):
-        if not self.wanted(frame.f_code.co_filename):
-            return None
-        return self.on_line
-
-    def on_line(self, frame, event, arg):
-        if event == "line":
-            self.record(frame.f_code.co_filename, frame.f_lineno)
-        return self.on_line
-
-    def start(self):
-        threading.settrace(self.on_call)
-        sys.settrace(self.on_call)
-
-    def stop(self):
-        sys.settrace(None)
-        threading.settrace(None)
-
-
-class _Lines:
-    """Records the workspace lines that each test executes."""
-
-    def __init__(self, config):
-        self.rootpath = _rootpath(config)
-        self.known = {}
-        self.current = set()
-        if hasattr(sys, "monitoring"):
-            self.source = _Monitor(self.record)
-        else:
-            self.source = _Tracer(self.record, self.wanted)
-
-    def wanted(self, path):
-        known = self.known.get(path)
-        if known is None:
-            known = self.known[path] = _request.owns(path)
-        return known
-
-    def record(self, path, line):
-        if self.wanted(path):
-            self.current.add((path, line))
-
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item, nextitem):
-        self.current = set()
-        self.source.start()
-        try:
-            yield
-        finally:
-            self.source.stop()
-            lines = {}
-            for path, line in self.current:
-                lines.setdefault(path, []).append(line)
-            _request.emit(e="lines", id=_test_id(self.rootpath, item.nodeid), lines=lines)
 
 
 class _Limit:

@@ -34,7 +34,11 @@ pub(crate) use interpreter::{Interpreter, find as find_interpreter};
 
 use events::Events;
 
-const PLUGIN: &str = include_str!("greenlit_pytest.py");
+/// Our modules inside, by file name.
+const PLUGIN: [(&str, &str); 2] = [
+    ("greenlit_pytest.py", include_str!("greenlit_pytest.py")),
+    ("greenlit_lines.py", include_str!("greenlit_lines.py")),
+];
 
 /// pytest's exit codes.
 const OK: i32 = 0;
@@ -220,10 +224,11 @@ impl PytestProject {
         let events = directory.join("events.jsonl");
         let junit = directory.join("junit.xml");
         let content = self.request(&scope, ask, &events)?;
-        sandbox.write(&[
-            file(&plugin_directory(sandbox).join("greenlit_pytest.py"), PLUGIN.as_bytes()),
-            file(&request, content.to_string().as_bytes()),
-        ])?;
+        let modules = plugin_directory(sandbox);
+        let mut files: Vec<FileWrite> =
+            PLUGIN.iter().map(|(name, text)| file(&modules.join(name), text.as_bytes())).collect();
+        files.push(file(&request, content.to_string().as_bytes()));
+        sandbox.write(&files)?;
         let mut args: Vec<OsString> =
             ["-p", "greenlit_pytest", "-q", "--color=no"].into_iter().map(OsString::from).collect();
         // Later options win over those of the project's `addopts`.
