@@ -40,6 +40,16 @@ enum Event {
         id: String,
         lines: BTreeMap<String, Vec<u32>>,
     },
+    Inputs {
+        module: String,
+        inputs: Vec<String>,
+    },
+    Probe {
+        input: usize,
+        outcome: String,
+        stable: bool,
+    },
+    Probed {},
     Finish {
         status: i32,
         #[serde(default)]
@@ -95,6 +105,12 @@ pub(crate) struct Events {
     pub(crate) lines: Vec<(TestId, RawLines)>,
     /// What the lines come from; one of [`TRACERS`].
     pub(crate) traced_by: Option<&'static str>,
+    /// The module of a function whose arguments were recorded, and inputs for it.
+    pub(crate) inputs: Option<(String, Vec<String>)>,
+    /// Index of an input, what the function did with it, and whether it did so twice.
+    pub(crate) probes: Vec<(usize, String, bool)>,
+    /// Every input has its outcome.
+    pub(crate) probed: bool,
     /// Exit status and the reason for stopping early, if any.
     pub(crate) finish: Option<(i32, String)>,
     pub(crate) internal_error: Option<String>,
@@ -137,6 +153,11 @@ pub(crate) fn parse(bytes: &[u8], scope: &Scope, root: &Path) -> Events {
                 events.traced_by = TRACERS.iter().copied().find(|known| **known == *by);
             }
             Event::Lines { id, lines } => events.lines.push((TestId(id), lines)),
+            Event::Inputs { module, inputs } => events.inputs = Some((module, inputs)),
+            Event::Probe { input, outcome, stable } => {
+                events.probes.push((input, outcome, stable));
+            }
+            Event::Probed {} => events.probed = true,
             Event::Finish { status, stopped } => events.finish = Some((status, stopped)),
             Event::InternalError { text } => events.internal_error = Some(text),
         }

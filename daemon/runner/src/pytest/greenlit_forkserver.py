@@ -238,6 +238,8 @@ class Template:
                 if self.is_template():
                     self.serve()
                     greenlit_pytest.select(session)
+                    return greenlit_pytest.pytest_runtestloop(session)
+                return None
 
             @pytest.hookimpl(tryfirst=True)
             def pytest_sessionfinish(_, session, exitstatus):

@@ -8,6 +8,8 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
     lines   whether to record executed lines per test
     limit   seconds one test may take, or null
     brief   whether to leave out pytest's own account of a failure, which is slow to make
+    record  {path, function} whose arguments to report, or null
+    probe   {path, module, function, inputs, skip}: calls it instead of running tests, or null
 
 Works from Python 3.7 and pytest 6 on; standard library only. PYTEST_DONT_REWRITE
 """
@@ -39,6 +41,12 @@ class _Request:
         self.lines = bool(data.get("lines"))
         self.limit = data.get("limit")
         self.brief = bool(data.get("brief"))
+        self.probe = data.get("probe")
+        self.recorder = None
+        if data.get("record"):
+            import greenlit_inputs
+
+            self.recorder = greenlit_inputs.Recorder(self.emit, **data["record"])
         self.events = os.open(data["events"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.pid = os.getpid()
 
@@ -330,9 +338,14 @@ class _Reporter:
         _request.emit(e="internal-error", text=_bounded(str(excrepr)))
 
 
-def pytest_configure(config):
-    if _request.limit and hasattr(signal, "setitimer"):
+def _limit_tests(config):
+    known = config.pluginmanager.has_plugin("greenlit-limit")
+    if _request.limit and not known and hasattr(signal, "setitimer"):
         config.pluginmanager.register(_Limit(_request.limit), "greenlit-limit")
+
+
+def pytest_configure(config):
+    _limit_tests(config)
     if hasattr(config, "workerinput"):
         return
     _request.emit(e="session", rootpath=_rootpath(config), pytest=pytest.__version__)
@@ -345,6 +358,33 @@ def pytest_configure(config):
             _request.owns, emit, lambda nodeid: _test_id(rootpath, nodeid)
         )
         config.pluginmanager.register(lines, "greenlit-lines")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    if _request.recorder is not None:
+        # Every test, not only those until the first failure.
+        session.config.option.maxfail = 0
+        _limit_tests(session.config)
+    if _request.probe is None:
+        return None
+    import greenlit_probe
+
+    greenlit_probe.run(_request.probe, emit)
+    return True
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    recorder = _request.recorder
+    if recorder is None:
+        yield
+        return
+    recorder.start()
+    try:
+        yield
+    finally:
+        recorder.stop()
 
 
 @pytest.hookimpl(trylast=True)

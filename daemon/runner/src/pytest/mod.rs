@@ -10,6 +10,7 @@
 mod agree;
 mod events;
 mod interpreter;
+mod probe;
 mod spectrum;
 mod trials;
 
@@ -35,9 +36,11 @@ pub(crate) use interpreter::{Interpreter, find as find_interpreter};
 use events::Events;
 
 /// Our modules inside, by file name.
-const PLUGIN: [(&str, &str); 2] = [
+const PLUGIN: [(&str, &str); 4] = [
     ("greenlit_pytest.py", include_str!("greenlit_pytest.py")),
+    ("greenlit_inputs.py", include_str!("greenlit_inputs.py")),
     ("greenlit_lines.py", include_str!("greenlit_lines.py")),
+    ("greenlit_probe.py", include_str!("greenlit_probe.py")),
 ];
 
 /// pytest's exit codes.
@@ -66,6 +69,8 @@ struct Ask<'a> {
     junit: bool,
     lines: bool,
     limit: Option<Duration>,
+    /// What to record or to call instead of only running tests (`greenlit_pytest.py`).
+    more: Option<(&'static str, Value)>,
 }
 
 /// What counts as the complete end of a pytest process.
@@ -264,14 +269,18 @@ impl PytestProject {
 
     /// What the plugin is told.
     fn request(&self, scope: &Scope, ask: &Ask<'_>, events: &Path) -> Result<Value, RunError> {
-        Ok(json!({
+        let mut request = json!({
             "events": utf8(events)?,
             "root": utf8(&scope.inside(&self.root))?,
             "only": ask.only,
             "lines": ask.lines,
             "limit": ask.limit.map(|limit| limit.as_secs_f64()),
             "brief": ask.fail_fast,
-        }))
+        });
+        if let Some((name, value)) = &ask.more {
+            request[*name] = value.clone();
+        }
+        Ok(request)
     }
 
     /// The test files of the ids, in order of first appearance. The plugin picks the tests: node

@@ -13,6 +13,7 @@ use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::overlay::Overlay;
 use crate::project::Trials;
+use crate::pytest::events::Events;
 use crate::pytest::{Ask, Mode, PytestProject, file, plugin_directory, utf8};
 use crate::scope::Scope;
 use crate::types::{TestId, TestRun};
@@ -33,6 +34,13 @@ struct Answer {
     cpu: f64,
 }
 
+/// How one fork ended and what it reported.
+pub(super) struct Round {
+    pub(super) outcome: ExecOutcome,
+    pub(super) events: Events,
+    cpu: Duration,
+}
+
 /// The session. Each attempt runs what depends on the replaced files as a process of its own would.
 pub(crate) struct PytestTrials {
     project: PytestProject,
@@ -40,8 +48,9 @@ pub(crate) struct PytestTrials {
     overlay: Overlay,
     tests: Vec<TestId>,
     setup_wall: Duration,
+    /// Whether the server runs.
     alive: bool,
-    attempts: u64,
+    rounds: u64,
 }
 
 impl PytestProject {
@@ -58,7 +67,7 @@ impl PytestProject {
             tests: tests.to_vec(),
             setup_wall,
             alive: false,
-            attempts: 0,
+            rounds: 0,
         };
         trials.start()?;
         Ok(trials)
@@ -98,10 +107,44 @@ impl PytestTrials {
         }
     }
 
+    /// Replaces `files`, and runs a fork of pytest on `tests` or on whatever else `ask` wants of it.
+    pub(super) fn round(
+        &mut self,
+        files: &[FileWrite],
+        tests: &[TestId],
+        ask: &Ask<'_>,
+        wall: Duration,
+    ) -> Result<Round, RunError> {
+        if !self.alive {
+            // Code under test ended the server in an earlier attempt. It starts on the original
+            // files, so that the next candidate cannot do so before it was tried.
+            self.overlay.apply(&mut self.sandbox, &[])?;
+            self.start()?;
+        }
+        self.overlay.apply(&mut self.sandbox, files)?;
+        self.rounds += 1;
+        let path = plugin_directory(&self.sandbox).join(format!("round-{}.jsonl", self.rounds));
+        let answer = self.ask(tests, ask, &path, wall)?;
+        let events = self.project.read_events(&mut self.sandbox, &path)?;
+        let round = match answer {
+            Ok(answer) => Round {
+                outcome: outcome_of(&answer),
+                events,
+                cpu: Duration::try_from_secs_f64(answer.cpu).unwrap_or_default(),
+            },
+            Err(outcome) => {
+                self.alive = false;
+                Round { cpu: outcome.cpu, outcome, events }
+            }
+        };
+        Ok(round)
+    }
+
     /// Sends one request and waits for its answer. `Err` holds how the server ended instead.
     fn ask(
         &mut self,
         tests: &[TestId],
+        ask: &Ask<'_>,
         events: &Path,
         wall: Duration,
     ) -> Result<Result<Answer, ExecOutcome>, RunError> {
@@ -110,9 +153,8 @@ impl PytestTrials {
             .overlay
             .replaced()
             .map(|paths| paths.into_iter().map(|path| scope.inside(path)).collect());
-        let ask = Ask { only: Some(tests), fail_fast: true, ..Ask::default() };
         let line = json!({
-            "run": self.project.request(&scope, &ask, events)?,
+            "run": self.project.request(&scope, ask, events)?,
             "changed": changed,
             "files": texts(&self.project.files(&scope, tests)),
             "wall": wall.as_secs_f64(),
@@ -139,32 +181,16 @@ impl Trials for PytestTrials {
         wall: Duration,
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
-        if !self.alive {
-            // Code under test ended the server in an earlier attempt. It starts on the original
-            // files, so that the next candidate cannot do so before it was tried.
-            self.overlay.apply(&mut self.sandbox, &[])?;
-            self.start()?;
-        }
-        self.overlay.apply(&mut self.sandbox, files)?;
-        self.attempts += 1;
-        let name = format!("attempt-{}.jsonl", self.attempts);
-        let events = plugin_directory(&self.sandbox).join(name);
-        let answer = self.ask(tests, &events, wall)?;
-        let events = self.project.read_events(&mut self.sandbox, &events)?;
-        let state = match answer {
-            Err(outcome) => {
-                self.alive = false;
-                watch.add(&outcome);
-                no_report("pytest's fork server", &outcome)
-            }
-            Ok(answer) => {
-                watch.add_cpu(Duration::try_from_secs_f64(answer.cpu).unwrap_or_default());
-                let outcome = outcome_of(&answer);
-                let scope = Scope::new(&self.sandbox, &self.project.root);
-                self.project.state(&outcome, &events, &scope, Mode::FailFast)
-            }
+        let ask = Ask { only: Some(tests), fail_fast: true, ..Ask::default() };
+        let round = self.round(files, tests, &ask, wall)?;
+        watch.add_cpu(round.cpu);
+        let state = if self.alive {
+            let scope = Scope::new(&self.sandbox, &self.project.root);
+            self.project.state(&round.outcome, &round.events, &scope, Mode::FailFast)
+        } else {
+            no_report("pytest's fork server", &round.outcome)
         };
-        Ok(watch.finish(state, events.results))
+        Ok(watch.finish(state, round.events.results))
     }
 }
 
