@@ -189,7 +189,9 @@ def _rootpath(config):
 def _frames(tb):
     frames = []
     while tb is not None:
-        path = os.path.abspath(tb.tb_frame.f_code.co_filename)
+        path = tb.tb_frame.f_code.co_filename
+        # "<string>" and the like are no files.
+        path = path if path.startswith("<") else os.path.abspath(path)
         if _request.owns(path):
             frames.append([path, tb.tb_lineno, tb.tb_frame.f_code.co_name])
         tb = tb.tb_next

@@ -5,7 +5,8 @@
 //! agree. Code under test runs in the same process and could forge either; forging both
 //! consistently is what the caller's static checks on candidates are for.
 //!
-//! Parallel runs (pytest-xdist) are switched off: the order of tests stays the same between runs.
+//! Parallel runs (pytest-xdist) and shuffling (pytest-randomly) are switched off: the order of tests
+//! stays the same between runs.
 
 mod agree;
 mod events;
@@ -255,6 +256,10 @@ impl PytestProject {
         if self.interpreter.xdist {
             args.extend(["-n".into(), "0".into()]);
         }
+        if self.interpreter.randomly {
+            args.extend(["-p", "randomly", "--randomly-dont-reorganize"].map(OsString::from));
+            args.push("--randomly-seed=0".into());
+        }
         if self.interpreter.cov {
             args.push("--no-cov".into());
         }
@@ -394,6 +399,13 @@ impl PytestProject {
             // A conftest.py that cannot be imported, a broken configuration file.
             let diagnostics = located(&said, scope, &self.dir);
             return RunState::BuildFailed { diagnostics, details: said };
+        }
+        // A plugin that fails while pytest starts.
+        if let Some(line) =
+            said.lines().filter_map(|l| l.strip_prefix("INTERNALERROR> ")).next_back()
+        {
+            let message = format!("pytest failed internally: {}", crate::text::first_line(line));
+            return RunState::NoReport { message };
         }
         no_report("pytest", outcome)
     }

@@ -10,6 +10,8 @@ mod node;
 #[cfg(test)]
 mod pytest;
 #[cfg(test)]
+mod pytest_bad_input;
+#[cfg(test)]
 mod pytest_probe;
 #[cfg(test)]
 mod pytest_trials;
