@@ -14,6 +14,7 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
 Works from Python 3.7 and pytest 6 on; standard library only. PYTEST_DONT_REWRITE
 """
 
+import functools
 import importlib.machinery
 import json
 import os
@@ -174,12 +175,16 @@ def _ignore_stale_bytecode():
         pass
 
 
+@functools.lru_cache(maxsize=1024)
+def _relative(rootpath, path, root):
+    absolute = os.path.normpath(os.path.join(rootpath, path))
+    return os.path.relpath(absolute, root).replace(os.sep, "/")
+
+
 def _test_id(rootpath, nodeid):
     """The node id with its path relative to the workspace root."""
     path, separator, rest = nodeid.partition("::")
-    absolute = os.path.normpath(os.path.join(rootpath, path))
-    relative = os.path.relpath(absolute, _request.root).replace(os.sep, "/")
-    return relative + separator + rest
+    return _relative(rootpath, path, _request.root) + separator + rest
 
 
 def _rootpath(config):

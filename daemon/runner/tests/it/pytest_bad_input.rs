@@ -212,7 +212,7 @@ fn pytest_plugins_that_run_in_parallel_or_shuffle_are_told_not_to() {
     // Stand-ins with the options of pytest-xdist and pytest-randomly, installed as those are.
     let stand_in = "import pytest\n\nOFF = None\n\ndef pytest_addoption(parser):\n    group = parser.getgroup('stand-in')\n    OPTIONS\n\n@pytest.hookimpl(tryfirst=True)\ndef pytest_collection_modifyitems(config, items):\n    if HARM:\n        items.reverse()\n";
     let workspace = Workspace::new(&[
-        ("pytest.ini", "[pytest]\naddopts = -n 4 -p no:randomly\n"),
+        ("pytest.ini", "[pytest]\naddopts = -n 4\n"),
         ("test_order.py", "def test_a():\n    pass\n\n\ndef test_b():\n    pass\n"),
     ]);
     let library = venv_with_stand_ins(&workspace);
@@ -239,11 +239,14 @@ fn pytest_plugins_that_run_in_parallel_or_shuffle_are_told_not_to() {
             .unwrap();
         fs::write(info.join("METADATA"), format!("Name: {package}\nVersion: 1.0\n")).unwrap();
     }
-    let run = workspace.run();
     let right = [("test_order.py::test_a", "passed"), ("test_order.py::test_b", "passed")];
-    assert_eq!(run.state, RunState::Completed, "{run:?}");
-    assert_eq!(outcomes(&run), right);
-    let tests: Vec<TestId> = run.results.iter().map(|result| result.id.clone()).collect();
+    for options in ["-n 4", "-n 4 -p no:randomly"] {
+        workspace.save("pytest.ini", &format!("[pytest]\naddopts = {options}\n"));
+        let run = workspace.run();
+        assert_eq!(run.state, RunState::Completed, "{run:?}");
+        assert_eq!(outcomes(&run), right);
+    }
+    let tests = ids(&right.map(|(id, _)| id));
     let project = workspace.project();
     let mut trials = project.trials(workspace.sandbox(&project), &tests, LONG).unwrap();
     assert_eq!(outcomes(&trials.attempt(&[], &tests, LONG).unwrap()), right);
@@ -266,7 +269,7 @@ fn venv_with_stand_ins(workspace: &Workspace) -> PathBuf {
     for entry in fs::read_dir(packages.trim()).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        let wanted = ["pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"];
+        let wanted = ["pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py.py", "pygments"];
         if wanted.iter().any(|known| name == *known || name.starts_with(&format!("{known}-"))) {
             let copied =
                 Command::new("cp").arg("-r").arg(entry.path()).arg(&library).status().unwrap();
