@@ -39,7 +39,7 @@ import warnings
 # The template's exit code when it is of no use.
 NOT_SHARED = 75
 # Beyond these the template that was not used for longest ends.
-TEMPLATES = 6
+TEMPLATES = 16
 # How long a template may take to kill an attempt and to answer.
 GRACE = 3.0
 

@@ -156,17 +156,17 @@ fn candidates_that_kill_their_way_up_do_not_keep_pytest_from_the_next() {
 #[test]
 fn more_files_than_warm_pytest_processes_are_kept() {
     let mut files: Vec<(String, String)> =
-        (0..9).map(|n| (format!("m{n}.py"), format!("VALUE = {n}\n"))).collect();
-    let imports: String = (0..9).map(|n| format!("import m{n}\n")).collect();
-    let sum = (0..9).map(|n| format!("m{n}.VALUE")).collect::<Vec<_>>().join(" + ");
-    let test = format!("{imports}\n\ndef test_sum():\n    assert {sum} == 100\n");
+        (0..18).map(|n| (format!("m{n}.py"), format!("VALUE = {n}\n"))).collect();
+    let imports: String = (0..18).map(|n| format!("import m{n}\n")).collect();
+    let sum = (0..18).map(|n| format!("m{n}.VALUE")).collect::<Vec<_>>().join(" + ");
+    let test = format!("{imports}\n\ndef test_sum():\n    assert {sum} == 1000\n");
     files.push(("test_sum.py".to_owned(), test));
     let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let workspace = Workspace::python(&files);
     let tests = ids(&["test_sum.py::test_sum"]);
     let mut trials = open(&workspace, &tests);
-    for n in (0..9).chain(0..9) {
-        let (right, wrong) = (format!("VALUE = {}\n", 64 + n), "VALUE = 0\n");
+    for n in (0..18).chain(0..2) {
+        let (right, wrong) = (format!("VALUE = {}\n", 847 + n), "VALUE = 0\n");
         let path = format!("m{n}.py");
         for (text, word) in [(right.as_str(), "passed"), (wrong, "failed")] {
             let run = attempt(&mut trials, &workspace, &[(&path, text)], &tests);
