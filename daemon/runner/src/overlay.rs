@@ -1,7 +1,7 @@
 //! Puts candidate files into a sandbox that is used again and again, and takes them back.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use greenlit_sandbox::{FileWrite, Sandbox, SandboxError};
 
@@ -44,5 +44,14 @@ impl Overlay {
         }
         self.changed = wanted;
         Ok(())
+    }
+
+    /// The files that are replaced now; `None` when one of them was created or removed.
+    pub(crate) fn replaced(&self) -> Option<Vec<&Path>> {
+        let both = |(path, now): (_, &Option<Vec<u8>>)| {
+            let original = self.originals.get(path).is_some_and(Option::is_some);
+            (original && now.is_some()).then_some(PathBuf::as_path(path))
+        };
+        self.changed.iter().map(both).collect()
     }
 }

@@ -286,8 +286,10 @@ impl Project {
         tests: &[TestId],
         wall: Duration,
     ) -> Result<Option<Probes>, RunError> {
-        let _ = (sandbox, target, variants, tests, wall);
-        Ok(None)
+        match &*self.adapter {
+            Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
+            Adapter::Pytest(project) => project.probe(sandbox, target, variants, tests, wall),
+        }
     }
 
     /// Opens a warm session for attempts at `tests`. It takes the sandbox for itself; dropping the

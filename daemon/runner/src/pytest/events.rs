@@ -33,10 +33,23 @@ enum Event {
     End {
         id: String,
     },
+    Traced {
+        by: String,
+    },
     Lines {
         id: String,
         lines: BTreeMap<String, Vec<u32>>,
     },
+    Inputs {
+        module: String,
+        inputs: Vec<String>,
+    },
+    Probe {
+        input: usize,
+        outcome: String,
+        stable: bool,
+    },
+    Probed {},
     Finish {
         status: i32,
         #[serde(default)]
@@ -69,6 +82,9 @@ struct Phase {
     text: String,
 }
 
+/// How Python can tell lines, from 3.12 on and before.
+const TRACERS: [&str; 2] = ["sys.monitoring", "sys.settrace"];
+
 /// Executed lines of one test: (path as reported, lines).
 pub(crate) type RawLines = BTreeMap<String, Vec<u32>>;
 
@@ -87,6 +103,14 @@ pub(crate) struct Events {
     /// pytest's own node id of each result.
     pub(crate) nodeids: BTreeMap<TestId, String>,
     pub(crate) lines: Vec<(TestId, RawLines)>,
+    /// What the lines come from; one of [`TRACERS`].
+    pub(crate) traced_by: Option<&'static str>,
+    /// The module of a function whose arguments were recorded, and inputs for it.
+    pub(crate) inputs: Option<(String, Vec<String>)>,
+    /// Index of an input, what the function did with it, and whether it did so twice.
+    pub(crate) probes: Vec<(usize, String, bool)>,
+    /// Every input has its outcome.
+    pub(crate) probed: bool,
     /// Exit status and the reason for stopping early, if any.
     pub(crate) finish: Option<(i32, String)>,
     pub(crate) internal_error: Option<String>,
@@ -125,7 +149,15 @@ pub(crate) fn parse(bytes: &[u8], scope: &Scope, root: &Path) -> Events {
             Event::End { id } => {
                 ended.insert(TestId(id));
             }
+            Event::Traced { by } => {
+                events.traced_by = TRACERS.iter().copied().find(|known| **known == *by);
+            }
             Event::Lines { id, lines } => events.lines.push((TestId(id), lines)),
+            Event::Inputs { module, inputs } => events.inputs = Some((module, inputs)),
+            Event::Probe { input, outcome, stable } => {
+                events.probes.push((input, outcome, stable));
+            }
+            Event::Probed {} => events.probed = true,
             Event::Finish { status, stopped } => events.finish = Some((status, stopped)),
             Event::InternalError { text } => events.internal_error = Some(text),
         }

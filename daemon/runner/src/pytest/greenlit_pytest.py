@@ -7,10 +7,14 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
     only    list of ids to run, or null for all
     lines   whether to record executed lines per test
     limit   seconds one test may take, or null
+    brief   whether to leave out pytest's own account of a failure, which is slow to make
+    record  {path, function} whose arguments to report, or null
+    probe   {path, module, function, inputs, skip}: calls it instead of running tests, or null
 
 Works from Python 3.7 and pytest 6 on; standard library only. PYTEST_DONT_REWRITE
 """
 
+import functools
 import importlib.machinery
 import json
 import os
@@ -24,16 +28,26 @@ _FRAME_LIMIT = 100
 _TEXT_LIMIT = 8000
 
 
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 class _Request:
-    def __init__(self, path):
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
+    def __init__(self, data):
         self.root = data["root"]
         self.prefix = os.path.join(self.root, "")
         only = data.get("only")
         self.only = None if only is None else set(only)
         self.lines = bool(data.get("lines"))
         self.limit = data.get("limit")
+        self.brief = bool(data.get("brief"))
+        self.probe = data.get("probe")
+        self.recorder = None
+        if data.get("record"):
+            import greenlit_inputs
+
+            self.recorder = greenlit_inputs.Recorder(self.emit, **data["record"])
         self.events = os.open(data["events"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.pid = os.getpid()
 
@@ -56,11 +70,11 @@ class _Request:
 _request = None
 
 
-def begin(path):
-    """Reads the request. The fork server calls this in each fork; else it happens on import."""
+def begin(data):
+    """Takes a request. The fork server calls this in each fork; else it happens on import."""
     global _request
     first = _request is None
-    _request = _Request(path)
+    _request = _Request(data)
     if first:
         _ignore_stale_bytecode()
 
@@ -74,6 +88,41 @@ def finish(session, exitstatus):
     emit(e="finish", status=int(exitstatus), stopped=str(stopped or ""))
 
 
+def select(session):
+    """Picks the tests of the request among those that a fork server's template collected."""
+    pytest_collection_modifyitems(session.config, session.items)
+    _report_collected(session)
+
+
+class _Compiled:
+    """What workspace modules compile to, kept by the fork server for its forks.
+
+    A code object is used only for the very text that it was made from.
+    """
+
+    LIMIT = 1 << 20
+
+    def __init__(self):
+        self.record = False
+        self.codes = {}
+
+    def find(self, path, rewritten, source):
+        known = self.codes.get((path, rewritten))
+        return known[1] if known is not None and known[0] == source else None
+
+    def keep(self, path, rewritten, source, code):
+        if self.record and len(source) <= self.LIMIT:
+            self.codes[path, rewritten] = (bytes(source), code)
+
+
+compiled = _Compiled()
+
+
+def _text_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def _ignore_stale_bytecode():
     """Makes workspace modules come from their source text only.
 
@@ -82,6 +131,18 @@ def _ignore_stale_bytecode():
     """
     loader = importlib.machinery.SourceFileLoader
     path_stats = loader.path_stats
+    source_to_code = loader.source_to_code
+
+    def to_code(self, data, path, **kwargs):
+        if not isinstance(data, bytes) or not isinstance(path, str) or not _request.owns(path):
+            return source_to_code(self, data, path, **kwargs)
+        code = compiled.find(path, False, data)
+        if code is None:
+            code = source_to_code(self, data, path, **kwargs)
+            compiled.keep(path, False, data, code)
+        return code
+
+    loader.source_to_code = to_code
 
     def stats(self, path):
         if _request.owns(path):
@@ -93,35 +154,52 @@ def _ignore_stale_bytecode():
         from _pytest.assertion import rewrite
 
         read_pyc = rewrite._read_pyc
+        rewrite_test = rewrite._rewrite_test
 
         def read(source, *args, **kwargs):
-            if _request.owns(str(source)):
-                return None
-            return read_pyc(source, *args, **kwargs)
+            path = str(source)
+            if not _request.owns(path):
+                return read_pyc(source, *args, **kwargs)
+            return compiled.find(path, True, _text_of(path)) if compiled.codes else None
+
+        def rewritten(source, *args, **kwargs):
+            result = rewrite_test(source, *args, **kwargs)
+            path = str(source)
+            if compiled.record and _request.owns(path):
+                compiled.keep(path, True, _text_of(path), result[-1])
+            return result
 
         rewrite._read_pyc = read
+        rewrite._rewrite_test = rewritten
     except (ImportError, AttributeError):
         pass
+
+
+@functools.lru_cache(maxsize=1024)
+def _relative(rootpath, path, root):
+    absolute = os.path.normpath(os.path.join(rootpath, path))
+    return os.path.relpath(absolute, root).replace(os.sep, "/")
 
 
 def _test_id(rootpath, nodeid):
     """The node id with its path relative to the workspace root."""
     path, separator, rest = nodeid.partition("::")
-    absolute = os.path.normpath(os.path.join(rootpath, path))
-    relative = os.path.relpath(absolute, _request.root).replace(os.sep, "/")
-    return relative + separator + rest
+    return _relative(rootpath, path, _request.root) + separator + rest
 
 
 def _rootpath(config):
     return str(getattr(config, "rootpath", None) or config.rootdir)
 
 
-def _frames(excinfo):
+def _frames(tb):
     frames = []
-    for entry in excinfo.traceback:
-        path = str(entry.path)
+    while tb is not None:
+        path = tb.tb_frame.f_code.co_filename
+        # "<string>" and the like are no files.
+        path = path if path.startswith("<") else os.path.abspath(path)
         if _request.owns(path):
-            frames.append([path, entry.lineno + 1, entry.frame.code.name])
+            frames.append([path, tb.tb_lineno, tb.tb_frame.f_code.co_name])
+        tb = tb.tb_next
     return frames[-_FRAME_LIMIT:]
 
 
@@ -143,19 +221,12 @@ def _causes(error):
     return seen
 
 
-def _traceback_frames(error):
-    frames = []
-    tb = error.__traceback__
-    while tb is not None:
-        path = tb.tb_frame.f_code.co_filename
-        if _request.owns(path):
-            frames.append([path, tb.tb_lineno, tb.tb_frame.f_code.co_name])
-        tb = tb.tb_next
-    return frames[-_FRAME_LIMIT:]
-
-
 def _bounded(text):
     return text if len(text) <= _TEXT_LIMIT else text[-_TEXT_LIMIT:]
+
+
+def _brief(excinfo, style=None):
+    return excinfo.exconly()
 
 
 def _is_assertion(excinfo):
@@ -165,12 +236,14 @@ def _is_assertion(excinfo):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
+    if _request.brief:
+        item.repr_failure = item._repr_failure_py = _brief
     outcome = yield
     report = outcome.get_result()
     excinfo = call.excinfo
     if excinfo is not None and report.outcome == "failed":
         # Plain lists survive the way from a pytest-xdist worker to its controller.
-        report.greenlit_frames = _frames(excinfo) + _syntax_frame(excinfo.value)
+        report.greenlit_frames = _frames(excinfo.tb) + _syntax_frame(excinfo.value)
         report.greenlit_assertion = _is_assertion(excinfo)
         report.greenlit_timeout = isinstance(excinfo.value, _TookTooLong)
         report.greenlit_message = excinfo.exconly(tryshort=True)
@@ -202,10 +275,16 @@ def pytest_make_collect_report(collector):
         report.greenlit_frames = []
         report.greenlit_message = ""
         for error in reversed(_causes(caught[0].value)):
-            frames = _traceback_frames(error) + _syntax_frame(error)
+            frames = _frames(error.__traceback__) + _syntax_frame(error)
             if frames and not report.greenlit_frames:
                 report.greenlit_frames = frames
                 report.greenlit_message = "%s: %s" % (type(error).__name__, error)
+
+
+def _report_collected(session):
+    rootpath = _rootpath(session.config)
+    items = [[_test_id(rootpath, item.nodeid), item.nodeid] for item in session.items]
+    _request.emit(e="collected", tests=items)
 
 
 class _Reporter:
@@ -228,8 +307,7 @@ class _Reporter:
             )
 
     def pytest_collection_finish(self, session):
-        items = [[self.id(item.nodeid), item.nodeid] for item in session.items]
-        _request.emit(e="collected", tests=items)
+        _report_collected(session)
 
     def pytest_runtest_logstart(self, nodeid, location):
         _request.emit(e="start", id=self.id(nodeid))
@@ -267,15 +345,53 @@ class _Reporter:
         _request.emit(e="internal-error", text=_bounded(str(excrepr)))
 
 
-def pytest_configure(config):
-    if _request.limit and hasattr(signal, "setitimer"):
+def _limit_tests(config):
+    known = config.pluginmanager.has_plugin("greenlit-limit")
+    if _request.limit and not known and hasattr(signal, "setitimer"):
         config.pluginmanager.register(_Limit(_request.limit), "greenlit-limit")
+
+
+def pytest_configure(config):
+    _limit_tests(config)
     if hasattr(config, "workerinput"):
         return
     _request.emit(e="session", rootpath=_rootpath(config), pytest=pytest.__version__)
     config.pluginmanager.register(_Reporter(config), "greenlit-reporter")
     if _request.lines:
-        config.pluginmanager.register(_Lines(config), "greenlit-lines")
+        import greenlit_lines
+
+        rootpath = _rootpath(config)
+        lines = greenlit_lines.Lines(
+            _request.owns, emit, lambda nodeid: _test_id(rootpath, nodeid)
+        )
+        config.pluginmanager.register(lines, "greenlit-lines")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    if _request.recorder is not None:
+        # Every test, not only those until the first failure.
+        session.config.option.maxfail = 0
+        _limit_tests(session.config)
+    if _request.probe is None:
+        return None
+    import greenlit_probe
+
+    greenlit_probe.run(_request.probe, emit)
+    return True
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    recorder = _request.recorder
+    if recorder is None:
+        yield
+        return
+    recorder.start()
+    try:
+        yield
+    finally:
+        recorder.stop()
 
 
 @pytest.hookimpl(trylast=True)
@@ -294,98 +410,6 @@ def pytest_collection_modifyitems(config, items):
 
 class _TookTooLong(BaseException):
     """Not an Exception, so that code under test does not swallow it by accident."""
-
-
-class _Monitor:
-    """Line events through sys.monitoring (Python 3.12 and newer): each line reports once a test."""
-
-    def __init__(self, record):
-        self.record = record
-        self.api = sys.monitoring
-        self.tool = None
-        for tool in (4, 3, 5, 2, 1):
-            try:
-                self.api.use_tool_id(tool, "greenlit")
-            except ValueError:
-                continue
-            self.tool = tool
-            break
-        if self.tool is None:
-            raise RuntimeError("every sys.monitoring tool id is taken")
-        self.api.register_callback(self.tool, self.api.events.LINE, self.on_line)
-
-    def on_line(self, code, line):
-        self.record(code.co_filename, line)
-        return self.api.DISABLE
-
-    def start(self):
-        self.api.restart_events()
-        self.api.set_events(self.tool, self.api.events.LINE)
-
-    def stop(self):
-        self.api.set_events(self.tool, self.api.events.NO_EVENTS)
-
-
-class _Tracer:
-    """Line events through settrace (before Python 3.12)."""
-
-    def __init__(self, record, wanted):
-        self.record = record
-        self.wanted = wanted
-
-    def on_call(self, frame, event, arg):
-        if not self.wanted(frame.f_code.co_filename):
-            return None
-        return self.on_line
-
-    def on_line(self, frame, event, arg):
-        if event == "line":
-            self.record(frame.f_code.co_filename, frame.f_lineno)
-        return self.on_line
-
-    def start(self):
-        threading.settrace(self.on_call)
-        sys.settrace(self.on_call)
-
-    def stop(self):
-        sys.settrace(None)
-        threading.settrace(None)
-
-
-class _Lines:
-    """Records the workspace lines that each test executes."""
-
-    def __init__(self, config):
-        self.rootpath = _rootpath(config)
-        self.known = {}
-        self.current = set()
-        if hasattr(sys, "monitoring"):
-            self.source = _Monitor(self.record)
-        else:
-            self.source = _Tracer(self.record, self.wanted)
-
-    def wanted(self, path):
-        known = self.known.get(path)
-        if known is None:
-            known = self.known[path] = _request.owns(path)
-        return known
-
-    def record(self, path, line):
-        if self.wanted(path):
-            self.current.add((path, line))
-
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item, nextitem):
-        self.current = set()
-        self.source.start()
-        try:
-            yield
-        finally:
-            self.source.stop()
-            lines = {}
-            for path, line in self.current:
-                lines.setdefault(path, []).append(line)
-            _request.emit(e="lines", id=_test_id(self.rootpath, item.nodeid), lines=lines)
 
 
 class _Limit:
@@ -431,4 +455,4 @@ class _Limit:
 
 
 if "GREENLIT_REQUEST" in os.environ:
-    begin(os.environ["GREENLIT_REQUEST"])
+    begin(load(os.environ["GREENLIT_REQUEST"]))

@@ -45,6 +45,7 @@ print(json.dumps({
     "executable": sys.executable, "prefix": sys.prefix, "base_prefix": sys.base_prefix,
     "version": "%d.%d" % sys.version_info[:2], "user_base": base, "path": sys.path,
     "pytest": version, "xdist": has("xdist"), "cov": has("pytest_cov"),
+    "randomly": has("pytest_randomly"),
 }))
 "#;
 
@@ -59,6 +60,7 @@ struct Answer {
     pytest: Option<String>,
     xdist: bool,
     cov: bool,
+    randomly: bool,
 }
 
 /// An interpreter with pytest.
@@ -76,6 +78,8 @@ pub(crate) struct Interpreter {
     pub(crate) xdist: bool,
     /// Whether pytest-cov is installed.
     pub(crate) cov: bool,
+    /// Whether pytest-randomly is installed.
+    pub(crate) randomly: bool,
     /// What must be visible inside, apart from the checkout.
     pub(crate) readable: Vec<PathBuf>,
     /// `PYTHONUSERBASE`, because the home directory is another one inside.
@@ -146,10 +150,12 @@ fn in_venv(root: &Path, venv: &Path, environment: &Environment) -> Result<Interp
     let mut pytest = installed(venv, "pytest");
     let mut xdist = installed(venv, "xdist").is_some();
     let mut cov = installed(venv, "pytest_cov").is_some();
+    let mut randomly = installed(venv, "pytest_randomly").is_some();
     if pytest.is_none() && system_site_packages(venv) {
         pytest = answer.pytest.clone();
         xdist |= answer.xdist;
         cov |= answer.cov;
+        randomly |= answer.randomly;
     }
     let Some(pytest) = pytest else { return Err(missing_pytest(&program)) };
     let mut readable = vec![answer.base_prefix.clone(), answer.prefix];
@@ -160,7 +166,7 @@ fn in_venv(root: &Path, venv: &Path, environment: &Environment) -> Result<Interp
     let version = answer.version;
     let user_base = answer.user_base.filter(|_| system_site_packages(venv));
     readable.extend(user_base.clone().filter(|base| base.exists()));
-    Ok(Interpreter { program, origin, version, pytest, xdist, cov, readable, user_base })
+    Ok(Interpreter { program, origin, version, pytest, xdist, cov, randomly, readable, user_base })
 }
 
 /// The interpreter that a virtual environment inside the checkout stands on. The checkout says
@@ -243,6 +249,7 @@ fn from_answer(root: &Path, answer: Answer, origin: Option<String>) -> Result<In
         pytest,
         xdist: answer.xdist,
         cov: answer.cov,
+        randomly: answer.randomly,
         readable,
         user_base,
     })

@@ -5,11 +5,13 @@
 //! agree. Code under test runs in the same process and could forge either; forging both
 //! consistently is what the caller's static checks on candidates are for.
 //!
-//! Parallel runs (pytest-xdist) are switched off: the order of tests stays the same between runs.
+//! Parallel runs (pytest-xdist) and shuffling (pytest-randomly) are switched off: the order of tests
+//! stays the same between runs.
 
 mod agree;
 mod events;
 mod interpreter;
+mod probe;
 mod spectrum;
 mod trials;
 
@@ -20,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use greenlit_sandbox::{Command, ExecOutcome, ExitState, FileWrite, Sandbox};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::environment::Environment;
 use crate::error::RunError;
@@ -34,7 +36,13 @@ pub(crate) use interpreter::{Interpreter, find as find_interpreter};
 
 use events::Events;
 
-const PLUGIN: &str = include_str!("greenlit_pytest.py");
+/// Our modules inside, by file name.
+const PLUGIN: [(&str, &str); 4] = [
+    ("greenlit_pytest.py", include_str!("greenlit_pytest.py")),
+    ("greenlit_inputs.py", include_str!("greenlit_inputs.py")),
+    ("greenlit_lines.py", include_str!("greenlit_lines.py")),
+    ("greenlit_probe.py", include_str!("greenlit_probe.py")),
+];
 
 /// pytest's exit codes.
 const OK: i32 = 0;
@@ -62,6 +70,8 @@ struct Ask<'a> {
     junit: bool,
     lines: bool,
     limit: Option<Duration>,
+    /// What to record or to call instead of only running tests (`greenlit_pytest.py`).
+    more: Option<(&'static str, Value)>,
 }
 
 /// What counts as the complete end of a pytest process.
@@ -154,7 +164,7 @@ impl PytestProject {
         ask: &Ask<'_>,
         wall: Duration,
     ) -> Result<(ExecOutcome, Events, Option<Vec<u8>>), RunError> {
-        let prepared = self.prepare(sandbox, ask, "request")?;
+        let prepared = self.prepare(sandbox, ask)?;
         let mut argv = vec![self.program(sandbox), "-m".into(), "pytest".into()];
         argv.extend(prepared.args.iter().chain(&prepared.files).cloned());
         let mut env = self.environment(sandbox);
@@ -210,39 +220,28 @@ impl PytestProject {
         env
     }
 
-    /// Writes the plugin and a request. `name` distinguishes the requests of a warm session.
-    fn prepare(
-        &self,
-        sandbox: &mut Sandbox,
-        ask: &Ask<'_>,
-        name: &str,
-    ) -> Result<Prepared, RunError> {
+    /// Writes the plugin and a request.
+    fn prepare(&self, sandbox: &mut Sandbox, ask: &Ask<'_>) -> Result<Prepared, RunError> {
         static RUNS: AtomicU64 = AtomicU64::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let scope = Scope::new(sandbox, &self.root);
         let directory = sandbox.scratch().join(format!("pytest-{run}"));
-        let request = directory.join(format!("{name}.json"));
+        let request = directory.join("request.json");
         let events = directory.join("events.jsonl");
         let junit = directory.join("junit.xml");
-        let content = json!({
-            "events": utf8(&events)?,
-            "root": utf8(&scope.inside(&self.root))?,
-            "only": ask.only,
-            "lines": ask.lines,
-            "limit": ask.limit.map(|limit| limit.as_secs_f64()),
-        });
-        sandbox.write(&[
-            file(&plugin_directory(sandbox).join("greenlit_pytest.py"), PLUGIN.as_bytes()),
-            file(&request, content.to_string().as_bytes()),
-        ])?;
+        let content = self.request(&scope, ask, &events)?;
+        let modules = plugin_directory(sandbox);
+        let mut files: Vec<FileWrite> =
+            PLUGIN.iter().map(|(name, text)| file(&modules.join(name), text.as_bytes())).collect();
+        files.push(file(&request, content.to_string().as_bytes()));
+        sandbox.write(&files)?;
         let mut args: Vec<OsString> =
             ["-p", "greenlit_pytest", "-q", "--color=no"].into_iter().map(OsString::from).collect();
         // Later options win over those of the project's `addopts`.
         let cache = directory.join("cache");
         args.extend(["-o".into(), format!("cache_dir={}", utf8(&cache)?).into()]);
         if ask.fail_fast {
-            // Nobody reads the text, and making it is slow. Output is not captured: what a killed
-            // attempt left in the capture would show in the next.
+            // Output is not captured: nobody reads it.
             args.extend(["--maxfail=1", "--tb=native", "--capture=no"].map(OsString::from));
         } else {
             args.extend(["--maxfail=0", "--tb=short"].map(OsString::from));
@@ -257,6 +256,10 @@ impl PytestProject {
         if self.interpreter.xdist {
             args.extend(["-n".into(), "0".into()]);
         }
+        if self.interpreter.randomly {
+            args.extend(["-p", "randomly", "--randomly-dont-reorganize"].map(OsString::from));
+            args.push("--randomly-seed=0".into());
+        }
         if self.interpreter.cov {
             args.push("--no-cov".into());
         }
@@ -267,6 +270,22 @@ impl PytestProject {
         }
         let files = self.files(&scope, ask.only.unwrap_or_default());
         Ok(Prepared { request, events, junit, args, files })
+    }
+
+    /// What the plugin is told.
+    fn request(&self, scope: &Scope, ask: &Ask<'_>, events: &Path) -> Result<Value, RunError> {
+        let mut request = json!({
+            "events": utf8(events)?,
+            "root": utf8(&scope.inside(&self.root))?,
+            "only": ask.only,
+            "lines": ask.lines,
+            "limit": ask.limit.map(|limit| limit.as_secs_f64()),
+            "brief": ask.fail_fast,
+        });
+        if let Some((name, value)) = &ask.more {
+            request[*name] = value.clone();
+        }
+        Ok(request)
     }
 
     /// The test files of the ids, in order of first appearance. The plugin picks the tests: node
@@ -380,6 +399,13 @@ impl PytestProject {
             // A conftest.py that cannot be imported, a broken configuration file.
             let diagnostics = located(&said, scope, &self.dir);
             return RunState::BuildFailed { diagnostics, details: said };
+        }
+        // A plugin that fails while pytest starts.
+        if let Some(line) =
+            said.lines().filter_map(|l| l.strip_prefix("INTERNALERROR> ")).next_back()
+        {
+            let message = format!("pytest failed internally: {}", crate::text::first_line(line));
+            return RunState::NoReport { message };
         }
         no_report("pytest", outcome)
     }

@@ -40,6 +40,9 @@ impl PytestProject {
                 .iter()
                 .map(|result| (&result.id, matches!(result.outcome, Outcome::Passed)))
                 .collect();
+            if let Some(tracer) = events.traced_by {
+                tracer.clone_into(&mut spectrum.measured_by);
+            }
             let scope = Scope::new(sandbox, &self.root);
             let mut done = BTreeSet::new();
             for (id, lines) in &events.lines {

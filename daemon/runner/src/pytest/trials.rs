@@ -1,9 +1,11 @@
-//! A warm pytest: one process that imported pytest, and a fork of it for each attempt.
+//! A warm pytest: processes that wait where a candidate's files are about to be opened, and a fork
+//! of them for each attempt (`greenlit_forkserver.py`).
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use greenlit_sandbox::{ExecOutcome, ExitState, FileWrite, LineOutcome, Sandbox, SandboxError};
+use greenlit_sandbox::{ExecOutcome, ExitState, FileWrite, LineOutcome, Sandbox};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -11,7 +13,8 @@ use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::overlay::Overlay;
 use crate::project::Trials;
-use crate::pytest::{Ask, Mode, Prepared, PytestProject, file, plugin_directory, utf8};
+use crate::pytest::events::Events;
+use crate::pytest::{Ask, Mode, PytestProject, file, plugin_directory, utf8};
 use crate::scope::Scope;
 use crate::types::{TestId, TestRun};
 
@@ -31,14 +34,23 @@ struct Answer {
     cpu: f64,
 }
 
-/// The session. Project modules are imported afresh by each fork.
+/// How one fork ended and what it reported.
+pub(super) struct Round {
+    pub(super) outcome: ExecOutcome,
+    pub(super) events: Events,
+    cpu: Duration,
+}
+
+/// The session. Each attempt runs what depends on the replaced files as a process of its own would.
 pub(crate) struct PytestTrials {
     project: PytestProject,
     sandbox: Sandbox,
     overlay: Overlay,
     tests: Vec<TestId>,
     setup_wall: Duration,
+    /// Whether the server runs.
     alive: bool,
+    rounds: u64,
 }
 
 impl PytestProject {
@@ -55,6 +67,7 @@ impl PytestProject {
             tests: tests.to_vec(),
             setup_wall,
             alive: false,
+            rounds: 0,
         };
         trials.start()?;
         Ok(trials)
@@ -65,7 +78,7 @@ impl PytestTrials {
     fn start(&mut self) -> Result<(), RunError> {
         let sandbox = &mut self.sandbox;
         let ask = Ask { only: Some(&self.tests), fail_fast: false, ..Ask::default() };
-        let prepared = self.project.prepare(sandbox, &ask, "warm")?;
+        let prepared = self.project.prepare(sandbox, &ask)?;
         let directory = plugin_directory(sandbox);
         let server = directory.join("greenlit_forkserver.py");
         let setup = directory.join("setup.json");
@@ -94,19 +107,62 @@ impl PytestTrials {
         }
     }
 
+    /// Replaces `files`, and runs a fork of pytest on `tests` or on whatever else `ask` wants of it.
+    pub(super) fn round(
+        &mut self,
+        files: &[FileWrite],
+        tests: &[TestId],
+        ask: &Ask<'_>,
+        wall: Duration,
+    ) -> Result<Round, RunError> {
+        if !self.alive {
+            // Code under test ended the server in an earlier attempt. It starts on the original
+            // files, so that the next candidate cannot do so before it was tried.
+            self.overlay.apply(&mut self.sandbox, &[])?;
+            self.start()?;
+        }
+        self.overlay.apply(&mut self.sandbox, files)?;
+        self.rounds += 1;
+        let path = plugin_directory(&self.sandbox).join(format!("round-{}.jsonl", self.rounds));
+        let answer = self.ask(tests, ask, &path, wall)?;
+        let events = self.project.read_events(&mut self.sandbox, &path)?;
+        let round = match answer {
+            Ok(answer) => Round {
+                outcome: outcome_of(&answer),
+                events,
+                cpu: Duration::try_from_secs_f64(answer.cpu).unwrap_or_default(),
+            },
+            Err(outcome) => {
+                self.alive = false;
+                Round { cpu: outcome.cpu, outcome, events }
+            }
+        };
+        Ok(round)
+    }
+
     /// Sends one request and waits for its answer. `Err` holds how the server ended instead.
     fn ask(
         &mut self,
-        prepared: &Prepared,
+        tests: &[TestId],
+        ask: &Ask<'_>,
+        events: &Path,
         wall: Duration,
-    ) -> Result<Result<Answer, ExecOutcome>, SandboxError> {
+    ) -> Result<Result<Answer, ExecOutcome>, RunError> {
+        let scope = Scope::new(&self.sandbox, &self.project.root);
+        let changed: Option<Vec<PathBuf>> = self
+            .overlay
+            .replaced()
+            .map(|paths| paths.into_iter().map(|path| scope.inside(path)).collect());
         let line = json!({
-            "request": prepared.request,
-            "files": texts(&prepared.files),
+            "run": self.project.request(&scope, ask, events)?,
+            "changed": changed,
+            "files": texts(&self.project.files(&scope, tests)),
             "wall": wall.as_secs_f64(),
         });
         self.sandbox.send_line(line.to_string().as_bytes())?;
-        Ok(match self.sandbox.read_line(wall + GRACE)? {
+        // An attempt at other files may begin with what a start does.
+        let patience = wall.saturating_add(self.setup_wall).saturating_add(GRACE);
+        Ok(match self.sandbox.read_line(patience)? {
             LineOutcome::Line(line) => match serde_json::from_slice(&line) {
                 Ok(answer) => Ok(answer),
                 // Only the server writes here; what is no answer comes from code under test.
@@ -125,29 +181,16 @@ impl Trials for PytestTrials {
         wall: Duration,
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
-        self.overlay.apply(&mut self.sandbox, files)?;
-        if !self.alive {
-            // Code under test ended the server in an earlier attempt.
-            self.start()?;
-        }
         let ask = Ask { only: Some(tests), fail_fast: false, ..Ask::default() };
-        let prepared = self.project.prepare(&mut self.sandbox, &ask, "attempt")?;
-        let answer = self.ask(&prepared, wall)?;
-        let events = self.project.read_events(&mut self.sandbox, &prepared.events)?;
-        let state = match answer {
-            Err(outcome) => {
-                self.alive = false;
-                watch.add(&outcome);
-                no_report("pytest's fork server", &outcome)
-            }
-            Ok(answer) => {
-                watch.add_cpu(Duration::try_from_secs_f64(answer.cpu).unwrap_or_default());
-                let outcome = outcome_of(&answer);
-                let scope = Scope::new(&self.sandbox, &self.project.root);
-                self.project.state(&outcome, &events, &scope, Mode::FailFast)
-            }
+        let round = self.round(files, tests, &ask, wall)?;
+        watch.add_cpu(round.cpu);
+        let state = if self.alive {
+            let scope = Scope::new(&self.sandbox, &self.project.root);
+            self.project.state(&round.outcome, &round.events, &scope, Mode::FailFast)
+        } else {
+            no_report("pytest's fork server", &round.outcome)
         };
-        Ok(watch.finish(state, events.results))
+        Ok(watch.finish(state, round.events.results))
     }
 }
 

@@ -10,4 +10,10 @@ mod node;
 #[cfg(test)]
 mod pytest;
 #[cfg(test)]
+mod pytest_bad_input;
+#[cfg(test)]
+mod pytest_probe;
+#[cfg(test)]
+mod pytest_trials;
+#[cfg(test)]
 mod support;

@@ -2,20 +2,20 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use greenlit_runner::{FailureKind, Outcome, RunRequest, RunState, Selection};
 use greenlit_sandbox::CacheMode;
 
 use crate::support::{LONG, Workspace, failure, ids, only, outcomes, site, test_python, trace};
 
-const GCD: &str =
+pub(crate) const GCD: &str =
     "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b) + 1\n";
-const GCD_FIXED: &str =
+pub(crate) const GCD_FIXED: &str =
     "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b)\n";
 const TEST_GCD: &str = "from gcd import gcd\n\n\ndef test_zero():\n    assert gcd(4, 0) == 4\n\n\ndef test_gcd():\n    assert gcd(4, 2) == 2\n";
 
-fn gcd() -> Workspace {
+pub(crate) fn gcd() -> Workspace {
     Workspace::python(&[("gcd.py", GCD), ("test_gcd.py", TEST_GCD)])
 }
 
@@ -266,6 +266,11 @@ fn spectra_name_the_lines_of_each_test_even_beside_endless_ones() {
     let tests = ids(&["test_s.py::test_one", "test_s.py::test_spin", "test_s.py::test_two"]);
     let spectrum =
         project.spectrum(&mut sandbox, &tests, Duration::from_secs(20)).unwrap().unwrap();
+    // 3.12 and newer have a way that costs next to nothing.
+    let label = project.label();
+    let version = label.rsplit("Python 3.").next().unwrap().trim_end_matches(')');
+    let newer = version.parse::<u32>().unwrap() >= 12;
+    assert_eq!(spectrum.measured_by, if newer { "sys.monitoring" } else { "sys.settrace" });
     let passed: Vec<bool> = spectrum.tests.iter().map(|(_, passed)| *passed).collect();
     assert_eq!(passed, [true, false, false], "{spectrum:?}");
     let lines = &spectrum.lines[&workspace.path("lib.py")];
@@ -275,92 +280,6 @@ fn spectra_name_the_lines_of_each_test_even_beside_endless_ones() {
     assert_eq!(of(4), [2]);
     assert!(of(8).contains(&1) || of(9).contains(&1), "{lines:?}");
     assert!(spectrum.lines.keys().all(|path| path.starts_with(&workspace.root)));
-}
-
-#[test]
-fn trials_see_each_candidate_and_only_that() {
-    let workspace = gcd();
-    let project = workspace.project();
-    let sandbox = workspace.sandbox(&project);
-    let tests = ids(&["test_gcd.py::test_gcd"]);
-    let mut trials = project.trials(sandbox, &tests, LONG).unwrap();
-    let mut attempt = |text: Option<&str>| {
-        let files: Vec<(&str, &str)> = text.into_iter().map(|text| ("gcd.py", text)).collect();
-        trials.attempt(&workspace.writes(&files), &tests, Duration::from_secs(5)).unwrap()
-    };
-    let passes = |run: &greenlit_runner::TestRun| {
-        run.state == RunState::Completed && outcomes(run) == [("test_gcd.py::test_gcd", "passed")]
-    };
-    let wrong = attempt(None);
-    assert_eq!(outcomes(&wrong), [("test_gcd.py::test_gcd", "failed")], "{wrong:?}");
-    assert!(passes(&attempt(Some(GCD_FIXED))));
-    // Same size, same second: stale bytecode would show here.
-    for round in 0..6 {
-        let digit = if round % 2 == 0 { 2 } else { 3 };
-        let run = attempt(Some(&format!("def gcd(a, b):\n    return {digit}\n")));
-        assert_eq!(passes(&run), digit == 2, "{run:?}");
-    }
-    let broken = attempt(Some("def gcd(a, b:\n"));
-    assert!(matches!(broken.state, RunState::BuildFailed { .. }), "{broken:?}");
-    let exit = attempt(Some("import os\n\n\ndef gcd(a, b):\n    os._exit(0)\n"));
-    assert!(matches!(exit.state, RunState::NoReport { .. }), "{exit:?}");
-    // One that kills the server itself ends only its own attempt.
-    let murder =
-        attempt(Some("import os\nos.kill(os.getppid(), 9)\nimport time\ntime.sleep(60)\n"));
-    assert!(!passes(&murder), "{murder:?}");
-    assert!(passes(&attempt(Some(GCD_FIXED))));
-    assert!(!passes(&attempt(None)), "the original is restored");
-}
-
-#[test]
-fn trials_import_the_project_afresh_even_where_a_conftest_does() {
-    for conftest in
-        ["import gcd\n", "import pytest\n\n\n@pytest.fixture\ndef two():\n    return 2\n"]
-    {
-        let workspace = gcd();
-        workspace.save("conftest.py", conftest);
-        let project = workspace.project();
-        let tests = ids(&["test_gcd.py::test_gcd"]);
-        let mut trials = project.trials(workspace.sandbox(&project), &tests, LONG).unwrap();
-        for (text, word) in [(GCD_FIXED, "passed"), (GCD, "failed"), (GCD_FIXED, "passed")] {
-            let files = workspace.writes(&[("gcd.py", text)]);
-            let run = trials.attempt(&files, &tests, LONG).unwrap();
-            assert_eq!(outcomes(&run), [("test_gcd.py::test_gcd", word)], "{conftest}: {run:?}");
-        }
-    }
-}
-
-#[test]
-fn trials_can_be_asked_for_other_tests_than_they_were_opened_with() {
-    let workspace = gcd();
-    workspace.save("sub/test_more.py", "def test_more():\n    pass\n");
-    let project = workspace.project();
-    let first = ids(&["test_gcd.py::test_gcd"]);
-    let mut trials = project.trials(workspace.sandbox(&project), &first, LONG).unwrap();
-    let both = ids(&["test_gcd.py::test_zero", "sub/test_more.py::test_more"]);
-    let run = trials.attempt(&[], &both, LONG).unwrap();
-    assert_eq!(
-        outcomes(&run),
-        [("test_gcd.py::test_zero", "passed"), ("sub/test_more.py::test_more", "passed")]
-    );
-}
-
-#[test]
-fn an_endless_candidate_costs_a_trial_no_more_than_its_limit() {
-    let workspace = gcd();
-    let project = workspace.project();
-    let sandbox = workspace.sandbox(&project);
-    let tests = ids(&["test_gcd.py::test_gcd"]);
-    let mut trials = project.trials(sandbox, &tests, LONG).unwrap();
-    let endless =
-        workspace.writes(&[("gcd.py", "def gcd(a, b):\n    while True:\n        pass\n")]);
-    let started = Instant::now();
-    let run = trials.attempt(&endless, &tests, Duration::from_millis(500)).unwrap();
-    assert_eq!(run.state, RunState::Hung { running: tests.clone() }, "{run:?}");
-    assert!(started.elapsed() < Duration::from_secs(3));
-    let fixed = workspace.writes(&[("gcd.py", GCD_FIXED)]);
-    let run = trials.attempt(&fixed, &tests, LONG).unwrap();
-    assert_eq!(outcomes(&run), [("test_gcd.py::test_gcd", "passed")]);
 }
 
 #[test]
