@@ -299,7 +299,7 @@ impl Project {
         Ok(match &*self.adapter {
             Adapter::Cargo(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
             Adapter::Pytest(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
-            Adapter::Node(project) => Box::new(project.trials(sandbox)),
+            Adapter::Node(project) => Box::new(project.trials(sandbox, setup_wall)?),
         })
     }
 }

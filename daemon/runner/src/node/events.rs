@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use crate::scope::{Scope, normalize, relative};
 use crate::text::{first_line, head, plain, tail};
-use crate::types::{Diagnostic, Failure, FailureKind, Frame, Outcome, TestId, TestResult};
+use crate::types::{
+    Diagnostic, Failure, FailureKind, Frame, Outcome, RunState, TestId, TestResult,
+};
 
 /// Frames kept of one stack.
 const FRAMES: usize = 50;
@@ -296,6 +298,13 @@ fn position(place: &str) -> Option<(PathBuf, u32)> {
     let path = path.strip_prefix("file://").unwrap_or(path);
     path.starts_with('/').then_some(())?;
     Some((path.into(), line.parse().ok()?))
+}
+
+/// A test file that could not be loaded, from the text of the error.
+pub(super) fn not_loaded(scope: &Scope, file: String, error: &str) -> RunState {
+    let Broken { diagnostics, details, .. } =
+        broken(scope, file, &RawError::default(), error);
+    RunState::BuildFailed { diagnostics, details }
 }
 
 fn broken(scope: &Scope, file: String, error: &RawError, stderr: &str) -> Broken {

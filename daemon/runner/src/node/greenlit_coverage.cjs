@@ -1,0 +1,171 @@
+// Preloaded into the process of one test file: says which lines each test executed, from V8's own
+// block coverage. One JSON line per test:
+//
+//   {"file": test file, "names": full name, "lines": {path: [line]}, "alone": bool}
+//
+// Counters are read and reset where a test begins and where it ends. What ran in between belongs to
+// that test and to the tests around it. What ran outside of any test (loading modules, hooks of
+// suites) belongs to every test that ended after it: `before` holds it. Tests that overlap cannot be
+// told apart: `alone` is false for them.
+'use strict';
+const { appendFileSync, readFileSync } = require('node:fs');
+const inspector = require('node:inspector');
+const path = require('node:path');
+const { fileURLToPath } = require('node:url');
+const { beforeEach, afterEach } = require('node:test');
+
+const target = process.env.GREENLIT_LINES;
+const root = process.env.GREENLIT_ROOT + path.sep;
+const file = process.argv[1];
+const session = new inspector.Session();
+session.connect();
+
+// Within one thread the answer is there when `post` returns.
+function post(method, params) {
+  let answer;
+  session.post(method, params, (error, result) => {
+    if (!error) answer = result;
+  });
+  return answer;
+}
+post('Profiler.enable');
+post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
+
+const before = new Map();
+let open = [];
+
+beforeEach((context) => {
+  const names = context.fullName ?? context.name;
+  slice();
+  const within = open.every((test) => names.startsWith(`${test.names} > `));
+  const test = { names, lines: new Map(), alone: within };
+  if (!within) for (const other of open) other.alone = false;
+  open.push(test);
+});
+
+afterEach((context) => {
+  const names = context.fullName ?? context.name;
+  slice();
+  const at = open.findLastIndex((test) => test.names === names);
+  if (at < 0) return;
+  const [test] = open.splice(at, 1);
+  add(test.lines, before);
+  const lines = {};
+  for (const [name, numbers] of test.lines) lines[name] = [...numbers].sort((a, b) => a - b);
+  appendFileSync(target, JSON.stringify({ file, names, alone: test.alone, lines }) + '\n');
+});
+
+function add(to, from) {
+  for (const [name, numbers] of from) {
+    const known = to.get(name);
+    if (!known) to.set(name, new Set(numbers));
+    else for (const number of numbers) known.add(number);
+  }
+}
+
+// Everything since the last call.
+function slice() {
+  const since = new Map();
+  for (const { scriptId, url, functions } of post('Profiler.takePreciseCoverage')?.result ?? []) {
+    const script = scriptOf(scriptId, url);
+    if (!script) continue;
+    const numbers = executed(script, functions);
+    if (numbers.size > 0) add(since, new Map([[script.path, numbers]]));
+  }
+  if (open.length === 0) add(before, since);
+  for (const test of open) add(test.lines, since);
+}
+
+const scripts = new Map();
+
+function scriptOf(id, url) {
+  if (!scripts.has(id)) scripts.set(id, read(id, url));
+  return scripts.get(id);
+}
+
+// The lines of a script of the workspace; null for any other, and where what V8 runs is not what the
+// file holds (a transpiler), so that its positions mean nothing. Types that node itself removes
+// leave blanks and keep every position.
+function read(id, url) {
+  let name = url;
+  try {
+    if (url.startsWith('file:')) name = fileURLToPath(url);
+    if (!name.startsWith(root) || name.includes(`${path.sep}node_modules${path.sep}`)) return null;
+    post('Debugger.enable');
+    const source = post('Debugger.getScriptSource', { scriptId: id })?.scriptSource ?? '';
+    post('Debugger.disable');
+    const text = readFileSync(name, 'utf8');
+    const bare = text.startsWith('\uFEFF') && !source.startsWith('\uFEFF') ? text.slice(1) : text;
+    // A source URL may be added behind the text.
+    if (!sameShape(source, bare)) return null;
+    return { path: name, lines: linesOf(source) };
+  } catch {
+    return null;
+  }
+}
+
+function sameShape(source, text) {
+  if (source.length < text.length) return false;
+  for (let at = 0; at < text.length; at += 1) {
+    const [a, b] = [source.charCodeAt(at), text.charCodeAt(at)];
+    if (a !== b && (a !== 32 || b === 10 || b === 13)) {
+      // Removed types end in `;` where a line would else run into the next.
+      if (source[at] !== ';') return false;
+    }
+  }
+  return true;
+}
+
+// For each line with code on it: its number and where its text begins and ends, in UTF-16 units.
+function linesOf(source) {
+  const lines = [];
+  let at = 0;
+  let comment = false;
+  for (const [index, text] of source.split('\n').entries()) {
+    const trimmed = text.trim();
+    const opens = trimmed.startsWith('/*');
+    if (opens) comment = true;
+    const code = !comment && !trimmed.startsWith('//') && /[\p{L}\p{N}_$]/u.test(trimmed);
+    if (comment && trimmed.includes('*/')) comment = false;
+    if (code) {
+      const start = at + text.length - text.trimStart().length;
+      lines.push({ number: index + 1, start, end: at + text.trimEnd().length });
+    }
+    at += text.length + 1;
+  }
+  return lines;
+}
+
+// Lines of which a part was executed. Ranges nest, and the innermost one counts.
+function executed({ lines }, functions) {
+  const ranges = functions.flatMap((fn) => fn.ranges);
+  ranges.sort((a, b) => a.startOffset - b.startOffset || b.endOffset - a.endOffset);
+  const numbers = new Set();
+  let next = 0;
+  const ran = (from, to) => {
+    while (next < lines.length && lines[next].end <= from) next += 1;
+    for (let at = next; at < lines.length && lines[at].start < to; at += 1) {
+      // A part that is only the end of something is no code: the brace before `else`.
+      if (isCode(lines[at], from, to)) numbers.add(lines[at].number);
+    }
+  };
+  const stack = [];
+  let at = 0;
+  const advance = (to) => {
+    if (to > at && stack.length > 0 && stack.at(-1).count > 0) ran(at, to);
+    at = Math.max(at, to);
+  };
+  for (const range of ranges) {
+    while (stack.length > 0 && stack.at(-1).endOffset <= range.startOffset) {
+      advance(stack.pop().endOffset);
+    }
+    advance(range.startOffset);
+    stack.push(range);
+  }
+  while (stack.length > 0) advance(stack.pop().endOffset);
+  return numbers;
+}
+
+function isCode(line, from, to) {
+  return from <= line.start || to - Math.max(from, line.start) > 1;
+}
