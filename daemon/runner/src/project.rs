@@ -250,7 +250,7 @@ impl Project {
         }
     }
 
-    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo, node).
+    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo).
     /// Lines of test files are included. Tests that could not be traced are left out.
     ///
     /// # Errors
@@ -262,8 +262,9 @@ impl Project {
         wall: Duration,
     ) -> Result<Option<Spectrum>, RunError> {
         match &*self.adapter {
-            Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
+            Adapter::Cargo(_) => Ok(None),
             Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
+            Adapter::Node(project) => project.spectrum(sandbox, tests, wall),
         }
     }
 

@@ -16,7 +16,7 @@ const { beforeEach, afterEach } = require('node:test');
 
 const target = process.env.GREENLIT_LINES;
 const root = process.env.GREENLIT_ROOT + path.sep;
-const file = process.argv[1];
+const file = path.resolve(process.argv[1]);
 const session = new inspector.Session();
 session.connect();
 
@@ -98,7 +98,7 @@ function read(id, url) {
     const bare = text.startsWith('\uFEFF') && !source.startsWith('\uFEFF') ? text.slice(1) : text;
     // A source URL may be added behind the text.
     if (!sameShape(source, bare)) return null;
-    return { path: name, lines: linesOf(source) };
+    return { path: name, source, lines: linesOf(source) };
   } catch {
     return null;
   }
@@ -116,6 +116,8 @@ function sameShape(source, text) {
   return true;
 }
 
+const WORD = /[\p{L}\p{N}_$]/u;
+
 // For each line with code on it: its number and where its text begins and ends, in UTF-16 units.
 function linesOf(source) {
   const lines = [];
@@ -125,7 +127,7 @@ function linesOf(source) {
     const trimmed = text.trim();
     const opens = trimmed.startsWith('/*');
     if (opens) comment = true;
-    const code = !comment && !trimmed.startsWith('//') && /[\p{L}\p{N}_$]/u.test(trimmed);
+    const code = !comment && !trimmed.startsWith('//') && WORD.test(trimmed);
     if (comment && trimmed.includes('*/')) comment = false;
     if (code) {
       const start = at + text.length - text.trimStart().length;
@@ -137,7 +139,7 @@ function linesOf(source) {
 }
 
 // Lines of which a part was executed. Ranges nest, and the innermost one counts.
-function executed({ lines }, functions) {
+function executed({ source, lines }, functions) {
   const ranges = functions.flatMap((fn) => fn.ranges);
   ranges.sort((a, b) => a.startOffset - b.startOffset || b.endOffset - a.endOffset);
   const numbers = new Set();
@@ -145,8 +147,9 @@ function executed({ lines }, functions) {
   const ran = (from, to) => {
     while (next < lines.length && lines[next].end <= from) next += 1;
     for (let at = next; at < lines.length && lines[at].start < to; at += 1) {
-      // A part that is only the end of something is no code: the brace before `else`.
-      if (isCode(lines[at], from, to)) numbers.add(lines[at].number);
+      const part = source.slice(Math.max(from, lines[at].start), Math.min(to, lines[at].end));
+      // The end of something is no code: the brace before `else`.
+      if (WORD.test(part)) numbers.add(lines[at].number);
     }
   };
   const stack = [];
@@ -155,17 +158,17 @@ function executed({ lines }, functions) {
     if (to > at && stack.length > 0 && stack.at(-1).count > 0) ran(at, to);
     at = Math.max(at, to);
   };
-  for (const range of ranges) {
-    while (stack.length > 0 && stack.at(-1).endOffset <= range.startOffset) {
-      advance(stack.pop().endOffset);
+  const closeUntil = (offset) => {
+    while (stack.length > 0 && stack.at(-1).endOffset <= offset) {
+      advance(stack.at(-1).endOffset);
+      stack.pop();
     }
+  };
+  for (const range of ranges) {
+    closeUntil(range.startOffset);
     advance(range.startOffset);
     stack.push(range);
   }
-  while (stack.length > 0) advance(stack.pop().endOffset);
+  closeUntil(Infinity);
   return numbers;
-}
-
-function isCode(line, from, to) {
-  return from <= line.start || to - Math.max(from, line.start) > 1;
 }

@@ -9,6 +9,7 @@
 
 mod events;
 mod plan;
+mod spectrum;
 mod trials;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ use events::Events;
 use plan::{Arguments, expand};
 
 const REPORTER: &str = include_str!("greenlit_reporter.mjs");
+const COVERAGE: &str = include_str!("greenlit_coverage.cjs");
 const STARTED: &str = include_str!("greenlit_started.cjs");
 
 /// The first version whose test runner has suites and file destinations for reporters.
@@ -53,11 +55,21 @@ pub(crate) struct NodeProject {
     env: BTreeMap<OsString, OsString>,
 }
 
-/// Whether a single process runs one file, or the runner starts one for each.
+/// How test files are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Isolation {
-    Process,
-    None,
+enum Mode {
+    /// By `node --test`, which starts a process for each.
+    Suite,
+    /// One file in one process, which says what lines each test executes.
+    Traced,
+}
+
+/// What came of one command.
+struct Executed {
+    outcome: ExecOutcome,
+    events: Events,
+    /// What the coverage module wrote.
+    lines: Vec<u8>,
 }
 
 impl NodeProject {
@@ -141,8 +153,8 @@ impl NodeProject {
         if selected.as_ref().is_some_and(BTreeSet::is_empty) {
             return Ok(watch.finish(RunState::NoTests, Vec::new()));
         }
-        let (outcome, mut events) =
-            self.execute(sandbox, Isolation::Process, &files, request.test_wall)?;
+        let Executed { outcome, mut events, .. } =
+            self.execute(sandbox, Mode::Suite, &files, request.test_wall)?;
         watch.add(&outcome);
         let mut state = self.state(&outcome, &mut events);
         if let Some(selected) = selected {
@@ -187,10 +199,10 @@ impl NodeProject {
     fn execute(
         &self,
         sandbox: &mut Sandbox,
-        isolation: Isolation,
+        mode: Mode,
         files: &[PathBuf],
         wall: Duration,
-    ) -> Result<(ExecOutcome, Events), RunError> {
+    ) -> Result<Executed, RunError> {
         static RUNS: AtomicU64 = AtomicU64::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let scope = Scope::new(sandbox, &self.root);
@@ -198,6 +210,7 @@ impl NodeProject {
         let (reporter, started) =
             (directory.join("greenlit_reporter.mjs"), directory.join("greenlit_started.cjs"));
         let (report, starts) = (directory.join("events.jsonl"), directory.join("started.jsonl"));
+        let lines = directory.join("lines.jsonl");
         sandbox.write(&[file(&reporter, REPORTER), file(&started, STARTED)])?;
         let mut argv: Vec<OsString> = vec![scope.inside(&self.program).into()];
         argv.extend(self.arguments.flags.iter().map(OsString::from));
@@ -206,10 +219,15 @@ impl NodeProject {
         argv.push(assignment("--test-reporter-destination=", &report));
         let mut env = self.env.clone();
         env.insert("GREENLIT_STARTED".into(), starts.clone().into());
-        match isolation {
-            Isolation::Process => argv.push("--test".into()),
-            Isolation::None => {
+        match mode {
+            Mode::Suite => argv.push("--test".into()),
+            Mode::Traced => {
+                let coverage = directory.join("greenlit_coverage.cjs");
+                sandbox.write(&[file(&coverage, COVERAGE)])?;
+                argv.extend(["--require".into(), coverage.into()]);
                 env.insert("GREENLIT_IN_PROCESS".into(), "1".into());
+                env.insert("GREENLIT_LINES".into(), lines.clone().into());
+                env.insert("GREENLIT_ROOT".into(), scope.inside(&self.root).into());
             }
         }
         for path in files {
@@ -223,7 +241,9 @@ impl NodeProject {
         let outcome = sandbox.exec(&command)?;
         let report = read(sandbox, &report)?;
         let starts = read(sandbox, &starts)?;
-        Ok((outcome, events::parse(&report, &starts, &scope, &self.root, &self.dir)))
+        let lines = if mode == Mode::Traced { read(sandbox, &lines)? } else { Vec::new() };
+        let events = events::parse(&report, &starts, &scope, &self.root, &self.dir);
+        Ok(Executed { outcome, events, lines })
     }
 
     fn state(&self, outcome: &ExecOutcome, events: &mut Events) -> RunState {

@@ -37,6 +37,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// A test file that takes longer gains nothing from a process that need not start.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Largest file that is altered for that.
+const LARGEST: u64 = 16 << 20;
+
 /// What an altered file throws, to show that it was loaded.
 const CANARY: &str = "greenlit looks whether this file is loaded";
 
@@ -220,7 +223,7 @@ impl NodeTrials {
             return Ok(*known);
         }
         self.overlay.apply(&mut self.sandbox, &[])?;
-        let text = self.sandbox.read(path, u64::MAX)?.unwrap_or_default();
+        let text = self.sandbox.read(path, LARGEST)?.unwrap_or_default();
         let canary = format!("throw new Error({CANARY:?});\n");
         // The first line may be `#!`.
         let at = if text.starts_with(b"#!") {
