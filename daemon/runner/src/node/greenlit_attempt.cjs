@@ -23,6 +23,7 @@ const MARK = 'greenlit-attempt';
 // Resources that come and go by themselves.
 const FLEETING = new Set(['CloseReq', 'FSReqCallback', 'Immediate', 'TickObject', 'MicrotaskQueue']);
 const { setImmediate } = globalThis;
+const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 function say(message) {
   const data = Buffer.from(JSON.stringify(message) + '\n');
@@ -70,8 +71,10 @@ function ended(event) {
   current.failed ||= event.type === 'test:fail' && !event.skip && !event.todo;
 }
 
-beforeEach((context) => {
+beforeEach(async (context) => {
   if (!current) return;
+  // The reporter hears of the test before this one a little later. That may be the end.
+  if (current.some) await settled();
   let names = context.fullName ?? context.name;
   if (current.wrapper) names = names.replace(`${current.wrapper} > `, '');
   say({ started: { file: current.file, names } });
@@ -267,11 +270,11 @@ function again(request) {
   describe(wrapper, () => {
     after(() => {
       // The last test is reported after its suite's hooks; the report of this suite comes then.
-      setImmediate(() => setImmediate(() => {
+      settled().then(() => {
         done(failure);
         current = null;
         say({ clean: restore(request.root) });
-      }));
+      });
     });
     const keep = (error) => {
       failure = error;
@@ -315,5 +318,7 @@ function serve() {
 // The first test sets the reporter up, which takes longer than all the rest.
 describe(MARK, () => {
   test('warm', () => {});
-  after(() => setImmediate(() => setImmediate(serve)));
+  after(() => {
+    settled().then(serve);
+  });
 });

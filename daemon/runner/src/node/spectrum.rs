@@ -44,7 +44,10 @@ impl NodeProject {
             let scope = Scope::new(sandbox, &self.root);
             for (id, traced) in identified(&name, &lines, &events.results) {
                 let result = events.results.iter().find(|result| result.id == id);
-                if wanted.contains(&id) && traced.alone && let Some(result) = result {
+                if wanted.contains(&id)
+                    && traced.alone
+                    && let Some(result) = result
+                {
                     let passed = matches!(result.outcome, Outcome::Passed);
                     add(&mut spectrum, &scope, id, passed, traced.lines);
                 }

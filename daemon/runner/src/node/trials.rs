@@ -268,8 +268,7 @@ impl Trials for NodeTrials {
             let mut ran = self.ask(&test, tests, reuse, left)?;
             watch.add_cpu(ran.cpu);
             ran.events.results.retain(|result| tests.contains(&result.id));
-            let failed =
-                ran.events.results.iter().any(|r| matches!(r.outcome, Outcome::Failed(_)));
+            let failed = ran.events.results.iter().any(|r| matches!(r.outcome, Outcome::Failed(_)));
             results.append(&mut ran.events.results);
             match ran.state {
                 RunState::NoTests => {}
