@@ -42,6 +42,9 @@ const STARTED: &str = include_str!("greenlit_started.cjs");
 /// The first version whose test runner has suites and file destinations for reporters.
 const OLDEST: u32 = 20;
 
+/// The first version that runs TypeScript without an option: it takes the types out.
+const TYPESCRIPT: (u32, u32) = (22, 18);
+
 /// A package whose tests one `node --test` command runs.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeProject {
@@ -73,11 +76,13 @@ struct Executed {
 }
 
 impl NodeProject {
+    /// `typescript` says that all test files are. The error is for people.
     pub(crate) fn new(
         root: &Path,
         dir: &Path,
         arguments: Arguments,
         nested: Vec<PathBuf>,
+        typescript: bool,
         environment: &Environment,
     ) -> Result<Self, String> {
         let node = host::tool(environment, root, "node")
@@ -96,9 +101,16 @@ impl NodeProject {
             .split_once(' ')
             .ok_or_else(|| format!("{} is not node", node.display()))?;
         let version = version.trim_start_matches('v').to_owned();
-        let major: u32 = version.split('.').next().and_then(|m| m.parse().ok()).unwrap_or(0);
-        if major < OLDEST {
+        if release(&version).0 < OLDEST {
             return Err(format!("node {version} is too old; node {OLDEST} or newer is needed"));
+        }
+        if typescript && arguments.flags.is_empty() && release(&version) < TYPESCRIPT {
+            let (major, minor) = TYPESCRIPT;
+            return Err(format!(
+                "the tests are TypeScript, which node {version} cannot run by itself; node \
+                 {major}.{minor} or newer can, or name a loader in the test script \
+                 (`node --import tsx --test`)"
+            ));
         }
         Ok(Self {
             root: root.to_owned(),
@@ -287,6 +299,12 @@ impl NodeProject {
         }
         if events.results.is_empty() { RunState::NoTests } else { RunState::Completed }
     }
+}
+
+/// Major and minor version.
+fn release(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
 fn read(sandbox: &mut Sandbox, path: &Path) -> Result<Vec<u8>, RunError> {

@@ -1,8 +1,8 @@
 //! Test suites as people write them for node.
 
-use greenlit_runner::RunState;
+use greenlit_runner::{RunState, detect};
 
-use crate::support::{Workspace, only, outcomes};
+use crate::support::{LONG, Workspace, ids, only, outcomes};
 
 const PACKAGE: &str = r#"{ "scripts": { "test": "node --test" } }"#;
 
@@ -76,4 +76,36 @@ test('callback', (t, done) => setTimeout(done, 1));
         "{run:?}"
     );
     assert!(!workspace.path("made.txt").exists());
+}
+
+/// Runs where node takes the types out by itself, and else says what is missing.
+#[test]
+fn typescript_tests_run_or_name_the_node_that_can() {
+    let workspace = Workspace::new(&[
+        ("package.json", PACKAGE),
+        ("lib.ts", "export const twice = (n: number): number => n + n + 1;\n"),
+        (
+            "test/a.test.ts",
+            "import { test } from 'node:test';\nimport assert from 'node:assert';\nimport { twice } from '../lib.ts';\ntest('typed', () => { const n: number = 2; assert.equal(twice(n), 4); });\n",
+        ),
+    ]);
+    let detection = detect(&workspace.root, &workspace.environment);
+    let Some(project) = detection.projects.first() else {
+        let message = &detection.problems[0].message;
+        assert!(message.contains("TypeScript") && message.contains("22.18"), "{message}");
+        return;
+    };
+    let run = workspace.run();
+    assert_eq!(outcomes(&run), [("test/a.test.ts::typed", "failed")], "{run:?}");
+    let mut sandbox = workspace.sandbox(project);
+    let tests = ids(&["test/a.test.ts::typed"]);
+    let spectrum = project.spectrum(&mut sandbox, &tests, LONG).unwrap().unwrap();
+    let lines: Vec<u32> = spectrum.lines[&workspace.path("lib.ts")].keys().copied().collect();
+    assert_eq!(lines, [1]);
+    let mut trials = project.trials(workspace.sandbox(project), &tests, LONG).unwrap();
+    for (body, outcome) in [("n + n", "passed"), ("n - n", "failed"), ("2 * n", "passed")] {
+        let text = format!("export const twice = (n: number): number => {body};\n");
+        let run = trials.attempt(&workspace.writes(&[("lib.ts", &text)]), &tests, LONG).unwrap();
+        assert_eq!(outcomes(&run), [("test/a.test.ts::typed", outcome)], "{run:?}");
+    }
 }

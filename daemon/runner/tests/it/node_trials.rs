@@ -129,3 +129,28 @@ fn a_node_trial_ends_with_the_first_failure_of_a_target() {
     let run = session.attempt(&[("gcd.js", &GCD.replace(" + 1", ""))], Duration::from_secs(30));
     assert_eq!(outcomes(&run), [("test/a.test.js::plain", "passed")], "{run:?}");
 }
+
+/// Also the known weakness: what is changed in node's own modules stays until the process ends. It
+/// is why nothing is offered on the word of a trial.
+#[test]
+fn one_node_process_serves_many_trials() {
+    let test = "const { test } = require('node:test');\nconst lib = require('../lib.js');\ntest('t', () => { if (lib.one() !== 1) throw new Error('x'); });\n";
+    let base = "exports.one = () => 2;\n";
+    let files = [
+        ("package.json", PACKAGE),
+        ("lib.js", base),
+        ("never.js", "exports.x = 1;\n"),
+        ("test/a.test.js", test),
+    ];
+    let id = "test/a.test.js::t";
+    let mut session = Session::new(&files, &[id]);
+    let count = "const path = require('node:path');\npath.count = (path.count ?? 0) + 1;\n";
+    let third = format!("{count}exports.one = () => (path.count === 3 ? 1 : 2);\n");
+    for outcome in ["failed", "failed", "passed", "failed"] {
+        let run = session.attempt(&[("lib.js", &third)], LONG);
+        assert_eq!(outcomes(&run), [(id, outcome)], "{run:?}");
+    }
+    // No test is seen to load this file, so that it cannot be known whether a change of it counts.
+    let run = session.attempt(&[("lib.js", &third), ("never.js", "")], LONG);
+    assert_eq!(outcomes(&run), [(id, "failed")], "{run:?}");
+}
