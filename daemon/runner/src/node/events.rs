@@ -109,7 +109,8 @@ pub(super) fn parse(
             events.ended = true;
         }
         let Some(raw) = event.file.as_deref() else { continue };
-        let Some(file) = id_file(scope, root, Path::new(raw)) else { continue };
+        // Some versions name some files relative to the working directory.
+        let Some(file) = id_file(scope, root, &scope.inside(dir).join(raw)) else { continue };
         if event.kind == "test:stderr" {
             let text = stderr.entry(file).or_default();
             if text.len() < 1 << 20 {
@@ -226,7 +227,7 @@ fn id_file(scope: &Scope, root: &Path, reported: &Path) -> Option<String> {
 
 /// node reports each test file as a test that is named by its path.
 fn is_file_itself(scope: &Scope, dir: &Path, name: &str, file: &str) -> bool {
-    normalize(&scope.inside(dir).join(name)) == normalize(Path::new(file))
+    normalize(&scope.inside(dir).join(name)) == normalize(&scope.inside(dir).join(file))
 }
 
 fn result(
