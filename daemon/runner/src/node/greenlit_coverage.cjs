@@ -6,7 +6,8 @@
 // Counters are read and reset where a test begins and where it ends. What ran in between belongs to
 // that test and to the tests around it. What ran outside of any test (loading modules, hooks of
 // suites) belongs to every test that ended after it: `before` holds it. Tests that overlap cannot be
-// told apart: `alone` is false for them.
+// told apart: `alone` is false for them. Only the tests in the list GREENLIT_WANTED are looked at:
+// reading the counters takes some milliseconds.
 'use strict';
 const { appendFileSync, readFileSync } = require('node:fs');
 const inspector = require('node:inspector');
@@ -32,23 +33,30 @@ post('Profiler.enable');
 post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 
 const before = new Map();
-let open = [];
+const open = [];
+const wanted = new Set(JSON.parse(readFileSync(process.env.GREENLIT_WANTED, 'utf8')));
+// Whether a test that nobody asked for ran since the counters were read.
+let foreign = false;
+let loaded = false;
 
 beforeEach((context) => {
   const names = context.fullName ?? context.name;
-  slice();
+  if (wanted.has(names) || !loaded) slice();
+  loaded = true;
+  if (!wanted.has(names)) foreign = true;
   const within = open.every((test) => names.startsWith(`${test.names} > `));
-  const test = { names, lines: new Map(), alone: within };
+  const test = { names, lines: wanted.has(names) ? new Map() : null, alone: within };
   if (!within) for (const other of open) other.alone = false;
   open.push(test);
 });
 
 afterEach((context) => {
   const names = context.fullName ?? context.name;
-  slice();
+  if (wanted.has(names)) slice();
   const at = open.findLastIndex((test) => test.names === names);
   if (at < 0) return;
   const [test] = open.splice(at, 1);
+  if (!test.lines) return;
   add(test.lines, before);
   const lines = {};
   for (const [name, numbers] of test.lines) lines[name] = [...numbers].sort((a, b) => a - b);
@@ -67,53 +75,48 @@ function add(to, from) {
 function slice() {
   const since = new Map();
   for (const { scriptId, url, functions } of post('Profiler.takePreciseCoverage')?.result ?? []) {
-    const script = scriptOf(scriptId, url);
+    const script = scriptOf(scriptId, url, functions);
     if (!script) continue;
     const numbers = executed(script, functions);
     if (numbers.size > 0) add(since, new Map([[script.path, numbers]]));
   }
-  if (open.length === 0) add(before, since);
-  for (const test of open) add(test.lines, since);
+  const traced = open.filter((test) => test.lines);
+  if (traced.length === 0 && !foreign) add(before, since);
+  for (const test of traced) add(test.lines, since);
+  foreign = open.length > traced.length;
 }
 
 const scripts = new Map();
 
-function scriptOf(id, url) {
-  if (!scripts.has(id)) scripts.set(id, read(id, url));
+function scriptOf(id, url, functions) {
+  if (!scripts.has(id)) scripts.set(id, read(url, functions));
   return scripts.get(id);
 }
 
 // The lines of a script of the workspace; null for any other, and where what V8 runs is not what the
-// file holds (a transpiler), so that its positions mean nothing. Types that node itself removes
-// leave blanks and keep every position.
-function read(id, url) {
+// file holds (a transpiler), so that its positions mean nothing. V8 could be asked for its text, but
+// only by its debugger, which forgets the counters of blocks when it is switched off. So the length
+// must do: that of the outermost function, which is reported when a script was just loaded. Types
+// that node itself removes leave blanks and keep every position.
+function read(url, functions) {
   let name = url;
   try {
     if (url.startsWith('file:')) name = fileURLToPath(url);
     if (!name.startsWith(root) || name.includes(`${path.sep}node_modules${path.sep}`)) return null;
-    post('Debugger.enable');
-    const source = post('Debugger.getScriptSource', { scriptId: id })?.scriptSource ?? '';
-    post('Debugger.disable');
+    const whole = functions[0]?.ranges[0];
+    if (whole?.startOffset !== 0) return null;
     const text = readFileSync(name, 'utf8');
-    const bare = text.startsWith('\uFEFF') && !source.startsWith('\uFEFF') ? text.slice(1) : text;
-    // A source URL may be added behind the text.
-    if (!sameShape(source, bare)) return null;
-    return { path: name, source, lines: linesOf(source) };
+    const bare = text.startsWith('\uFEFF') ? text.slice(1) : text;
+    const behind = ['', `\n\n//# sourceURL=${name}`, `\n\n//# sourceURL=${url}`];
+    for (const source of [text, bare]) {
+      if (behind.some((end) => source.length + end.length === whole.endOffset)) {
+        return { path: name, source, lines: linesOf(source) };
+      }
+    }
+    return null;
   } catch {
     return null;
   }
-}
-
-function sameShape(source, text) {
-  if (source.length < text.length) return false;
-  for (let at = 0; at < text.length; at += 1) {
-    const [a, b] = [source.charCodeAt(at), text.charCodeAt(at)];
-    if (a !== b && (a !== 32 || b === 10 || b === 13)) {
-      // Removed types end in `;` where a line would else run into the next.
-      if (source[at] !== ';') return false;
-    }
-  }
-  return true;
 }
 
 const WORD = /[\p{L}\p{N}_$]/u;

@@ -60,11 +60,11 @@ pub(crate) struct NodeProject {
 
 /// How test files are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum Mode<'a> {
     /// By `node --test`, which starts a process for each.
     Suite,
-    /// One file in one process, which says what lines each test executes.
-    Traced,
+    /// One file in one process, which says what lines each test of these names executes.
+    Traced(&'a [&'a str]),
 }
 
 /// What came of one command.
@@ -211,7 +211,7 @@ impl NodeProject {
     fn execute(
         &self,
         sandbox: &mut Sandbox,
-        mode: Mode,
+        mode: Mode<'_>,
         files: &[PathBuf],
         wall: Duration,
     ) -> Result<Executed, RunError> {
@@ -233,9 +233,12 @@ impl NodeProject {
         env.insert("GREENLIT_STARTED".into(), starts.clone().into());
         match mode {
             Mode::Suite => argv.push("--test".into()),
-            Mode::Traced => {
+            Mode::Traced(names) => {
                 let coverage = directory.join("greenlit_coverage.cjs");
-                sandbox.write(&[file(&coverage, COVERAGE)])?;
+                let wanted = directory.join("wanted.json");
+                let names = serde_json::to_string(names).map_err(RunError::Encode)?;
+                sandbox.write(&[file(&coverage, COVERAGE), file(&wanted, &names)])?;
+                env.insert("GREENLIT_WANTED".into(), wanted.into());
                 argv.extend(["--require".into(), coverage.into()]);
                 env.insert("GREENLIT_IN_PROCESS".into(), "1".into());
                 env.insert("GREENLIT_LINES".into(), lines.clone().into());
@@ -253,7 +256,7 @@ impl NodeProject {
         let outcome = sandbox.exec(&command)?;
         let report = read(sandbox, &report)?;
         let starts = read(sandbox, &starts)?;
-        let lines = if mode == Mode::Traced { read(sandbox, &lines)? } else { Vec::new() };
+        let lines = if mode == Mode::Suite { Vec::new() } else { read(sandbox, &lines)? };
         let events = events::parse(&report, &starts, &scope, &self.root, &self.dir);
         Ok(Executed { outcome, events, lines })
     }

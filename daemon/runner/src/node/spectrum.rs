@@ -39,8 +39,9 @@ impl NodeProject {
         for file in self.files_of(tests) {
             let Some(left) = wall.checked_sub(watch.elapsed()) else { break };
             let name = relative(&self.root, &file).unwrap_or_default();
+            let names = names_in(&name, tests);
             let Executed { events, lines, .. } =
-                self.execute(sandbox, Mode::Traced, &[file], left)?;
+                self.execute(sandbox, Mode::Traced(&names), &[file], left)?;
             let scope = Scope::new(sandbox, &self.root);
             for (id, traced) in identified(&name, &lines, &events.results) {
                 let result = events.results.iter().find(|result| result.id == id);
@@ -55,6 +56,23 @@ impl NodeProject {
         }
         Ok(Some(spectrum))
     }
+}
+
+/// The names of the tests of one file. Those that are told apart by a number share theirs.
+fn names_in<'t>(file: &str, tests: &'t [TestId]) -> Vec<&'t str> {
+    let mut names = Vec::new();
+    for id in tests {
+        let Some(name) = id.0.strip_prefix(file).and_then(|rest| rest.strip_prefix("::")) else {
+            continue;
+        };
+        names.push(name);
+        if let Some((plain, number)) = name.rsplit_once(" #")
+            && number.parse::<usize>().is_ok()
+        {
+            names.push(plain);
+        }
+    }
+    names
 }
 
 /// What was traced, with the ids that the report gives. Equal names are told apart by their order,

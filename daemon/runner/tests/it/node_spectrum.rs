@@ -144,3 +144,37 @@ fn node_tests_that_cannot_be_told_apart_are_left_out_of_the_spectrum() {
     assert!(lines(&workspace, &spectrum, "lib.js", "test/a.test.js::twin #2").contains(&23));
     assert!(!lines(&workspace, &spectrum, "lib.js", "test/a.test.js::twin").contains(&23));
 }
+
+#[test]
+fn only_the_node_tests_asked_for_are_traced_and_others_leave_no_lines() {
+    let workspace = Workspace::new(&[
+        ("package.json", PACKAGE),
+        ("lib.js", LIB),
+        (
+            "test/a.test.js",
+            "const { test } = require('node:test');\nconst lib = require('../lib.js');\ntest('other', () => { lib.pick(1); });\ntest('this', () => { lib.pick(-1); });\ntest('last', async () => { await lib.slow(0); });\n",
+        ),
+    ]);
+    let id = "test/a.test.js::this";
+    let spectrum = spectrum(&workspace, &[id]);
+    assert_eq!(spectrum.tests, [(ids(&[id]).remove(0), true)]);
+    let executed = lines(&workspace, &spectrum, "lib.js", id);
+    assert!(executed.contains(&6) && !executed.contains(&4), "{executed:?}");
+}
+
+/// Counters of a function that ran before the first test must go on counting its blocks.
+#[test]
+fn functions_used_while_loading_keep_their_blocks_in_the_node_spectrum() {
+    let workspace = Workspace::new(&[
+        ("package.json", PACKAGE),
+        ("lib.js", &format!("{LIB}exports.first = exports.pick(1);\n")),
+        (
+            "test/a.test.js",
+            "const { test } = require('node:test');\nconst lib = require('../lib.js');\ntest('yes', () => { lib.pick(1); });\n",
+        ),
+    ]);
+    let id = "test/a.test.js::yes";
+    let spectrum = spectrum(&workspace, &[id]);
+    let executed = lines(&workspace, &spectrum, "lib.js", id);
+    assert!(executed.contains(&4) && !executed.contains(&6), "{executed:?}");
+}
