@@ -42,7 +42,7 @@ let current = null;
 
 // Called by the reporter with each event of this process.
 globalThis[Symbol.for('greenlit.event')] = (event) => {
-  if (!current) return;
+  if (!current || current.answered) return;
   if (current.wrapper) {
     if (event.nesting === 0) return;
     event.nesting -= 1;
@@ -74,7 +74,7 @@ function ended(event) {
 beforeEach(async (context) => {
   if (!current) return;
   // The reporter hears of the test before this one a little later. That may be the end.
-  if (current.some) await settled();
+  if (current.some && !current.answered) await settled();
   let names = context.fullName ?? context.name;
   if (current.wrapper) names = names.replace(`${current.wrapper} > `, '');
   say({ started: { file: current.file, names } });
