@@ -10,7 +10,9 @@ use ignore::WalkBuilder;
 use crate::cargo::{self, CargoProject};
 use crate::environment::Environment;
 use crate::node::{self, NodeProject};
-use crate::patterns::{FOREIGN_DIRECTORIES, is_node_test_module, is_python_test_module};
+use crate::patterns::{
+    FOREIGN_DIRECTORIES, is_node_test_module, is_python_test_module, is_typescript,
+};
 use crate::project::{Adapter, Project};
 use crate::pytest::{PytestProject, find_interpreter};
 use crate::types::Ecosystem;
@@ -242,7 +244,8 @@ fn node(root: &Path, environment: &Arc<Environment>, found: &Found, detection: &
                 message,
             }),
             node::Plan::Test { arguments } => {
-                match NodeProject::new(root, dir, arguments, nested, environment) {
+                let typescript = !own.is_empty() && own.iter().all(|test| is_typescript(test));
+                match NodeProject::new(root, dir, arguments, nested, typescript, environment) {
                     Ok(project) => {
                         detection.projects.push(Project::new(Adapter::Node(project), environment));
                     }

@@ -94,6 +94,10 @@ pub(crate) fn is_node_test_module(path: &Path) -> bool {
             || directories(path).any(|directory| directory == "test"))
 }
 
+pub(crate) fn is_typescript(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["ts", "mts", "cts"].iter().any(|known| e == *known))
+}
+
 fn name(path: &Path) -> Option<&str> {
     path.file_name().and_then(|name| name.to_str())
 }

@@ -255,7 +255,7 @@ impl Project {
         }
     }
 
-    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo, node).
+    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo).
     /// Lines of test files are included. Tests that could not be traced are left out.
     ///
     /// # Errors
@@ -267,8 +267,9 @@ impl Project {
         wall: Duration,
     ) -> Result<Option<Spectrum>, RunError> {
         match &*self.adapter {
-            Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
+            Adapter::Cargo(_) => Ok(None),
             Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
+            Adapter::Node(project) => project.spectrum(sandbox, tests, wall),
         }
     }
 
@@ -306,7 +307,7 @@ impl Project {
         Ok(match &*self.adapter {
             Adapter::Cargo(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
             Adapter::Pytest(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
-            Adapter::Node(project) => Box::new(project.trials(sandbox)),
+            Adapter::Node(project) => Box::new(project.trials(sandbox, setup_wall)?),
         })
     }
 }

@@ -31,7 +31,7 @@ pub enum Ecosystem {
     Cargo,
     /// `pytest`, read through JUnit XML; runs unittest suites too.
     Pytest,
-    /// `node --test`, read through JUnit XML.
+    /// `node --test`, read through a reporter of our own.
     Node,
 }
 

@@ -1,6 +1,6 @@
 //! What the reporter and the preloaded module write: one JSON object per line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use crate::scope::{Scope, normalize, relative};
 use crate::text::{first_line, head, plain, tail};
-use crate::types::{Diagnostic, Failure, FailureKind, Frame, Outcome, TestId, TestResult};
+use crate::types::{
+    Diagnostic, Failure, FailureKind, Frame, Outcome, RunState, TestId, TestResult,
+};
 
 /// Frames kept of one stack.
 const FRAMES: usize = 50;
@@ -95,18 +97,20 @@ pub(super) fn parse(
     dir: &Path,
 ) -> Events {
     let mut events = Events::default();
-    let mut stacks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // The runner reports one test file after the other, so the tests around one are the last begun.
+    let mut stack: Vec<(String, String)> = Vec::new();
     let mut stderr: BTreeMap<String, String> = BTreeMap::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut open: Vec<(String, TestId)> = Vec::new();
-    let starts = Starts::parse(starts, scope, root);
+    let mut starts = Starts::parse(starts, scope, root);
     for line in report.split(|byte| *byte == b'\n') {
         let Ok(event) = serde_json::from_slice::<Event>(line) else { continue };
         if event.kind == "end" {
             events.ended = true;
         }
         let Some(raw) = event.file.as_deref() else { continue };
-        let Some(file) = id_file(scope, root, Path::new(raw)) else { continue };
+        // Some versions name some files relative to the working directory.
+        let Some(file) = id_file(scope, root, &scope.inside(dir).join(raw)) else { continue };
         if event.kind == "test:stderr" {
             let text = stderr.entry(file).or_default();
             if text.len() < 1 << 20 {
@@ -117,10 +121,12 @@ pub(super) fn parse(
         let of_file = event.nesting == 0 && is_file_itself(scope, dir, &event.name, raw);
         match event.kind.as_str() {
             "test:start" if !of_file => {
-                let stack = stacks.entry(file.clone()).or_default();
                 stack.truncate(event.nesting);
-                stack.push(event.name.clone());
-                open.push((file.clone(), TestId(format!("{file}::{}", stack.join(" > ")))));
+                stack.push((file, event.name));
+                let (file, names) = full_name(&stack);
+                let file = starts.owner(&file, &names).to_owned();
+                let id = TestId(format!("{file}::{names}"));
+                open.push((file, id));
             }
             // No tests were reported. That is fine for a helper, and not for a process that was
             // ended before it came to its tests.
@@ -135,11 +141,14 @@ pub(super) fn parse(
                 stderr.get(&file).map(String::as_str).unwrap_or_default(),
             )),
             "test:pass" | "test:fail" => {
-                let stack = stacks.entry(file.clone()).or_default();
                 stack.truncate(event.nesting);
-                let mut names = stack.clone();
-                names.push(event.name.clone());
-                let plain_id = format!("{file}::{}", names.join(" > "));
+                stack.push((file, event.name.clone()));
+                let (file, names) = full_name(&stack);
+                let file = starts.owner(&file, &names).to_owned();
+                if !event.skip && !event.suite {
+                    starts.ended(&names);
+                }
+                let plain_id = format!("{file}::{names}");
                 if let Some(at) = open.iter().rposition(|(_, id)| id.0 == plain_id) {
                     open.remove(at);
                 }
@@ -156,11 +165,22 @@ pub(super) fn parse(
     events
 }
 
+/// The file of the outermost test, and the nested names.
+fn full_name(stack: &[(String, String)]) -> (String, String) {
+    let file = stack.first().map(|(file, _)| file.clone()).unwrap_or_default();
+    let names: Vec<&str> = stack.iter().map(|(_, name)| name.as_str()).collect();
+    (file, names.join(" > "))
+}
+
 /// What the preloaded module wrote.
 #[derive(Default)]
 struct Starts {
     last: BTreeMap<String, TestId>,
     natural: BTreeMap<String, bool>,
+    /// The files that were run.
+    files: BTreeSet<String>,
+    /// For each full name the files that began such a test, in the order they are reported in.
+    begun: BTreeMap<String, VecDeque<String>>,
 }
 
 impl Starts {
@@ -169,14 +189,35 @@ impl Starts {
         for line in bytes.split(|byte| *byte == b'\n') {
             let Ok(started) = serde_json::from_slice::<Started>(line) else { continue };
             let Some(file) = id_file(scope, root, Path::new(&started.file)) else { continue };
+            starts.files.insert(file.clone());
             if let Some(names) = started.names {
                 starts.last.insert(file.clone(), TestId(format!("{file}::{names}")));
+                starts.begun.entry(names).or_default().push_back(file.clone());
             }
             if let Some(natural) = started.natural {
                 starts.natural.insert(file, natural);
             }
         }
+        for files in starts.begun.values_mut() {
+            // They are reported in the order of their paths, whatever order they ran in.
+            files.make_contiguous().sort();
+        }
         starts
+    }
+
+    /// The test file that a test belongs to. node reports the file that holds the call of `test()`,
+    /// which may be a helper that several test files share.
+    fn owner<'s>(&'s self, reported: &'s str, names: &str) -> &'s str {
+        if self.files.contains(reported) {
+            return reported;
+        }
+        self.begun.get(names).and_then(|files| files.front()).map_or(reported, String::as_str)
+    }
+
+    fn ended(&mut self, names: &str) {
+        if let Some(files) = self.begun.get_mut(names) {
+            files.pop_front();
+        }
     }
 }
 
@@ -186,7 +227,7 @@ fn id_file(scope: &Scope, root: &Path, reported: &Path) -> Option<String> {
 
 /// node reports each test file as a test that is named by its path.
 fn is_file_itself(scope: &Scope, dir: &Path, name: &str, file: &str) -> bool {
-    normalize(&scope.inside(dir).join(name)) == normalize(Path::new(file))
+    normalize(&scope.inside(dir).join(name)) == normalize(&scope.inside(dir).join(file))
 }
 
 fn result(
@@ -296,6 +337,12 @@ fn position(place: &str) -> Option<(PathBuf, u32)> {
     let path = path.strip_prefix("file://").unwrap_or(path);
     path.starts_with('/').then_some(())?;
     Some((path.into(), line.parse().ok()?))
+}
+
+/// A test file that could not be loaded, from the text of the error.
+pub(super) fn not_loaded(scope: &Scope, file: String, error: &str) -> RunState {
+    let Broken { diagnostics, details, .. } = broken(scope, file, &RawError::default(), error);
+    RunState::BuildFailed { diagnostics, details }
 }
 
 fn broken(scope: &Scope, file: String, error: &RawError, stderr: &str) -> Broken {

@@ -9,6 +9,7 @@
 
 mod events;
 mod plan;
+mod spectrum;
 mod trials;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,10 +36,14 @@ use events::Events;
 use plan::{Arguments, expand};
 
 const REPORTER: &str = include_str!("greenlit_reporter.mjs");
+const COVERAGE: &str = include_str!("greenlit_coverage.cjs");
 const STARTED: &str = include_str!("greenlit_started.cjs");
 
 /// The first version whose test runner has suites and file destinations for reporters.
 const OLDEST: u32 = 20;
+
+/// The first version that runs TypeScript without an option: it takes the types out.
+const TYPESCRIPT: (u32, u32) = (22, 18);
 
 /// A package whose tests one `node --test` command runs.
 #[derive(Debug, Clone)]
@@ -53,19 +58,31 @@ pub(crate) struct NodeProject {
     env: BTreeMap<OsString, OsString>,
 }
 
-/// Whether a single process runs one file, or the runner starts one for each.
+/// How test files are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Isolation {
-    Process,
-    None,
+enum Mode<'a> {
+    /// By `node --test`, which starts a process for each.
+    Suite,
+    /// One file in one process, which says what lines each test of these names executes.
+    Traced(&'a [&'a str]),
+}
+
+/// What came of one command.
+struct Executed {
+    outcome: ExecOutcome,
+    events: Events,
+    /// What the coverage module wrote.
+    lines: Vec<u8>,
 }
 
 impl NodeProject {
+    /// `typescript` says that all test files are. The error is for people.
     pub(crate) fn new(
         root: &Path,
         dir: &Path,
         arguments: Arguments,
         nested: Vec<PathBuf>,
+        typescript: bool,
         environment: &Environment,
     ) -> Result<Self, String> {
         let node = host::tool(environment, root, "node")
@@ -84,9 +101,16 @@ impl NodeProject {
             .split_once(' ')
             .ok_or_else(|| format!("{} is not node", node.display()))?;
         let version = version.trim_start_matches('v').to_owned();
-        let major: u32 = version.split('.').next().and_then(|m| m.parse().ok()).unwrap_or(0);
-        if major < OLDEST {
+        if release(&version).0 < OLDEST {
             return Err(format!("node {version} is too old; node {OLDEST} or newer is needed"));
+        }
+        if typescript && arguments.flags.is_empty() && release(&version) < TYPESCRIPT {
+            let (major, minor) = TYPESCRIPT;
+            return Err(format!(
+                "the tests are TypeScript, which node {version} cannot run by itself; node \
+                 {major}.{minor} or newer can, or name a loader in the test script \
+                 (`node --import tsx --test`)"
+            ));
         }
         Ok(Self {
             root: root.to_owned(),
@@ -141,8 +165,8 @@ impl NodeProject {
         if selected.as_ref().is_some_and(BTreeSet::is_empty) {
             return Ok(watch.finish(RunState::NoTests, Vec::new()));
         }
-        let (outcome, mut events) =
-            self.execute(sandbox, Isolation::Process, &files, request.test_wall)?;
+        let Executed { outcome, mut events, .. } =
+            self.execute(sandbox, Mode::Suite, &files, request.test_wall)?;
         watch.add(&outcome);
         let mut state = self.state(&outcome, &mut events);
         if let Some(selected) = selected {
@@ -187,10 +211,10 @@ impl NodeProject {
     fn execute(
         &self,
         sandbox: &mut Sandbox,
-        isolation: Isolation,
+        mode: Mode<'_>,
         files: &[PathBuf],
         wall: Duration,
-    ) -> Result<(ExecOutcome, Events), RunError> {
+    ) -> Result<Executed, RunError> {
         static RUNS: AtomicU64 = AtomicU64::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let scope = Scope::new(sandbox, &self.root);
@@ -198,6 +222,7 @@ impl NodeProject {
         let (reporter, started) =
             (directory.join("greenlit_reporter.mjs"), directory.join("greenlit_started.cjs"));
         let (report, starts) = (directory.join("events.jsonl"), directory.join("started.jsonl"));
+        let lines = directory.join("lines.jsonl");
         sandbox.write(&[file(&reporter, REPORTER), file(&started, STARTED)])?;
         let mut argv: Vec<OsString> = vec![scope.inside(&self.program).into()];
         argv.extend(self.arguments.flags.iter().map(OsString::from));
@@ -206,10 +231,18 @@ impl NodeProject {
         argv.push(assignment("--test-reporter-destination=", &report));
         let mut env = self.env.clone();
         env.insert("GREENLIT_STARTED".into(), starts.clone().into());
-        match isolation {
-            Isolation::Process => argv.push("--test".into()),
-            Isolation::None => {
+        match mode {
+            Mode::Suite => argv.push("--test".into()),
+            Mode::Traced(names) => {
+                let coverage = directory.join("greenlit_coverage.cjs");
+                let wanted = directory.join("wanted.json");
+                let names = serde_json::to_string(names).map_err(RunError::Encode)?;
+                sandbox.write(&[file(&coverage, COVERAGE), file(&wanted, &names)])?;
+                env.insert("GREENLIT_WANTED".into(), wanted.into());
+                argv.extend(["--require".into(), coverage.into()]);
                 env.insert("GREENLIT_IN_PROCESS".into(), "1".into());
+                env.insert("GREENLIT_LINES".into(), lines.clone().into());
+                env.insert("GREENLIT_ROOT".into(), scope.inside(&self.root).into());
             }
         }
         for path in files {
@@ -223,7 +256,9 @@ impl NodeProject {
         let outcome = sandbox.exec(&command)?;
         let report = read(sandbox, &report)?;
         let starts = read(sandbox, &starts)?;
-        Ok((outcome, events::parse(&report, &starts, &scope, &self.root, &self.dir)))
+        let lines = if mode == Mode::Suite { Vec::new() } else { read(sandbox, &lines)? };
+        let events = events::parse(&report, &starts, &scope, &self.root, &self.dir);
+        Ok(Executed { outcome, events, lines })
     }
 
     fn state(&self, outcome: &ExecOutcome, events: &mut Events) -> RunState {
@@ -267,6 +302,12 @@ impl NodeProject {
         }
         if events.results.is_empty() { RunState::NoTests } else { RunState::Completed }
     }
+}
+
+/// Major and minor version.
+fn release(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
 fn read(sandbox: &mut Sandbox, path: &Path) -> Result<Vec<u8>, RunError> {

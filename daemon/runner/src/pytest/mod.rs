@@ -66,7 +66,8 @@ pub(crate) struct PytestProject {
 struct Ask<'a> {
     only: Option<&'a [TestId]>,
     collect_only: bool,
-    fail_fast: bool,
+    /// Leave out what is slow to make and only people read: output, the account of a failure.
+    brief: bool,
     junit: bool,
     lines: bool,
     limit: Option<Duration>,
@@ -81,8 +82,6 @@ enum Mode {
     Full,
     /// Collection has ended.
     List,
-    /// The first failure may end it.
-    FailFast,
 }
 
 /// Files and arguments of one pytest process.
@@ -240,11 +239,11 @@ impl PytestProject {
         // Later options win over those of the project's `addopts`.
         let cache = directory.join("cache");
         args.extend(["-o".into(), format!("cache_dir={}", utf8(&cache)?).into()]);
-        if ask.fail_fast {
-            // Output is not captured: nobody reads it.
-            args.extend(["--maxfail=1", "--tb=native", "--capture=no"].map(OsString::from));
+        args.push("--maxfail=0".into());
+        if ask.brief {
+            args.extend(["--tb=native", "--capture=no"].map(OsString::from));
         } else {
-            args.extend(["--maxfail=0", "--tb=short"].map(OsString::from));
+            args.push("--tb=short".into());
         }
         if ask.junit {
             args.extend(["-o".into(), "junit_family=xunit1".into(), "--junit-prefix=".into()]);
@@ -280,7 +279,7 @@ impl PytestProject {
             "only": ask.only,
             "lines": ask.lines,
             "limit": ask.limit.map(|limit| limit.as_secs_f64()),
-            "brief": ask.fail_fast,
+            "brief": ask.brief,
         });
         if let Some((name, value)) = &ask.more {
             request[*name] = value.clone();
@@ -346,10 +345,6 @@ impl PytestProject {
         }
         if *status == NO_TESTS || events.collected.as_ref().is_some_and(Vec::is_empty) {
             return RunState::NoTests;
-        }
-        if mode == Mode::FailFast && !events.results.is_empty() && !stopped.is_empty() {
-            // Stopped at the first failure, as asked.
-            return RunState::Completed;
         }
         if ![OK, TESTS_FAILED].contains(status) || !stopped.is_empty() {
             let message = format!("pytest stopped early (status {status}): {stopped}");

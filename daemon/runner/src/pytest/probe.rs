@@ -111,7 +111,7 @@ fn record(
     let share = wall / u32::try_from(tests.len()).unwrap_or(u32::MAX);
     let ask = Ask {
         only: Some(tests),
-        fail_fast: true,
+        brief: true,
         limit: Some(share.clamp(Duration::from_millis(100), TEST_WALL)),
         more: Some(("record", json!({ "path": path, "function": target.function }))),
         ..Ask::default()
@@ -149,7 +149,7 @@ fn call(
             "skip": next,
         });
         let more = Some(("probe", probe));
-        let ask = Ask { only: Some(tests), fail_fast: true, more, ..Ask::default() };
+        let ask = Ask { only: Some(tests), brief: true, more, ..Ask::default() };
         let round = trials.round(files, tests, &ask, left(end))?;
         for (index, outcome, stable) in round.events.probes {
             if let Some(slot) = of.get_mut(index)

@@ -77,7 +77,7 @@ impl PytestProject {
 impl PytestTrials {
     fn start(&mut self) -> Result<(), RunError> {
         let sandbox = &mut self.sandbox;
-        let ask = Ask { only: Some(&self.tests), fail_fast: false, ..Ask::default() };
+        let ask = Ask { only: Some(&self.tests), brief: true, ..Ask::default() };
         let prepared = self.project.prepare(sandbox, &ask)?;
         let directory = plugin_directory(sandbox);
         let server = directory.join("greenlit_forkserver.py");
@@ -181,12 +181,12 @@ impl Trials for PytestTrials {
         wall: Duration,
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
-        let ask = Ask { only: Some(tests), fail_fast: false, ..Ask::default() };
+        let ask = Ask { only: Some(tests), brief: true, ..Ask::default() };
         let round = self.round(files, tests, &ask, wall)?;
         watch.add_cpu(round.cpu);
         let state = if self.alive {
             let scope = Scope::new(&self.sandbox, &self.project.root);
-            self.project.state(&round.outcome, &round.events, &scope, Mode::FailFast)
+            self.project.state(&round.outcome, &round.events, &scope, Mode::Full)
         } else {
             no_report("pytest's fork server", &round.outcome)
         };

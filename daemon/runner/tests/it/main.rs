@@ -8,6 +8,12 @@ mod detect;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod node_spectrum;
+#[cfg(test)]
+mod node_suites;
+#[cfg(test)]
+mod node_trials;
+#[cfg(test)]
 mod pytest;
 #[cfg(test)]
 mod pytest_bad_input;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use greenlit_runner::{FailureKind, RunState, Selection};
 
-use crate::support::{LONG, Workspace, failure, ids, only, outcomes, site, trace};
+use crate::support::{Workspace, failure, ids, only, outcomes, site, trace};
 
 const PACKAGE: &str = r#"{ "name": "x", "scripts": { "test": "node --test" } }"#;
 const GCD: &str = "exports.gcd = (a, b) => {\n  if (b === 0) return a;\n  return exports.gcd(b, a % b) + 1;\n};\nexports.boom = () => {\n  throw new TypeError('boo');\n};\n";
@@ -111,27 +111,4 @@ fn patterns_of_the_script_are_expanded() {
         ("test/not.test.js", "require('node:test').test('n', () => {});\n"),
     ]);
     assert_eq!(workspace.round_trip(), ["spec/deep/a.js::a", "unit.js::u"]);
-}
-
-#[test]
-fn trials_see_each_candidate_and_only_that() {
-    let workspace = package(&[("test/a.test.js", TEST)]);
-    let project = workspace.project();
-    let tests = ids(&["test/a.test.js::plain"]);
-    let mut trials = project.trials(workspace.sandbox(&project), &tests, LONG).unwrap();
-    let mut attempt = |text: Option<&str>, wall| {
-        let files: Vec<(&str, &str)> = text.into_iter().map(|text| ("gcd.js", text)).collect();
-        trials.attempt(&workspace.writes(&files), &tests, wall).unwrap()
-    };
-    let fixed = GCD.replace(" + 1", "");
-    let run = attempt(Some(&fixed), LONG);
-    assert_eq!(outcomes(&run), [("test/a.test.js::plain", "passed")], "{run:?}");
-    assert_eq!(outcomes(&attempt(None, LONG)), [("test/a.test.js::plain", "failed")]);
-    let run = attempt(Some("exports.gcd = () => process.exit(0);\n"), LONG);
-    assert!(matches!(run.state, RunState::NoReport { .. }), "{run:?}");
-    let run = attempt(Some("exports.gcd = () => { for (;;) {} };\n"), Duration::from_secs(2));
-    assert_eq!(run.state, RunState::Hung { running: tests.clone() });
-    let run = attempt(Some("syntax error"), LONG);
-    assert_ne!(run.state, RunState::Completed, "{run:?}");
-    assert_eq!(outcomes(&attempt(Some(&fixed), LONG)), [("test/a.test.js::plain", "passed")]);
 }
