@@ -10,10 +10,11 @@ use greenlit_sandbox::{FileWrite, Sandbox};
 use crate::cargo::CargoProject;
 use crate::cargo::build::Binary;
 use crate::cargo::run::{Care, names_in};
+use crate::cargo::schemata::{Schemata, Site};
 use crate::error::RunError;
 use crate::outcome::Stopwatch;
 use crate::overlay::Overlay;
-use crate::project::Trials;
+use crate::project::{Prepared, Trials};
 use crate::types::{TestId, TestRun};
 
 /// The session. Artifacts stay from one attempt to the next; changed files have the time of now,
@@ -25,6 +26,7 @@ pub(crate) struct CargoTrials {
     targets: Vec<OsString>,
     /// Limit for one build: a test that hangs must not be given the time of a compiler.
     build_wall: Duration,
+    schemata: Schemata,
 }
 
 impl CargoProject {
@@ -51,7 +53,8 @@ impl CargoProject {
         }
         let project = self.clone();
         let overlay = Overlay::default();
-        Ok(CargoTrials { project, sandbox, overlay, targets, build_wall: setup_wall })
+        let schemata = Schemata::default();
+        Ok(CargoTrials { project, sandbox, overlay, targets, build_wall: setup_wall, schemata })
     }
 }
 
@@ -86,6 +89,19 @@ fn choose(holding: &[&Binary]) -> Vec<OsString> {
     arguments
 }
 
+impl CargoTrials {
+    fn parts(&mut self) -> (&mut Schemata, Site<'_>) {
+        let site = Site {
+            project: &self.project,
+            sandbox: &mut self.sandbox,
+            overlay: &mut self.overlay,
+            targets: &self.targets,
+            build_wall: self.build_wall,
+        };
+        (&mut self.schemata, site)
+    }
+}
+
 impl Trials for CargoTrials {
     fn attempt(
         &mut self,
@@ -94,6 +110,7 @@ impl Trials for CargoTrials {
         wall: Duration,
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
+        self.schemata.displaced();
         self.overlay.apply(&mut self.sandbox, files)?;
         let limit = self.build_wall;
         let built = match self.project.build(&mut self.sandbox, &self.targets, limit, &mut watch)? {
@@ -109,5 +126,20 @@ impl Trials for CargoTrials {
             &mut watch,
         )?;
         Ok(watch.finish(state, results))
+    }
+
+    fn prepare(&mut self, variants: &[Vec<FileWrite>]) -> Result<Vec<Prepared>, RunError> {
+        let (schemata, mut site) = self.parts();
+        schemata.prepare(&mut site, variants)
+    }
+
+    fn attempt_prepared(
+        &mut self,
+        variant: usize,
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<TestRun, RunError> {
+        let (schemata, mut site) = self.parts();
+        schemata.attempt(&mut site, variant, tests, wall)
     }
 }

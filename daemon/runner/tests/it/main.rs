@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod cargo;
+mod cargo_schemata;
 #[cfg(test)]
 mod detect;
 #[cfg(test)]
