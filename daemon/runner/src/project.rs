@@ -250,8 +250,9 @@ impl Project {
         }
     }
 
-    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo, node).
-    /// Lines of test files are included. Tests that could not be traced are left out.
+    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (node) or
+    /// the sources with counters do not build (cargo).
+    /// Lines of test files are included for pytest. Tests that could not be traced are left out.
     ///
     /// # Errors
     /// Only when the sandbox is gone.
@@ -262,7 +263,8 @@ impl Project {
         wall: Duration,
     ) -> Result<Option<Spectrum>, RunError> {
         match &*self.adapter {
-            Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
+            Adapter::Node(_) => Ok(None),
+            Adapter::Cargo(project) => project.spectrum(sandbox, tests, wall),
             Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
         }
     }

@@ -1,5 +1,6 @@
 //! What `cargo --message-format=json` writes.
 
+use std::iter::successors;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -69,6 +70,13 @@ pub(super) struct Span {
 #[serde(default)]
 pub(super) struct Expansion {
     pub(super) span: Span,
+}
+
+impl Span {
+    /// This place, and the macro calls that it comes from.
+    pub(super) fn chain(&self) -> impl Iterator<Item = &Span> {
+        successors(Some(self), |span| span.expansion.as_ref().map(|from| &from.span))
+    }
 }
 
 /// cargo's whole stream of messages.

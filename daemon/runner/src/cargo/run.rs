@@ -186,7 +186,7 @@ impl Session<'_> {
     }
 
     /// Runs one executable; `Completed` when each of its tests has a result.
-    fn run(
+    pub(super) fn run(
         &mut self,
         sandbox: &mut Sandbox,
         binary: &Binary,

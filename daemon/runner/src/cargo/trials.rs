@@ -60,14 +60,14 @@ impl CargoProject {
 
 /// The executable whose id is the longest prefix of a test's: a library's is one of all others' of
 /// its package.
-fn holder<'b>(binaries: &'b [Binary], test: &TestId) -> Option<&'b Binary> {
+pub(super) fn holder<'b>(binaries: &'b [Binary], test: &TestId) -> Option<&'b Binary> {
     let test = std::slice::from_ref(test);
     let holding = binaries.iter().filter(|binary| !names_in(binary, test).is_empty());
     holding.max_by_key(|binary| binary.id.len())
 }
 
 /// The arguments that build just these test executables.
-fn choose(holding: &[&Binary]) -> Vec<OsString> {
+pub(super) fn choose(holding: &[&Binary]) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     let packages: BTreeSet<&str> = holding.iter().map(|binary| binary.package.as_str()).collect();
     for package in packages {

@@ -1,6 +1,7 @@
 //! From the compiler's errors to the variants that they are about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::cargo::messages::{RustcMessage, Span};
@@ -41,7 +42,7 @@ pub(super) fn blame(
     for error in errors {
         let spans = |primary: bool| {
             let spans = error.spans.iter().filter(move |span| span.is_primary == primary);
-            spans.flat_map(chain).filter_map(|span| {
+            spans.flat_map(Span::chain).filter_map(|span| {
                 let path = scope.person(&directory.join(&span.file_name))?;
                 Some((span, files.get(&path)?))
             })
@@ -70,11 +71,6 @@ pub(super) fn blame(
     blame
 }
 
-/// A span and the macro calls that it comes from.
-fn chain(span: &Span) -> impl Iterator<Item = &Span> {
-    std::iter::successors(Some(span), |span| span.expansion.as_ref().map(|from| &from.span))
-}
-
 fn variant(file: &Switched, span: &Span) -> Option<usize> {
     let region = file.regions.iter().find(|region| holds(&region.range, span));
     region.map(|region| region.variant)
@@ -84,7 +80,7 @@ fn function<'f>(file: &'f Switched, span: &Span) -> Option<&'f FunctionRegion> {
     file.functions.iter().find(|function| holds(&function.range, span))
 }
 
-fn holds(range: &std::ops::Range<usize>, span: &Span) -> bool {
+fn holds(range: &Range<usize>, span: &Span) -> bool {
     range.start <= span.byte_start && span.byte_end <= range.end
 }
 
