@@ -305,3 +305,32 @@ fn a_deep_recursion_has_room_beside_many_bodies() {
     assert_eq!(word(&trials.attempt_prepared(0, &tests, LONG).unwrap()), "passed");
     assert_eq!(word(&trials.attempt_prepared(99, &tests, LONG).unwrap()), "failed");
 }
+
+#[test]
+fn many_types_that_cannot_be_inferred_cost_few_builds() {
+    let text = "pub struct S;\nimpl S {\n    pub fn len(&self, text: &str) -> usize {\n        text.len() + 1\n    }\n}\n#[test]\nfn counts() {\n    assert_eq!(S.len(\"ab\"), 2);\n}\n";
+    let workspace = Workspace::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", text)]);
+    let mut trials = open(&workspace, &["many::counts"]);
+    // More than there may be builds.
+    let changes: Vec<String> = (0..60)
+        .map(|n| match n % 3 {
+            0 => "text.len()".to_owned(),
+            _ => format!("let x = text.parse().unwrap(); drop(x); {n}"),
+        })
+        .collect();
+    let changes: Vec<(&str, &str)> =
+        changes.iter().map(|to| ("text.len() + 1", to.as_str())).collect();
+    let variants = variants(&workspace, "src/lib.rs", text, &changes);
+    let prepared = trials.prepare(&variants).unwrap();
+    for (index, prepared) in prepared.iter().enumerate() {
+        match index % 3 {
+            0 => assert_eq!(*prepared, Prepared::Ready, "{index}"),
+            _ => assert!(
+                matches!(prepared, Prepared::Invalid(m) if m.contains("type annotations needed")),
+                "{index}: {prepared:?}"
+            ),
+        }
+    }
+    let run = trials.attempt_prepared(57, &ids(&["many::counts"]), LONG).unwrap();
+    assert_eq!(word(&run), "passed");
+}

@@ -37,6 +37,9 @@ const BATCH: usize = 256 << 10;
 /// it does not explain.
 const ROUNDS: usize = 12;
 
+/// When a build names no more than these, there may be many more that it does not name.
+const FEW: usize = 2;
+
 /// Largest file that is instrumented.
 const LARGEST: u64 = 2 << 20;
 
@@ -62,6 +65,17 @@ struct Batch {
     built: Built,
     metadata: Metadata,
     libraries: Option<PathBuf>,
+}
+
+/// How bodies are put into the sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Behind a switch.
+    Switched,
+    /// Each in a function of its own, to be looked at by the compiler.
+    Apart,
+    /// Behind a switch, after they stood apart once.
+    Looked,
 }
 
 /// The edits of the variants that can share a build, by variant and file.
@@ -105,15 +119,16 @@ impl Schemata {
             }
         }
         let deadline = Instant::now() + site.build_wall;
-        let mut open = split(plans);
+        let mut open: Vec<(Plans, Form)> =
+            split(plans).into_iter().map(|plans| (plans, Form::Switched)).collect();
         let mut rounds = open.len().max(1) * ROUNDS;
-        while let Some(mut plans) = open.pop() {
+        while let Some((mut plans, form)) = open.pop() {
             let left = deadline.saturating_duration_since(Instant::now());
             if plans.is_empty() || rounds == 0 || left.is_zero() {
                 continue;
             }
             rounds -= 1;
-            let files = switched(&originals, &plans);
+            let files = written(&originals, &plans, form);
             let writes: Vec<FileWrite> = files
                 .iter()
                 .map(|(path, file)| FileWrite {
@@ -126,11 +141,16 @@ impl Schemata {
             let compiled = site.project.compile(site.sandbox, site.targets, left, &mut watch)?;
             tracing::debug!(
                 variants = plans.len(),
+                ?form,
                 ms = watch.elapsed().as_millis(),
                 ok = compiled.is_ok(),
                 "built variants together"
             );
             let broken = match compiled {
+                Ok(_) if form == Form::Apart => {
+                    open.push((plans, Form::Looked));
+                    continue;
+                }
                 Ok(built) => {
                     let Some(batch) = self.keep(site, writes, built, left)? else { continue };
                     for variant in plans.keys() {
@@ -144,20 +164,31 @@ impl Schemata {
             let scope = Scope::new(site.sandbox, &site.project.root);
             let directory = scope.inside(&site.project.dir);
             let blame = prune::blame(&broken.errors, &scope, &directory, &files);
+            if form == Form::Apart {
+                plans.retain(|variant, _| !blame.invalid.contains_key(variant));
+                for (variant, message) in blame.invalid {
+                    verdicts[variant] = Prepared::Invalid(message);
+                }
+                open.push((plans, Form::Looked));
+                continue;
+            }
             if blame.is_empty() {
                 // Nobody is named: the halves tell where it lies. One alone needs no more.
                 let half = plans.keys().nth(plans.len() / 2).copied();
                 if let (Some(half), true) = (half, plans.len() > 1) {
-                    open.push(plans.split_off(&half));
-                    open.push(plans);
+                    open.push((plans.split_off(&half), form));
+                    open.push((plans, form));
                 }
                 continue;
             }
+            let before = plans.len();
             plans.retain(|variant, _| !blame.names(*variant));
             for (variant, message) in blame.invalid {
                 verdicts[variant] = Prepared::Invalid(message);
             }
-            open.push(plans);
+            let few = before - plans.len() <= FEW && plans.len() > FEW;
+            let form = if few && form == Form::Switched { Form::Apart } else { form };
+            open.push((plans, form));
         }
         Ok(verdicts)
     }
@@ -295,18 +326,23 @@ fn split(plans: Plans) -> Vec<Plans> {
     batches
 }
 
-fn switched(
+fn written(
     originals: &BTreeMap<PathBuf, Option<Original>>,
     plans: &Plans,
+    form: Form,
 ) -> BTreeMap<PathBuf, Switched> {
     let paths: BTreeSet<&PathBuf> = plans.values().flat_map(BTreeMap::keys).collect();
     paths
         .into_iter()
         .filter_map(|path| {
-            let original = originals.get(path)?.as_ref()?;
+            let Original { text, places } = originals.get(path)?.as_ref()?;
             let edits: Vec<&Edit> =
                 plans.values().filter_map(|files| files.get(path)).flatten().collect();
-            Some((path.clone(), switch::switched(&original.text, &original.places, &edits)))
+            let file = match form {
+                Form::Apart => switch::apart(text, places, &edits),
+                Form::Switched | Form::Looked => switch::switched(text, places, &edits),
+            };
+            Some((path.clone(), file))
         })
         .collect()
 }

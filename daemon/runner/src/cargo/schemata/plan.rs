@@ -18,6 +18,18 @@ pub(super) struct Place {
     pub(super) depth: usize,
     /// It returns `impl Trait`: bodies whose hidden types differ are no error of theirs.
     pub(super) opaque: bool,
+    /// Where a function like this one may stand beside it.
+    pub(super) sibling: Option<Sibling>,
+}
+
+/// What it takes to write a function that differs from one only in name and body.
+#[derive(Debug, Clone)]
+pub(super) struct Sibling {
+    /// From behind the visibility to the body.
+    pub(super) head: Range<usize>,
+    pub(super) name: Range<usize>,
+    /// Its `cfg` attributes.
+    pub(super) conditions: String,
 }
 
 /// One body of one variant.
@@ -45,8 +57,27 @@ pub(super) fn places(text: &str) -> Vec<Place> {
                 .node
                 .child_by_field_name("return_type")
                 .is_some_and(|kind| contains(kind, &|node| node.kind() == "abstract_type")),
+            sibling: sibling(function.node, function.body, text),
         })
         .collect()
+}
+
+/// `None` in the implementation of a trait, which has no room for more.
+fn sibling(function: Node<'_>, body: Node<'_>, text: &str) -> Option<Sibling> {
+    let of_trait = function
+        .parent()
+        .and_then(|list| list.parent())
+        .is_some_and(|item| item.child_by_field_name("trait").is_some());
+    let mut cursor = function.walk();
+    let first = function.children(&mut cursor).find(|c| c.kind() != "visibility_modifier")?;
+    let conditions = attributes(function)
+        .iter()
+        .map(|attribute| &text[attribute.byte_range()])
+        .filter(|text| text.trim_start_matches("#[").trim_start().starts_with("cfg"))
+        .collect();
+    let name = function.child_by_field_name("name")?.byte_range();
+    let head = first.start_byte()..body.start_byte();
+    (!of_trait).then_some(Sibling { head, name, conditions })
 }
 
 /// Whether a body may stand in its function more than once. Implementations would conflict,

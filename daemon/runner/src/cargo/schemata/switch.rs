@@ -105,6 +105,31 @@ pub(super) fn switched(original: &str, places: &[Place], edits: &[&Edit]) -> Swi
     Switched { text, regions, functions }
 }
 
+/// Puts each body into a function of its own, beside the original one, which stays as it is. This
+/// is only for the compiler to look at: in one function it stops at the first type that it cannot
+/// infer, in many it names them all. Places without room for siblings are left as they are.
+pub(super) fn apart(original: &str, places: &[Place], edits: &[&Edit]) -> Switched {
+    let mut text = String::with_capacity(original.len() * 2);
+    let mut regions = Vec::new();
+    let mut at = 0;
+    for (index, place) in places.iter().enumerate() {
+        let Some(sibling) = &place.sibling else { continue };
+        text.push_str(&original[at..place.item.end]);
+        at = place.item.end;
+        for edit in edits.iter().filter(|edit| edit.place == index) {
+            text.push_str(&format!("\n#[allow(dead_code)] {} ", sibling.conditions));
+            text.push_str(&original[sibling.head.start..sibling.name.end]);
+            text.push_str(&format!("_greenlit_{}", number(edit.variant)));
+            text.push_str(&original[sibling.name.end..sibling.head.end]);
+            let start = text.len();
+            text.push_str(&edit.body);
+            regions.push(Region { range: start..text.len(), variant: edit.variant });
+        }
+    }
+    text.push_str(&original[at..]);
+    Switched { text, regions, functions: Vec::new() }
+}
+
 /// A pattern for every number but these, which are sorted.
 fn complement(numbers: impl Iterator<Item = usize>) -> String {
     let mut parts = Vec::new();
@@ -149,5 +174,25 @@ mod tests {
             switched.regions.iter().map(|r| (r.variant, &switched.text[r.range.clone()])).collect();
         assert_eq!(bodies, [(0, "{\n    2\n}"), (3, "{\n    3\n}")]);
         assert!(switched.text[switched.functions[0].range.clone()].starts_with("fn a()"));
+    }
+
+    #[test]
+    fn bodies_stand_apart_to_be_looked_at() {
+        let text = "impl S {\n    #[cfg(unix)]\n    pub fn a<T>(&self) -> T {\n        1\n    }\n}\nimpl T for S {\n    fn b() {\n        1\n    }\n}\n";
+        let places = plan::places(text);
+        let variants = [
+            text.replacen("1", "2", 1),
+            text.replace("fn b() {\n        1", "fn b() {\n        3"),
+        ];
+        let edits: Vec<Edit> = variants
+            .iter()
+            .enumerate()
+            .flat_map(|(index, variant)| plan::edits(index, text, &places, variant).unwrap())
+            .collect();
+        let apart = apart(text, &places, &edits.iter().collect::<Vec<_>>());
+        let sibling =
+            "\n#[allow(dead_code)] #[cfg(unix)] fn a_greenlit_1<T>(&self) -> T {\n        2\n    }";
+        assert_eq!(apart.text, text.replacen("1\n    }", &format!("1\n    }}{sibling}"), 1));
+        assert_eq!(&apart.text[apart.regions[0].range.clone()], "{\n        2\n    }");
     }
 }
