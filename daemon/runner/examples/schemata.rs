@@ -6,7 +6,7 @@
 //! do not compile, as with real candidates.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -111,8 +111,8 @@ fn word(run: &TestRun) -> String {
     }
 }
 
-fn write(path: &PathBuf, text: &str) -> FileWrite {
-    FileWrite { path: path.clone(), content: Some(text.as_bytes().to_vec()) }
+fn write(path: &Path, text: &str) -> FileWrite {
+    FileWrite { path: path.to_owned(), content: Some(text.as_bytes().to_vec()) }
 }
 
 /// The text with one word of the function replaced by another, `count` times.

@@ -253,6 +253,8 @@ impl Project {
     /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (node) or
     /// the sources with counters do not build (cargo).
     /// Lines of test files are included for pytest. Tests that could not be traced are left out.
+    /// The sandbox is of no use afterwards, and must be one that keeps nothing: cargo's sources
+    /// hold counters then.
     ///
     /// # Errors
     /// Only when the sandbox is gone.

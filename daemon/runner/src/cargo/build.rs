@@ -34,7 +34,8 @@ pub(super) struct Binary {
     pub(super) package_dir: PathBuf,
     /// Whether it is linked against the compiler's own libraries.
     pub(super) dynamic: bool,
-    package_id: String,
+    /// cargo's own name for the package, unambiguous since cargo 1.77.
+    pub(super) package_id: String,
     manifest: PathBuf,
 }
 

@@ -69,7 +69,14 @@ pub(super) fn holder<'b>(binaries: &'b [Binary], test: &TestId) -> Option<&'b Bi
 /// The arguments that build just these test executables.
 pub(super) fn choose(holding: &[&Binary]) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
-    let packages: BTreeSet<&str> = holding.iter().map(|binary| binary.package.as_str()).collect();
+    // A name alone may also be that of a dependency.
+    let packages: BTreeSet<&str> = holding
+        .iter()
+        .map(|binary| match binary.package_id.contains('#') {
+            true => binary.package_id.as_str(),
+            false => binary.package.as_str(),
+        })
+        .collect();
     for package in packages {
         arguments.extend(["-p".into(), package.into()]);
     }

@@ -32,7 +32,7 @@ fn of(
 }
 
 const LIB: &str = r"#![no_std]
-#![deny(warnings, missing_docs, rust_2018_idioms, unused_qualifications)]
+#![deny(warnings, missing_docs, rust_2018_idioms, unused_qualifications, let_underscore_drop)]
 //! Lines.
 
 mod other;

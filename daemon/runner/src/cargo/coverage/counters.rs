@@ -35,7 +35,7 @@ mod greenlit_lines {
                 .and_then(|path| OpenOptions::new().append(true).create(true).open(path).ok())
         });
         if let Some(mut file) = file.as_ref() {
-            let _ = file.write_all(format!(\"INDEX {}\\n\", counter).as_bytes());
+            drop(file.write_all(format!(\"INDEX {}\\n\", counter).as_bytes()));
         }
     }
 }

@@ -11,17 +11,17 @@ mod prune;
 mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use greenlit_sandbox::{FileWrite, Sandbox};
+use greenlit_sandbox::{ExitState, FileWrite, Sandbox, SandboxError};
 
 use crate::cargo::CargoProject;
 use crate::cargo::build::{Built, Metadata};
 use crate::cargo::run::Care;
 use crate::error::RunError;
-use crate::outcome::Stopwatch;
+use crate::outcome::{Stopwatch, said};
 use crate::overlay::Overlay;
 use crate::project::Prepared;
 use crate::scope::Scope;
@@ -221,8 +221,8 @@ impl Schemata {
             let env = site.project.env.clone();
             let command = site.project.command(argv, site.project.dir.clone(), env, wall);
             let outcome = site.sandbox.exec(&command)?;
-            if outcome.state != greenlit_sandbox::ExitState::Exited(0) {
-                tracing::warn!(said = crate::outcome::said(&outcome), "a build could not be kept");
+            if outcome.state != ExitState::Exited(0) {
+                tracing::warn!(said = said(&outcome), "a build could not be kept");
                 return Ok(None);
             }
             binary.executable = copy;
@@ -264,7 +264,10 @@ impl Schemata {
         );
         let number = switch::number(variant).to_string();
         session.extra.insert(switch::VARIABLE.into(), number.into());
-        session.extra.insert("RUST_MIN_STACK".into(), STACK.to_string().into());
+        let theirs = site.project.env.get(OsStr::new("RUST_MIN_STACK"));
+        let theirs = theirs.and_then(|size| size.to_str()?.parse().ok());
+        let stack = STACK.max(theirs.unwrap_or_default());
+        session.extra.insert("RUST_MIN_STACK".into(), stack.to_string().into());
         let state = session.run_all(site.sandbox, Some(tests), &mut watch)?;
         Ok(watch.finish(state, session.results))
     }
@@ -295,13 +298,13 @@ fn planned(
     Ok((!all.is_empty()).then_some(all))
 }
 
-fn original(sandbox: &mut Sandbox, path: &std::path::Path) -> Result<Option<Original>, RunError> {
+fn original(sandbox: &mut Sandbox, path: &Path) -> Result<Option<Original>, RunError> {
     if path.extension().is_none_or(|extension| extension != "rs") {
         return Ok(None);
     }
     let bytes = match sandbox.read(path, LARGEST) {
         Ok(bytes) => bytes,
-        Err(greenlit_sandbox::SandboxError::TooLarge { .. }) => None,
+        Err(SandboxError::TooLarge { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
