@@ -161,7 +161,9 @@ impl<'t> Writer<'t> {
             .filter(|text| text.trim_start_matches("#[").trim_start().starts_with("cfg"))
             .map(|text| format!("{text} "))
             .collect();
-        self.insert(at, true, format!("{conditions}{call}"));
+        if !conditions.contains('\n') {
+            self.insert(at, true, format!("{conditions}{call}"));
+        }
         self.add_line(counter, statement);
         self.cover(statement, counter);
     }
