@@ -103,6 +103,7 @@ impl CargoProject {
             }
         }
         let Some(built) = built else { return Ok(None) };
+        let building = watch.elapsed();
         let measured_by = match out {
             0 => "inserted counters".to_owned(),
             out => format!("inserted counters, {out} of {all} files left out"),
@@ -110,6 +111,12 @@ impl CargoProject {
         let traced = Traced { built: &built, files: &files, metadata, wall };
         let mut spectrum = self.trace(sandbox, &traced, tests, &mut watch)?;
         spectrum.measured_by = measured_by;
+        tracing::debug!(
+            building = building.as_millis(),
+            tracing = (watch.elapsed() - building).as_millis(),
+            tests = spectrum.tests.len(),
+            "measured a spectrum (ms)"
+        );
         Ok(Some(spectrum))
     }
 
