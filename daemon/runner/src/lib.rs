@@ -10,6 +10,8 @@
 //! that names each test id.
 //! Invariant: whatever keeps tests from being run is a distinct [`RunState`], never a result.
 //! Invariant: a build never reuses what was compiled from other source text than the sandbox holds.
+//! Invariant: rewritten sources (switches, counters) only screen and localize; they are written into
+//! sandboxes that keep nothing, and no [`TestRun`] of [`Project::run`] comes from them.
 //! Invariant: commands see a fixed list of the person's variables, never the whole environment.
 
 mod cargo;

@@ -255,8 +255,10 @@ impl Project {
         }
     }
 
-    /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo).
-    /// Lines of test files are included. Tests that could not be traced are left out.
+    /// Which lines each of `tests` executes; `None` when the sources with counters do not build
+    /// (cargo). Lines of test files are included, except for cargo. Tests that could not be traced are left out.
+    /// The sandbox is of no use afterwards, and must be one that keeps nothing: cargo's sources
+    /// hold counters then.
     ///
     /// # Errors
     /// Only when the sandbox is gone.
@@ -267,7 +269,7 @@ impl Project {
         wall: Duration,
     ) -> Result<Option<Spectrum>, RunError> {
         match &*self.adapter {
-            Adapter::Cargo(_) => Ok(None),
+            Adapter::Cargo(project) => project.spectrum(sandbox, tests, wall),
             Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
             Adapter::Node(project) => project.spectrum(sandbox, tests, wall),
         }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::cargo::CargoProject;
 use crate::cargo::locate::without_harness;
+use crate::cargo::messages::{Messages, RustcMessage, Script};
 use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::scope::Scope;
@@ -33,7 +34,8 @@ pub(super) struct Binary {
     pub(super) package_dir: PathBuf,
     /// Whether it is linked against the compiler's own libraries.
     pub(super) dynamic: bool,
-    package_id: String,
+    /// cargo's own name for the package, unambiguous since cargo 1.77.
+    pub(super) package_id: String,
     manifest: PathBuf,
 }
 
@@ -42,7 +44,16 @@ pub(super) struct Binary {
 pub(super) struct Built {
     pub(super) binaries: Vec<Binary>,
     scripts: BTreeMap<String, Script>,
-    programs: BTreeMap<String, BTreeMap<String, PathBuf>>,
+    /// Executables of binary targets, which integration tests may start, by package id.
+    pub(super) programs: BTreeMap<String, BTreeMap<String, PathBuf>>,
+}
+
+/// Why there are no test executables: a state without a verdict.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) state: RunState,
+    /// The compiler's errors, unbounded.
+    pub(super) errors: Vec<RustcMessage>,
 }
 
 /// Package facts by package id.
@@ -53,6 +64,7 @@ pub(super) type Metadata = BTreeMap<String, Package>;
 pub(super) struct Package {
     id: String,
     name: String,
+    pub(super) manifest_path: PathBuf,
     version: String,
     authors: Vec<String>,
     description: Option<String>,
@@ -64,98 +76,8 @@ pub(super) struct Package {
     readme: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Script {
-    package_id: String,
-    linked_paths: Vec<String>,
-    env: Vec<(String, String)>,
-    out_dir: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Artifact {
-    package_id: String,
-    manifest_path: PathBuf,
-    target: Target,
-    profile: Profile,
-    executable: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Target {
-    kind: Vec<String>,
-    name: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Profile {
-    test: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct CompilerMessage {
-    message: RustcMessage,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct RustcMessage {
-    level: String,
-    message: String,
-    rendered: Option<String>,
-    spans: Vec<Span>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Span {
-    file_name: PathBuf,
-    line_start: u32,
-    is_primary: bool,
-    label: Option<String>,
-}
-
-/// cargo's whole stream of messages.
-#[derive(Debug, Default)]
-struct Messages {
-    artifacts: Vec<Artifact>,
-    scripts: Vec<Script>,
-    errors: Vec<RustcMessage>,
-}
-
-impl Messages {
-    /// Lines that are no messages (output of build scripts, a cut-off end) are left out.
-    fn parse(bytes: &[u8]) -> Self {
-        let mut messages = Self::default();
-        for line in bytes.split(|byte| *byte == b'\n') {
-            let Ok(value) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
-            match value["reason"].as_str() {
-                Some("compiler-artifact") => {
-                    messages.artifacts.extend(serde_json::from_value(value))
-                }
-                Some("build-script-executed") => {
-                    messages.scripts.extend(serde_json::from_value(value));
-                }
-                Some("compiler-message") => {
-                    let message: Option<CompilerMessage> = serde_json::from_value(value).ok();
-                    messages.errors.extend(
-                        message.map(|m| m.message).filter(|m| m.level.starts_with("error")),
-                    );
-                }
-                _ => {}
-            }
-        }
-        messages
-    }
-}
-
 impl CargoProject {
-    /// Builds the test executables. `Err` in the result is a state without a verdict.
+    /// As [`Self::compile`], without the compiler's own errors.
     pub(super) fn build(
         &self,
         sandbox: &mut Sandbox,
@@ -163,6 +85,17 @@ impl CargoProject {
         wall: Duration,
         watch: &mut Stopwatch,
     ) -> Result<Result<Built, RunState>, RunError> {
+        Ok(self.compile(sandbox, targets, wall, watch)?.map_err(|broken| broken.state))
+    }
+
+    /// Builds the test executables.
+    pub(super) fn compile(
+        &self,
+        sandbox: &mut Sandbox,
+        targets: &[OsString],
+        wall: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<Result<Built, Broken>, RunError> {
         let scope = Scope::new(sandbox, &self.root);
         let mut argv: Vec<OsString> = vec![self.cargo.clone().into()];
         argv.extend(["test", "--no-run", "--offline", "--message-format=json"].map(OsString::from));
@@ -171,15 +104,16 @@ impl CargoProject {
         let outcome = sandbox.exec(&command)?;
         watch.add(&outcome);
         let messages = Messages::parse(&outcome.stdout);
-        Ok(match outcome.state {
-            ExitState::Exited(0) => Ok(self.built(sandbox, messages)?),
-            ExitState::Exited(_) => Err(self.failed(&scope, &messages, &outcome)),
-            ExitState::NotStarted(reason) => Err(RunState::ToolMissing {
+        let state = match outcome.state {
+            ExitState::Exited(0) => return Ok(Ok(self.built(sandbox, messages)?)),
+            ExitState::Exited(_) => self.failed(&scope, &messages, &outcome),
+            ExitState::NotStarted(reason) => RunState::ToolMissing {
                 message: format!("{} could not be started: {reason}", self.cargo.display()),
-            }),
-            ExitState::TimedOut => Err(RunState::Hung { running: Vec::new() }),
-            _ => Err(no_report("cargo", &outcome)),
-        })
+            },
+            ExitState::TimedOut => RunState::Hung { running: Vec::new() },
+            _ => no_report("cargo", &outcome),
+        };
+        Ok(Err(Broken { state, errors: messages.errors }))
     }
 
     pub(super) fn build_env(&self, scope: &Scope) -> BTreeMap<OsString, OsString> {
@@ -467,8 +401,6 @@ fn said_without_json(outcome: &ExecOutcome) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -477,20 +409,5 @@ mod tests {
         assert_eq!(name("path+file:///w/gcd#0.1.0"), "gcd");
         assert_eq!(name("path+file:///w/gcd#other@0.1.0"), "other");
         assert_eq!(name("gcd 0.1.0 (path+file:///w/gcd)"), "gcd");
-    }
-
-    proptest! {
-        #[test]
-        fn junk_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Messages::parse(&bytes);
-        }
-
-        #[test]
-        fn odd_messages_never_panic(reason in "compiler-artifact|build-script-executed|compiler-message", rest in "\\PC{0,80}") {
-            let line = format!("{{\"reason\":\"{reason}\",\"target\":{rest}}}");
-            let _ = Messages::parse(line.as_bytes());
-            let line = serde_json::json!({ "reason": reason, "message": rest, "target": [rest] });
-            let _ = Messages::parse(line.to_string().as_bytes());
-        }
     }
 }

@@ -76,7 +76,7 @@ impl CargoProject {
 
     /// Files that a build may read, as the host has them. A file that exists only in the sandbox
     /// was written there just now, and needs no care.
-    fn sources(&self) -> Vec<PathBuf> {
+    pub(super) fn sources(&self) -> Vec<PathBuf> {
         let target = self.target.clone();
         WalkBuilder::new(&self.dir)
             .require_git(false)

@@ -6,11 +6,15 @@
 //! name programs for it to run.
 
 mod build;
+mod coverage;
 mod fresh;
 mod libtest;
 mod locate;
+mod messages;
 mod panics;
 mod run;
+mod schemata;
+mod source;
 mod trials;
 
 use std::collections::BTreeMap;

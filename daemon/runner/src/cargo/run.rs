@@ -1,6 +1,6 @@
 //! Runs test executables and puts their reports together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ pub(super) struct Session<'a> {
     pub(super) libraries: Option<PathBuf>,
     pub(super) care: Care,
     pub(super) deadline: Instant,
+    /// Variables beyond those that cargo gives to a test.
+    pub(super) extra: BTreeMap<OsString, OsString>,
     pub(super) results: Vec<TestResult>,
 }
 
@@ -114,8 +116,8 @@ impl CargoProject {
         watch: &mut Stopwatch,
     ) -> Result<Session<'a>, RunError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let metadata = self.metadata(sandbox, built, left, watch)?;
         let scope = Scope::new(sandbox, &self.root);
+        let metadata = self.metadata(sandbox, built, left, watch)?;
         let mut libraries = None;
         if built.binaries.iter().any(|binary| binary.dynamic) {
             let rustc = self.cargo.with_file_name("rustc");
@@ -126,8 +128,23 @@ impl CargoProject {
             let text = String::from_utf8_lossy(&outcome.stdout);
             libraries = Some(PathBuf::from(text.trim())).filter(|path| path.is_absolute());
         }
-        let results = Vec::new();
-        Ok(Session { project: self, scope, built, metadata, libraries, care, deadline, results })
+        Ok(self.session_with(sandbox, built, care, deadline, (metadata, libraries)))
+    }
+
+    /// A session whose facts are known already: about packages, and where the compiler's own
+    /// libraries are.
+    pub(super) fn session_with<'a>(
+        &'a self,
+        sandbox: &Sandbox,
+        built: &'a Built,
+        care: Care,
+        deadline: Instant,
+        (metadata, libraries): (Metadata, Option<PathBuf>),
+    ) -> Session<'a> {
+        let scope = Scope::new(sandbox, &self.root);
+        let (extra, results) = (BTreeMap::new(), Vec::new());
+        let project = self;
+        Session { project, scope, built, metadata, libraries, care, deadline, extra, results }
     }
 
     /// Runs the tests of executables that are built.
@@ -142,25 +159,34 @@ impl CargoProject {
     ) -> Result<(RunState, Vec<TestResult>), RunError> {
         let deadline = Instant::now() + wall;
         let mut session = self.session(sandbox, built, care, deadline, watch)?;
-        for binary in &built.binaries {
-            let names = only.map(|ids| names_in(binary, ids));
-            if names.as_ref().is_some_and(Vec::is_empty) {
-                continue;
-            }
-            let state = session.run(sandbox, binary, names, watch)?;
-            if state != RunState::Completed {
-                return Ok((state, session.results));
-            }
-        }
-        let state =
-            if session.results.is_empty() { RunState::NoTests } else { RunState::Completed };
+        let state = session.run_all(sandbox, only, watch)?;
         Ok((state, session.results))
     }
 }
 
 impl Session<'_> {
+    /// Runs the executables that hold `only`, or all.
+    pub(super) fn run_all(
+        &mut self,
+        sandbox: &mut Sandbox,
+        only: Option<&[TestId]>,
+        watch: &mut Stopwatch,
+    ) -> Result<RunState, RunError> {
+        for binary in &self.built.binaries {
+            let names = only.map(|ids| names_in(binary, ids));
+            if names.as_ref().is_some_and(Vec::is_empty) {
+                continue;
+            }
+            let state = self.run(sandbox, binary, names, watch)?;
+            if state != RunState::Completed {
+                return Ok(state);
+            }
+        }
+        Ok(if self.results.is_empty() { RunState::NoTests } else { RunState::Completed })
+    }
+
     /// Runs one executable; `Completed` when each of its tests has a result.
-    fn run(
+    pub(super) fn run(
         &mut self,
         sandbox: &mut Sandbox,
         binary: &Binary,
@@ -292,6 +318,7 @@ impl Session<'_> {
         env.insert("RUSTC_BOOTSTRAP".into(), "1".into());
         let backtrace = if self.care == Care::Full { "1" } else { "0" };
         env.insert("RUST_BACKTRACE".into(), backtrace.into());
+        env.extend(self.extra.clone());
         let left = self.deadline.saturating_duration_since(Instant::now());
         // cargo runs tests in the directory of their package.
         let cwd = self.person_dir(&binary.package_dir);

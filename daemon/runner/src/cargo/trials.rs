@@ -10,11 +10,15 @@ use greenlit_sandbox::{FileWrite, Sandbox};
 use crate::cargo::CargoProject;
 use crate::cargo::build::Binary;
 use crate::cargo::run::{Care, names_in};
+use crate::cargo::schemata::{Schemata, Site};
 use crate::error::RunError;
 use crate::outcome::Stopwatch;
 use crate::overlay::Overlay;
-use crate::project::Trials;
+use crate::project::{Prepared, Trials};
 use crate::types::{TestId, TestRun};
+
+/// Variants for one build: enough to spread its cost, few enough to have the first results soon.
+const BATCH: usize = 60;
 
 /// The session. Artifacts stay from one attempt to the next; changed files have the time of now,
 /// so that cargo compiles what changed.
@@ -25,6 +29,7 @@ pub(crate) struct CargoTrials {
     targets: Vec<OsString>,
     /// Limit for one build: a test that hangs must not be given the time of a compiler.
     build_wall: Duration,
+    schemata: Schemata,
 }
 
 impl CargoProject {
@@ -51,22 +56,30 @@ impl CargoProject {
         }
         let project = self.clone();
         let overlay = Overlay::default();
-        Ok(CargoTrials { project, sandbox, overlay, targets, build_wall: setup_wall })
+        let schemata = Schemata::default();
+        Ok(CargoTrials { project, sandbox, overlay, targets, build_wall: setup_wall, schemata })
     }
 }
 
 /// The executable whose id is the longest prefix of a test's: a library's is one of all others' of
 /// its package.
-fn holder<'b>(binaries: &'b [Binary], test: &TestId) -> Option<&'b Binary> {
+pub(super) fn holder<'b>(binaries: &'b [Binary], test: &TestId) -> Option<&'b Binary> {
     let test = std::slice::from_ref(test);
     let holding = binaries.iter().filter(|binary| !names_in(binary, test).is_empty());
     holding.max_by_key(|binary| binary.id.len())
 }
 
 /// The arguments that build just these test executables.
-fn choose(holding: &[&Binary]) -> Vec<OsString> {
+pub(super) fn choose(holding: &[&Binary]) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
-    let packages: BTreeSet<&str> = holding.iter().map(|binary| binary.package.as_str()).collect();
+    // A name alone may also be that of a dependency.
+    let packages: BTreeSet<&str> = holding
+        .iter()
+        .map(|binary| match binary.package_id.contains('#') {
+            true => binary.package_id.as_str(),
+            false => binary.package.as_str(),
+        })
+        .collect();
     for package in packages {
         arguments.extend(["-p".into(), package.into()]);
     }
@@ -86,6 +99,19 @@ fn choose(holding: &[&Binary]) -> Vec<OsString> {
     arguments
 }
 
+impl CargoTrials {
+    fn parts(&mut self) -> (&mut Schemata, Site<'_>) {
+        let site = Site {
+            project: &self.project,
+            sandbox: &mut self.sandbox,
+            overlay: &mut self.overlay,
+            targets: &self.targets,
+            build_wall: self.build_wall,
+        };
+        (&mut self.schemata, site)
+    }
+}
+
 impl Trials for CargoTrials {
     fn attempt(
         &mut self,
@@ -94,6 +120,7 @@ impl Trials for CargoTrials {
         wall: Duration,
     ) -> Result<TestRun, RunError> {
         let mut watch = Stopwatch::start();
+        self.schemata.displaced();
         self.overlay.apply(&mut self.sandbox, files)?;
         let limit = self.build_wall;
         let built = match self.project.build(&mut self.sandbox, &self.targets, limit, &mut watch)? {
@@ -109,5 +136,24 @@ impl Trials for CargoTrials {
             &mut watch,
         )?;
         Ok(watch.finish(state, results))
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn prepare(&mut self, variants: &[Vec<FileWrite>]) -> Result<Vec<Prepared>, RunError> {
+        let (schemata, mut site) = self.parts();
+        schemata.prepare(&mut site, variants)
+    }
+
+    fn attempt_prepared(
+        &mut self,
+        variant: usize,
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<TestRun, RunError> {
+        let (schemata, mut site) = self.parts();
+        schemata.attempt(&mut site, variant, tests, wall)
     }
 }

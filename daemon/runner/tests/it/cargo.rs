@@ -251,6 +251,24 @@ fn trials_see_each_candidate_and_only_that() {
 }
 
 #[test]
+fn a_dependency_of_the_same_name_does_not_get_in_the_way_of_trials() {
+    let manifest = format!(
+        "{MANIFEST}[dev-dependencies]\nold = {{ path = \"tests/old\", package = \"gcd\" }}\n"
+    );
+    let workspace = Workspace::new(&[
+        ("Cargo.toml", &manifest),
+        ("src/lib.rs", LIB),
+        ("tests/old/Cargo.toml", "[package]\nname = \"gcd\"\nversion = \"0.1.0\"\n"),
+        ("tests/old/src/lib.rs", ""),
+    ]);
+    let project = workspace.project();
+    let tests = ids(&["gcd::tests::two"]);
+    let mut trials = project.trials(workspace.sandbox(&project), &tests, LONG).unwrap();
+    let run = trials.attempt(&[], &tests, LONG).unwrap();
+    assert_eq!(outcomes(&run), [("gcd::tests::two", "failed")], "{run:?}");
+}
+
+#[test]
 fn a_target_directory_of_the_persons_own_is_honoured() {
     let mut workspace = gcd(&[]);
     let target = workspace.path("out/build");

@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod cargo;
 #[cfg(test)]
+mod cargo_schemata;
+#[cfg(test)]
+mod cargo_spectrum;
+#[cfg(test)]
 mod detect;
 #[cfg(test)]
 mod node;
