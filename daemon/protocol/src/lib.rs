@@ -29,6 +29,6 @@ pub use message::{
 };
 pub use report::{
     CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest, FileEdit,
-    FixEntry, FixEvidence, FixReport, FixSource, FixStats, Notice, RootStatus, SessionStatus,
-    StatusReport, TestEntry, TestOutcome, TestReport, Tier,
+    FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Notice, RootStatus,
+    SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestReport, Tier,
 };

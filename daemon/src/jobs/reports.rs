@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use greenlit_protocol::{
     CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry, FixEvidence,
-    FixSource, FixStats, OfferedFix, TestEntry, TestOutcome,
+    FixSource, FixStats, LocalizationReport, OfferedFix, SuspiciousLine, TestEntry, TestOutcome,
 };
 use greenlit_repair::{
     Baseline, BaselineOutcome, Localization, Method, SearchCounts, VerifiedFix, function_of,
@@ -194,6 +194,23 @@ pub(crate) fn stats(
     }
 }
 
+fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Spectrum => "spectrum",
+        Method::Trace => "trace",
+    }
+}
+
+/// The most suspicious lines, for people and for measurements.
+pub(crate) fn localization(root: &Path, found: &Localization) -> LocalizationReport {
+    let lines = found.lines.iter().take(50).map(|line| SuspiciousLine {
+        path: relative(root, &line.path),
+        line: line.line,
+        score: line.score,
+    });
+    LocalizationReport { method: method_name(found.method).to_owned(), lines: lines.collect() }
+}
+
 /// Everything kept about one offered fix.
 pub(crate) fn evidence(
     root: &Path,
@@ -217,11 +234,7 @@ pub(crate) fn evidence(
         id: offered.id.clone(),
         title: offered.title.clone(),
         entry: offered.entry.clone(),
-        localization: match localization.map(|found| found.method) {
-            Some(Method::Spectrum) => "spectrum".to_owned(),
-            Some(Method::Trace) => "trace".to_owned(),
-            None => "none".to_owned(),
-        },
+        localization: localization.map_or("none", |found| method_name(found.method)).to_owned(),
         suspicious: suspicious
             .map(|line| (format!("{}:{}", relative(root, &line.path), line.line), line.score))
             .collect(),
