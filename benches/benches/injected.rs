@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -20,8 +20,7 @@ use greenlit_benches::manifest::{self, Ecosystem, Package};
 use greenlit_benches::process;
 use greenlit_benches::product::{Ask, Product};
 use greenlit_benches::results::{FaultRecord, Measured, PackageRecord, Record, Results};
-use greenlit_benches::suite::{self, SuiteRun};
-use greenlit_benches::{median, summary};
+use greenlit_benches::{suite, summary};
 use greenlit_protocol::{TestOutcome, TestReport};
 
 /// Faults injected into real packages.
@@ -68,6 +67,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    greenlit_benches::enter()?;
     let mut results = Results::open(args.json.as_deref())?;
     if args.table {
         print!("{}", summary::table(&results));
@@ -152,7 +152,7 @@ impl Run<'_> {
         results.add(Record::Package(record))?;
         let label = sound.checkout.label();
         eprintln!("{label}: {} tests, {:.1} s bare", sound.passed, sound.bare.as_secs_f64());
-        let plan = inject::plan(&sound.sources, self.args.seed ^ seed_of(&package.name));
+        let plan = inject::plan(&sound.sources, inject::seed_of(self.args.seed, &package.name));
         while have < self.args.faults && number < self.args.draws.min(plan.len()) {
             let fault = &plan[number];
             let outcome = self.fault(&sound, fault);
@@ -185,32 +185,15 @@ impl Run<'_> {
     /// The suite must be green by the plain command and in the product.
     fn sound(&self, checkout: Checkout) -> Result<Sound> {
         let sources = checkout.sources()?;
-        let first = suite::run(&checkout, &checkout.judge, Duration::from_secs(600))?;
-        if !first.green || first.passed == 0 {
-            bail!("its own suite is not green: {}", first.tail);
-        }
-        let mut walls = Vec::new();
-        for _ in 0..3 {
-            touch(&checkout.judge, &sources)?;
-            let run = suite::run(&checkout, &checkout.judge, Duration::from_secs(600))?;
-            if !run.green || run.passed != first.passed {
-                bail!("its own suite is green only sometimes: {}", run.tail);
-            }
-            walls.push(run.wall.as_secs_f64());
-        }
-        let bare = Duration::from_secs_f64(median(walls).unwrap_or_default());
-        if checkout.ecosystem == Ecosystem::Rust {
-            // The person has built the project before: their build products are there.
-            suite::run(&checkout, &checkout.work, Duration::from_secs(600))?;
-        }
-        let report = self.product_tests(&checkout, bare).context("the product")?;
+        let bare = suite::bare(&checkout, &sources)?;
+        let report = self.product_tests(&checkout, bare.wall).context("the product")?;
         let bad = |outcome| matches!(outcome, TestOutcome::Failed | TestOutcome::Hung);
         if let Some(test) = report.tests.iter().find(|test| bad(test.outcome)) {
             let message = test.message.clone().unwrap_or_default();
             bail!("in the product {} fails, plainly it passes: {message}", test.id);
         }
         let ids = report.tests.into_iter().map(|test| test.id).collect();
-        Ok(Sound { checkout, sources, passed: first.passed, ids, bare })
+        Ok(Sound { checkout, sources, passed: bare.passed, ids, bare: bare.wall })
     }
 
     fn fault(&self, sound: &Sound, fault: &Fault) -> Result<Outcome> {
@@ -221,7 +204,7 @@ impl Run<'_> {
 
         write(&checkout.judge, fault, &faulty)?;
         let plain = suite::run(checkout, &checkout.judge, limit)?;
-        if let Some(reason) = unfit(&plain) {
+        if let Some(reason) = suite::unfit(&plain) {
             return Ok(Outcome::Discarded(reason.to_owned()));
         }
         write(&checkout.work, fault, &faulty)?;
@@ -328,19 +311,6 @@ enum Outcome {
     Discarded(String),
 }
 
-/// Why a fault cannot be measured with.
-fn unfit(run: &SuiteRun) -> Option<&'static str> {
-    if run.build_failed {
-        Some("does not build")
-    } else if run.timed_out {
-        Some("the suite does not end")
-    } else if run.green {
-        Some("no test notices")
-    } else {
-        None
-    }
-}
-
 /// Every second failing test is hidden; at least one is shown.
 fn halves(failing: &[String]) -> (Vec<String>, Vec<String>) {
     let mut sorted = failing.to_vec();
@@ -354,22 +324,6 @@ fn halves(failing: &[String]) -> (Vec<String>, Vec<String>) {
 fn write(dir: &Path, fault: &Fault, text: &str) -> Result<()> {
     let path = dir.join(&fault.path);
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// As if every source had just been saved.
-fn touch(dir: &Path, sources: &[(PathBuf, std::sync::Arc<str>)]) -> Result<()> {
-    for (path, _) in sources {
-        fs::File::options().write(true).open(dir.join(path))?.set_modified(SystemTime::now())?;
-    }
-    Ok(())
-}
-
-/// The same package gets the same faults whatever packages stand before it.
-fn seed_of(name: &str) -> u64 {
-    // FNV-1a: stable between versions of the standard library.
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 fn millis(duration: Duration) -> f64 {

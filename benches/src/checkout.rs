@@ -61,7 +61,10 @@ pub fn prepare(
     }
     fs::create_dir_all(&checkout.work)?;
     let mut tar = process::command("tar");
-    tar.arg("xzf").arg(&archive).args(["--strip-components=1", "-C"]).arg(&checkout.work);
+    tar.arg("xzf")
+        .arg(&archive)
+        .args(["--no-same-owner", "--strip-components=1", "-C"])
+        .arg(&checkout.work);
     done(&mut tar)?;
     match ecosystem {
         Ecosystem::Rust => install_crate(&checkout.work)?,

@@ -25,6 +25,17 @@ pub fn repository() -> PathBuf {
     here.parent().expect("the crate lies in the repository's root").to_owned()
 }
 
+/// Goes where the person is: `cargo bench` starts programs in their package's directory.
+///
+/// # Errors
+/// When the directory that `cargo xtask bench` names is gone.
+pub fn enter() -> std::io::Result<()> {
+    match std::env::var_os("GREENLIT_BENCH_DIR") {
+        Some(dir) => std::env::set_current_dir(dir),
+        None => Ok(()),
+    }
+}
+
 /// The middle of some numbers; `None` of none.
 pub fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);

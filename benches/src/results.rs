@@ -116,7 +116,7 @@ impl Results {
         let complete = text.rfind('\n').map_or("", |end| &text[..=end]);
         let records = complete
             .lines()
-            .map(|line| serde_json::from_str(line))
+            .map(serde_json::from_str)
             .collect::<Result<_, _>>()
             .with_context(|| format!("{} holds other results", path.display()))?;
         let mut options = OpenOptions::new();

@@ -1,13 +1,16 @@
 //! A package's own tests by their plain command: what a person would type, and the judge.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::checkout::Checkout;
 use crate::manifest::Ecosystem;
+use crate::median;
 use crate::process::{self, Finished};
 
 /// One run of a suite.
@@ -44,6 +47,59 @@ pub fn run(checkout: &Checkout, dir: &Path, limit: Duration) -> Result<SuiteRun>
         wall: finished.wall,
         tail: finished.tail(),
     })
+}
+
+/// A green suite, and how long it takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Bare {
+    /// Tests that pass.
+    pub passed: u64,
+    /// Median wall time of three runs, each after every source was touched: of a compiled language
+    /// that is an incremental build with its tests.
+    pub wall: Duration,
+}
+
+/// Runs the sound suite in the judge's copy.
+///
+/// # Errors
+/// When it is not green every time.
+pub fn bare(checkout: &Checkout, sources: &[(PathBuf, Arc<str>)]) -> Result<Bare> {
+    const PATIENCE: Duration = Duration::from_secs(600);
+    let first = run(checkout, &checkout.judge, PATIENCE)?;
+    if !first.green || first.passed == 0 {
+        bail!("its own suite is not green: {}", first.tail);
+    }
+    let mut walls = Vec::new();
+    for _ in 0..3 {
+        for (path, _) in sources {
+            let file = fs::File::options().write(true).open(checkout.judge.join(path))?;
+            file.set_modified(SystemTime::now())?;
+        }
+        let again = run(checkout, &checkout.judge, PATIENCE)?;
+        if !again.green || again.passed != first.passed {
+            bail!("its own suite is green only sometimes: {}", again.tail);
+        }
+        walls.push(again.wall.as_secs_f64());
+    }
+    if checkout.ecosystem == Ecosystem::Rust {
+        // The person has built the project before: their build products are there.
+        run(checkout, &checkout.work, PATIENCE)?;
+    }
+    let wall = Duration::from_secs_f64(median(walls).unwrap_or_default());
+    Ok(Bare { passed: first.passed, wall })
+}
+
+/// Why a fault whose suite ran like this cannot be measured with.
+pub fn unfit(run: &SuiteRun) -> Option<&'static str> {
+    if run.build_failed {
+        Some("does not build")
+    } else if run.timed_out {
+        Some("the suite does not end")
+    } else if run.green {
+        Some("no test notices")
+    } else {
+        None
+    }
 }
 
 /// The plain command.

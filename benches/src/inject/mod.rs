@@ -56,6 +56,15 @@ impl Fault {
     }
 }
 
+/// The seed of one package: the same whatever other packages there are.
+pub fn seed_of(seed: u64, package: &str) -> u64 {
+    // FNV-1a: stable between versions of the standard library.
+    let hash = package.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    seed ^ hash
+}
+
 /// Every fault of the files, in the order in which they are to be tried: the operators take turns,
 /// and each takes its places at random.
 pub fn plan(files: &[(PathBuf, Arc<str>)], seed: u64) -> Vec<Fault> {
