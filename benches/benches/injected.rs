@@ -36,7 +36,7 @@ struct Args {
     /// Only packages for this purpose
     #[arg(long, value_parser = ["development", "evaluation"])]
     role: Option<String>,
-    /// Faults per package
+    /// Faults per package; 0 only checks that the packages can be measured
     #[arg(long, default_value_t = 5)]
     faults: usize,
     /// Places tried per package until there are enough faults
@@ -127,7 +127,8 @@ impl Run<'_> {
             results.faults(self.ecosystem, &package.name, &package.version, self.args.seed);
         let mut have = recorded.iter().filter(|fault| fault.measured.is_some()).count();
         let mut number = recorded.iter().map(|fault| fault.number + 1).max().unwrap_or(0);
-        if have >= self.args.faults || number >= self.args.draws {
+        let enough = have >= self.args.faults || number >= self.args.draws;
+        if enough && self.args.faults > 0 {
             return Ok(());
         }
         let sound = prepare(cache, self.ecosystem, package, python).and_then(|c| self.sound(c));

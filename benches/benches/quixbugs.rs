@@ -86,7 +86,8 @@ fn main() -> Result<()> {
     let machine = Machine::probe(product.program(), Some(&python));
     let mut git = process::command("git");
     git.args(["rev-parse", "HEAD"]).current_dir(&dataset);
-    let commit = process::run(&mut git, PATIENCE)?.stdout.trim().to_owned();
+    let found = process::run(&mut git, PATIENCE)?;
+    let commit = if found.success() { found.stdout.trim() } else { "of unknown commit" }.to_owned();
     println!("QuixBugs Python {commit}, budget {} s, every second case hidden", args.budget);
     println!("{}\n", machine.head());
 

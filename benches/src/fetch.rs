@@ -64,10 +64,11 @@ impl Cache {
     /// # Errors
     /// When there is no Python 3 or the installation fails.
     pub fn python(&self, requirements: &[String]) -> Result<PathBuf> {
-        let venv = self.dir.join("venv");
+        let wanted = requirements.join("\n");
+        // One per list: two benchmarks must not take each other's away.
+        let venv = self.dir.join(format!("venv-{}", &sha256(wanted.as_bytes())[..12]));
         let python = venv.join("bin/python");
         let stamp = venv.join("installed");
-        let wanted = requirements.join("\n");
         if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
             return Ok(python);
         }
@@ -92,12 +93,15 @@ pub(crate) fn done(command: &mut Command) -> Result<String> {
 }
 
 fn verify(archive: &Path, package: &Package) -> Result<()> {
-    let digest = Sha256::digest(fs::read(archive)?);
-    let have: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let have = sha256(&fs::read(archive)?);
     if have != package.sha256 {
         bail!("{} has the checksum {have}, not {}", archive.display(), package.sha256);
     }
     Ok(())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `cargo fetch` for a crate that depends on nothing else.
@@ -146,4 +150,22 @@ fn from_npm(scratch: &Path, package: &Package) -> Result<PathBuf> {
 fn only_file(dir: &Path) -> Result<PathBuf> {
     let mut files = fs::read_dir(dir)?.filter_map(Result::ok).map(|entry| entry.path());
     files.find(|path| path.is_file()).context("the client downloaded nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest;
+
+    #[test]
+    fn an_archive_that_was_changed_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path().to_owned())).unwrap();
+        let package = &manifest::load(Ecosystem::Rust).unwrap().package[0];
+        let kept = cache.dir.join("archives/rust");
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join(format!("{}.tar.gz", package.directory())), "something else").unwrap();
+        let error = cache.archive(Ecosystem::Rust, package).unwrap_err();
+        assert!(error.to_string().contains("checksum"), "{error}");
+    }
 }

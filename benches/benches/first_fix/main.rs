@@ -3,8 +3,9 @@
 //! plain test command.
 //!
 //! The faults are injected into the packages of `benches/packages/`. Both sides get the same
-//! candidates in the same order and all tests. `cargo xtask bench first_fix -- --help` says what can
-//! be chosen.
+//! candidates in the same order and all tests; one by one, a candidate that does not end is stopped
+//! after five bare runs and five seconds. `cargo xtask bench first_fix -- --help` says what can be
+//! chosen.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark reports")]
 
 mod peer;
@@ -169,8 +170,7 @@ fn measure(
         let saved = session::save(product, checkout, &fault.path, &faulty, budget)?;
         write(&checkout.work)?;
         let candidates = peer::candidates(product, checkout)?;
-        let alone =
-            peer::one_by_one(checkout, &fault.path, &candidates, bare.passed, budget, limit)?;
+        let alone = peer::one_by_one(checkout, &fault.path, &candidates, bare, budget)?;
         checkout.restore()?;
         let Saved { diagnosed, fixed } = saved;
         let row = Row {

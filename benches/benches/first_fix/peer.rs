@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use greenlit_benches::checkout::Checkout;
+use greenlit_benches::process;
 use greenlit_benches::product::Product;
-use greenlit_benches::{process, suite};
+use greenlit_benches::suite::{self, Bare};
 use greenlit_repair::{
     Cancel, Candidate, FaultContext, Generator, Repair, RepairLimits, SandboxSettings, Subject,
     TemplateGenerator, Walls, Workbench, apply, baseline,
@@ -82,9 +83,8 @@ pub(crate) fn one_by_one(
     checkout: &Checkout,
     broken: &Path,
     candidates: &[Candidate],
-    passed: u64,
+    bare: Bare,
     budget: Duration,
-    limit: Duration,
 ) -> Result<Alone> {
     let scratch = tempfile::tempdir()?;
     let tree = scratch.path().canonicalize()?.join("tree");
@@ -92,7 +92,7 @@ pub(crate) fn one_by_one(
     git(&checkout.work, &["worktree", "add", "--quiet", "--detach"], &tree)?;
     // The worktree shows what is committed: the sound state.
     fs::copy(checkout.work.join(broken), tree.join(broken))?;
-    let outcome = try_each(checkout, &tree, candidates, passed, started, budget, limit);
+    let outcome = try_each(checkout, &tree, candidates, bare, started, budget);
     git(&checkout.work, &["worktree", "remove", "--force"], &tree)?;
     outcome
 }
@@ -101,10 +101,9 @@ fn try_each(
     checkout: &Checkout,
     tree: &Path,
     candidates: &[Candidate],
-    passed: u64,
+    bare: Bare,
     started: Instant,
     budget: Duration,
-    limit: Duration,
 ) -> Result<Alone> {
     let modules = checkout.work.join("node_modules");
     if modules.exists() {
@@ -121,9 +120,11 @@ fn try_each(
         for file in &files {
             fs::write(tree.join(file.path.strip_prefix(&checkout.work)?), &*file.after)?;
         }
+        // Many candidates loop for ever. The first one may have to build the world.
+        let limit = bare.wall * 5 + Duration::from_secs(if alone.tried == 0 { 60 } else { 5 });
         alone.tried += 1;
         let run = suite::run(checkout, tree, limit)?;
-        if run.green && run.passed == passed {
+        if run.green && run.passed == bare.passed {
             alone.fixed = Some(started.elapsed());
             break;
         }
