@@ -12,18 +12,19 @@ mod peer;
 mod session;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use greenlit_benches::checkout::{Checkout, prepare};
 use greenlit_benches::fetch::Cache;
-use greenlit_benches::inject;
+use greenlit_benches::inject::{self, Fault};
 use greenlit_benches::machine::Machine;
 use greenlit_benches::manifest::{self, Ecosystem, Package, Role};
+use greenlit_benches::median;
 use greenlit_benches::product::Product;
-use greenlit_benches::{median, suite};
+use greenlit_benches::suite::{self, Bare};
 use serde::Serialize;
 
 use session::Saved;
@@ -149,9 +150,7 @@ fn measure(
     rows: &mut Vec<Row>,
 ) -> Result<()> {
     let sources = checkout.sources()?;
-    let bare = suite::bare(checkout, &sources)?;
-    let budget = Duration::from_secs(args.budget);
-    let limit = bare.wall * 10 + Duration::from_secs(30);
+    let limit = suite::bare(checkout, &sources)?.wall * 10 + Duration::from_secs(30);
     let mut done = 0;
     for fault in inject::plan(&sources, inject::seed_of(args.seed, &package.name)) {
         if done == args.faults {
@@ -159,35 +158,52 @@ fn measure(
         }
         let sound = sources.iter().find(|(path, _)| *path == fault.path);
         let faulty = fault.apply(&sound.context("the plan names a source")?.1);
-        let write = |dir: &Path| fs::write(dir.join(&fault.path), &faulty);
         checkout.restore()?;
-        write(&checkout.judge)?;
+        fs::write(checkout.judge.join(&fault.path), &faulty)?;
         if suite::unfit(&suite::run(checkout, &checkout.judge, limit)?).is_some() {
             continue;
         }
         done += 1;
-        // The editor is open on the sound state when the fault is saved.
-        let saved = session::save(product, checkout, &fault.path, &faulty, budget)?;
-        write(&checkout.work)?;
-        let candidates = peer::candidates(product, checkout)?;
-        let alone = peer::one_by_one(checkout, &fault.path, &candidates, bare, budget)?;
         checkout.restore()?;
-        let Saved { diagnosed, fixed } = saved;
-        let row = Row {
-            ecosystem: checkout.ecosystem,
-            package: package.name.clone(),
-            operator: fault.operator.clone(),
-            bare: bare.wall.as_secs_f64(),
-            diagnosed: diagnosed.map(|time| time.as_secs_f64()),
-            fixed: fixed.map(|time| time.as_secs_f64()),
-            one_by_one: alone.fixed.map(|time| time.as_secs_f64()),
-            tried_one_by_one: alone.tried,
-            candidates: candidates.len(),
-        };
-        println!("{}", line(&row));
-        rows.push(row);
+        // Anew for each fault: on a shared machine a ratio of distant times says nothing.
+        let bare = suite::bare(checkout, &sources)?;
+        match both(args, product, checkout, &fault, &faulty, bare) {
+            Ok(row) => {
+                println!("{}", line(&row));
+                rows.push(row);
+            }
+            Err(error) => eprintln!("{}, {}: {error:#}", checkout.label(), fault.operator),
+        }
+        checkout.restore()?;
     }
     Ok(())
+}
+
+/// One fault, both sides.
+fn both(
+    args: &Args,
+    product: &Product,
+    checkout: &Checkout,
+    fault: &Fault,
+    faulty: &str,
+    bare: Bare,
+) -> Result<Row> {
+    let budget = Duration::from_secs(args.budget);
+    // The editor is open on the sound state when the fault is saved.
+    let Saved { diagnosed, fixed } = session::save(product, checkout, &fault.path, faulty, budget)?;
+    let candidates = peer::candidates(product, checkout)?;
+    let alone = peer::one_by_one(checkout, &fault.path, &candidates, bare, budget)?;
+    Ok(Row {
+        ecosystem: checkout.ecosystem,
+        package: checkout.package.name.clone(),
+        operator: fault.operator.clone(),
+        bare: bare.wall.as_secs_f64(),
+        diagnosed: diagnosed.map(|time| time.as_secs_f64()),
+        fixed: fixed.map(|time| time.as_secs_f64()),
+        one_by_one: alone.fixed.map(|time| time.as_secs_f64()),
+        tried_one_by_one: alone.tried,
+        candidates: candidates.len(),
+    })
 }
 
 fn line(row: &Row) -> String {
