@@ -128,6 +128,7 @@ fn one_fix(root: &Path, verified: &str) -> Response {
         revision: 1,
         failing: vec![failing(id), failing("tests/test_gcd.py::test_other".to_owned())],
         fixes: vec![entry.clone()],
+        localization: None,
         stats: FixStats::default(),
     };
     let offered = OfferedFix {

@@ -1,5 +1,6 @@
 //! Tasks of this repository: `cargo xtask demo`, `cargo xtask test`, ….
 
+mod bench;
 mod demo;
 mod install;
 mod run;
@@ -28,8 +29,18 @@ enum Task {
         #[arg(long)]
         nvim: bool,
     },
-    /// Run the benchmarks.
-    Bench,
+    /// Build Greenlit and run a benchmark; ARGS go to it, `-- --help` says which there are.
+    Bench {
+        /// Which
+        #[arg(value_enum)]
+        name: bench::Bench,
+        /// Measure a debug build: quick to make, slow to run
+        #[arg(long)]
+        debug: bool,
+        /// What the benchmark is told
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -37,6 +48,6 @@ fn main() -> Result<()> {
         Task::Demo => demo::demo(),
         Task::Test => test::test(),
         Task::Install { nvim } => install::install(nvim),
-        Task::Bench => test::bench(),
+        Task::Bench { name, debug, args } => bench::bench(name, debug, &args),
     }
 }

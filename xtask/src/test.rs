@@ -95,8 +95,3 @@ fn thin() -> Result<()> {
         None => Ok(()),
     }
 }
-
-pub(crate) fn bench() -> Result<()> {
-    run(cargo().args(["build", "--workspace", "--bins", "--release"]))?;
-    run(cargo().args(["bench", "--package", "greenlit-benches"]))
-}

@@ -31,8 +31,32 @@ pub struct FixReport {
     pub failing: Vec<FailingTest>,
     /// Verified fixes, best first.
     pub fixes: Vec<FixEntry>,
+    /// The suspicious lines; `None` when nothing fails, or none were looked for.
+    #[serde(default)]
+    pub localization: Option<LocalizationReport>,
     /// What it took.
     pub stats: FixStats,
+}
+
+/// Where the fault may be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LocalizationReport {
+    /// `spectrum (…)` (which lines the tests ran, and how that was measured) or `trace` (stack traces
+    /// and calls).
+    pub method: String,
+    /// At most 50 lines, most suspicious first.
+    pub lines: Vec<SuspiciousLine>,
+}
+
+/// One suspicious line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuspiciousLine {
+    /// Relative to the root, with forward slashes.
+    pub path: String,
+    /// 1-based.
+    pub line: u32,
+    /// In 0..=1; comparable only within one report.
+    pub score: f64,
 }
 
 /// A failing test.

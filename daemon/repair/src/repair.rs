@@ -128,7 +128,8 @@ impl Repair<'_> {
                 none => *none = Some(cause.localization.clone()),
             }
         }
-        if let Some(localization) = &outcome.localization {
+        if let Some(localization) = &mut outcome.localization {
+            localization.lines.sort_by(|a, b| b.score.total_cmp(&a.score));
             (self.on_event)(RepairEvent::Localized(localization.clone()));
         }
         let mut found: Vec<VerifiedFix> = Vec::new();

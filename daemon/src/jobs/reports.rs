@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use greenlit_protocol::{
     Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
-    FixEvidence, FixSource, FixStats, OfferedFix, TestEntry, TestOutcome, TestStrength,
+    FixEvidence, FixSource, FixStats, LocalizationReport, OfferedFix, SuspiciousLine, TestEntry,
+    TestOutcome, TestStrength,
 };
 use greenlit_repair::{
     Baseline, BaselineOutcome, Localization, Method, SearchCounts, Standing, VerifiedFix,
@@ -207,6 +208,16 @@ pub(crate) fn stats(
         elapsed_ms: millis(elapsed),
         cpu_ms: millis(cpu),
     }
+}
+
+/// The most suspicious lines, for people and for measurements.
+pub(crate) fn localization(root: &Path, found: &Localization) -> LocalizationReport {
+    let lines = found.lines.iter().take(50).map(|line| SuspiciousLine {
+        path: relative(root, &line.path),
+        line: line.line,
+        score: line.score,
+    });
+    LocalizationReport { method: method(found), lines: lines.collect() }
 }
 
 /// Everything kept about one offered fix.

@@ -181,6 +181,8 @@ impl Job<'_> {
                 &stats,
             );
         }
+        let localization = outcome.localization.as_ref();
+        let localization = localization.map(|found| reports::localization(root, found));
         let mut known = self.known();
         known.fixes = outcome.fixes;
         known.localization = outcome.localization;
@@ -193,6 +195,7 @@ impl Job<'_> {
                     .map(|(id, failure)| reports::failing_test(root, id, failure))
                     .collect(),
                 fixes: offered.iter().map(|fix| fix.entry.clone()).collect(),
+                localization,
                 stats,
             },
             offered,

@@ -80,6 +80,9 @@ pub(crate) struct FixArgs {
     /// The only tests that may be run; may be repeated [default: all]
     #[arg(long = "visible-tests", value_name = "ID")]
     pub(crate) visible: Vec<String>,
+    /// File with more of them, one per line: thousands do not fit on a command line
+    #[arg(long = "visible-tests-from", value_name = "FILE")]
+    pub(crate) visible_from: Option<PathBuf>,
     /// Apply the best fix of each failing test to the files
     #[arg(long)]
     pub(crate) apply: bool,

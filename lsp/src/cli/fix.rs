@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &FixArgs) -> Result<u8, Failure> {
     let request = Request::Fix {
         root: root.clone(),
         tests: args.tests.clone(),
-        visible: args.visible.clone(),
+        visible: visible(args)?,
         tier: args.tier.into(),
         budget_secs: args.budget,
     };
@@ -50,6 +50,22 @@ pub(crate) async fn run(args: &FixArgs) -> Result<u8, Failure> {
         print(&report, &offered, outcome.as_ref());
     }
     Ok(u8::from(!unfixed(&report).is_empty()))
+}
+
+/// The tests that may be run; none means all.
+fn visible(args: &FixArgs) -> Result<Vec<String>, Failure> {
+    let mut ids = args.visible.clone();
+    if let Some(path) = &args.visible_from {
+        let what = format_args!("cannot read {}", path.display()).to_string();
+        let text = std::fs::read_to_string(path).map_err(Failure::io(what))?;
+        let lines = text.lines().map(|line| line.strip_suffix('\r').unwrap_or(line));
+        ids.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+        if ids.is_empty() {
+            // An empty list must not become "all tests".
+            return Err(Failure::usage(format!("{} names no test", path.display())));
+        }
+    }
+    Ok(ids)
 }
 
 /// Failing tests without a verified fix.
@@ -127,5 +143,32 @@ fn print_outcome(outcome: &Outcome) {
             "note: each fix was verified on its own, not together with the others; `greenlit test` \
              runs the tests on the result",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, more: &[&str]) -> Result<Vec<String>, Failure> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let path = file.path().to_str().unwrap();
+        let words = ["greenlit", "fix", "--visible-tests-from", path];
+        let words = words.into_iter().chain(more.iter().copied());
+        let cli = <crate::cli::args::Cli as clap::Parser>::try_parse_from(words).unwrap();
+        let crate::cli::args::Command::Fix(args) = cli.command else { panic!() };
+        visible(&args)
+    }
+
+    #[test]
+    fn ids_come_from_a_file_line_by_line_and_keep_their_blanks() {
+        let ids = read("a.py::test[x y]\r\n\nb > c \n", &["--visible-tests", "d"]).unwrap();
+        assert_eq!(ids, ["d", "a.py::test[x y]", "b > c "]);
+    }
+
+    #[test]
+    fn an_empty_file_is_not_all_tests() {
+        assert!(read("\n", &[]).unwrap_err().message.contains("names no test"));
     }
 }

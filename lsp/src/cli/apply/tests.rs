@@ -44,6 +44,7 @@ fn report(failing: &[&str], fixes: Vec<FixEntry>) -> FixReport {
         revision: 1,
         failing: failing.collect(),
         fixes,
+        localization: None,
         stats: FixStats { candidates: CandidateCounts::default(), ..FixStats::default() },
     }
 }

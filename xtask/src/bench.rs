@@ -1,0 +1,37 @@
+//! `cargo xtask bench NAME`: builds the product, then measures it.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::run::{cargo, root, run};
+
+/// The benchmarks of `benches/`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Bench {
+    /// The thin server: start, code actions, memory; beside `ruff server`
+    CodeAction,
+    /// From a save to the first verified fix; beside one candidate after the other in a worktree
+    FirstFix,
+    /// Faults injected into real packages: offered, right, located
+    Injected,
+    /// QuixBugs Python, half of the cases hidden
+    Quixbugs,
+}
+
+pub(crate) fn bench(name: Bench, debug: bool, args: &[String]) -> Result<()> {
+    let (profile, place) = if debug { ("dev", "debug") } else { ("release", "release") };
+    run(cargo().args(["build", "--workspace", "--bins", "--profile", profile]))?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    let program =
+        target.join(place).join("greenlit").with_extension(std::env::consts::EXE_EXTENSION);
+    let name = name.to_possible_value().expect("no benchmark is hidden");
+    let mut bench = cargo();
+    // `cargo bench` starts programs in their package's directory: paths are the caller's.
+    bench.args(["bench", "--quiet", "--package", "greenlit-benches", "--profile", profile]);
+    bench.args(["--bench", name.get_name(), "--"]).args(args);
+    bench.env("GREENLIT_BENCH_PROGRAM", program);
+    bench.env("GREENLIT_BENCH_DIR", std::env::current_dir()?);
+    run(&mut bench)
+}
