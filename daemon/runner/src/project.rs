@@ -9,6 +9,7 @@ use greenlit_sandbox::{BuildCache, CacheMode, FileWrite, Sandbox};
 use crate::cargo::CargoProject;
 use crate::environment::Environment;
 use crate::error::RunError;
+use crate::go::GoProject;
 use crate::node::NodeProject;
 use crate::patterns;
 use crate::pytest::PytestProject;
@@ -124,9 +125,10 @@ pub(crate) enum Adapter {
     Cargo(CargoProject),
     Pytest(PytestProject),
     Node(NodeProject),
+    Go(GoProject),
 }
 
-/// One runner invocation unit: a cargo workspace, a Python project, a node package.
+/// One runner invocation unit: a cargo workspace, a Python project, a node package, a Go module.
 #[derive(Debug, Clone)]
 pub struct Project {
     adapter: Arc<Adapter>,
@@ -144,6 +146,7 @@ impl Project {
             Adapter::Cargo(_) => Ecosystem::Cargo,
             Adapter::Pytest(_) => Ecosystem::Pytest,
             Adapter::Node(_) => Ecosystem::Node,
+            Adapter::Go(_) => Ecosystem::Go,
         }
     }
 
@@ -153,6 +156,7 @@ impl Project {
             Adapter::Cargo(project) => &project.root,
             Adapter::Pytest(project) => &project.root,
             Adapter::Node(project) => &project.root,
+            Adapter::Go(project) => &project.root,
         }
     }
 
@@ -162,6 +166,7 @@ impl Project {
             Adapter::Cargo(project) => &project.dir,
             Adapter::Pytest(project) => &project.dir,
             Adapter::Node(project) => &project.dir,
+            Adapter::Go(project) => &project.dir,
         }
     }
 
@@ -171,6 +176,7 @@ impl Project {
             Adapter::Cargo(project) => project.label(),
             Adapter::Pytest(project) => project.label(),
             Adapter::Node(project) => project.label(),
+            Adapter::Go(project) => project.label(),
         }
     }
 
@@ -183,6 +189,7 @@ impl Project {
                 Needs { readable: project.readable(&self.environment), caches: Vec::new() }
             }
             Adapter::Node(project) => Needs { readable: project.readable(), caches: Vec::new() },
+            Adapter::Go(project) => project.needs(store, mode),
         }
     }
 
@@ -194,6 +201,7 @@ impl Project {
             Adapter::Cargo(_) => patterns::is_cargo_test_file(inner),
             Adapter::Pytest(_) => patterns::is_python_test_file(inner),
             Adapter::Node(_) => patterns::is_node_test_file(inner),
+            Adapter::Go(_) => patterns::is_go_test_file(inner),
         }
     }
 
@@ -204,6 +212,7 @@ impl Project {
             Adapter::Cargo(_) => &["rs"],
             Adapter::Pytest(_) => &["py"],
             Adapter::Node(_) => &["js", "mjs", "cjs", "ts", "mts", "cts"],
+            Adapter::Go(_) => &["go"],
         };
         let source = inner.extension().is_some_and(|e| extensions.iter().any(|known| e == *known));
         source && !patterns::is_foreign(inner) && !self.is_test_file(path)
@@ -219,6 +228,7 @@ impl Project {
             Adapter::Cargo(project) => project.owns(id),
             Adapter::Pytest(project) => project.owns(id),
             Adapter::Node(project) => project.owns(id),
+            Adapter::Go(project) => project.owns(id),
         }
     }
 
@@ -234,6 +244,7 @@ impl Project {
             Adapter::Cargo(project) => project.run(sandbox, request),
             Adapter::Pytest(project) => project.run(sandbox, request),
             Adapter::Node(project) => project.run(sandbox, request),
+            Adapter::Go(project) => project.run(sandbox, request),
         }
     }
 
@@ -247,11 +258,12 @@ impl Project {
             Adapter::Cargo(project) => project.list(sandbox, wall),
             Adapter::Pytest(project) => project.list(sandbox, wall),
             Adapter::Node(project) => project.list(sandbox, wall),
+            Adapter::Go(project) => project.list(sandbox, wall),
         }
     }
 
     /// Which lines each of `tests` executes; `None` when this ecosystem cannot tell (cargo, node).
-    /// Lines of test files are included. Tests that could not be traced are left out.
+    /// Lines of test files are included (not for go). Tests that could not be traced are left out.
     ///
     /// # Errors
     /// Only when the sandbox is gone.
@@ -264,6 +276,7 @@ impl Project {
         match &*self.adapter {
             Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
             Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
+            Adapter::Go(project) => project.spectrum(sandbox, tests, wall),
         }
     }
 
@@ -300,6 +313,7 @@ impl Project {
             Adapter::Cargo(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
             Adapter::Pytest(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
             Adapter::Node(project) => Box::new(project.trials(sandbox)),
+            Adapter::Go(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
         })
     }
 }
