@@ -89,7 +89,7 @@ impl GoProject {
         watch: &mut Stopwatch,
     ) -> Result<Result<Vec<Binary>, RunState>, RunError> {
         // What is unchanged is not linked again while its executable lies where it was.
-        let out = Scope::new(sandbox, &self.root).inside(&self.cache()).join("bin");
+        let out = Scope::new(sandbox, &self.root).inside(&self.cache()).join("greenlit-bin");
         let module = blake3::hash(self.dir.as_os_str().as_encoded_bytes()).to_hex();
         self.compile(sandbox, packages, &[], &out.join(&module[..16]), wall, watch)
     }

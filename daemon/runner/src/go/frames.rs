@@ -112,7 +112,10 @@ impl Report {
     }
 
     fn output(&mut self, text: &str) {
-        if let Some(output) = self.open.get_mut(&self.current)
+        // An example tells what differed only after its result.
+        let ended = self.ended.last_mut().filter(|ended| ended.name == self.current);
+        let output = self.open.get_mut(&self.current).or(ended.map(|ended| &mut ended.output));
+        if let Some(output) = output
             && output.len() < OUTPUT
         {
             output.push_str(text);
@@ -193,7 +196,7 @@ impl Report {
         } else {
             self.active.insert(top(name).to_owned(), now);
         }
-        self.current = name.rsplit_once('/').map_or("", |(outer, _)| outer).to_owned();
+        self.current = name.to_owned();
         let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         self.ended.push(Ended { name: name.to_owned(), status, duration, output });
         true
@@ -229,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "\x16=== RUN   TestA\nno end\x16=== RUN   TestA/x/y\n    a_test.go:3: said\n\x16--- FAIL: TestA/x/y (0.25s)\n\x16=== NAME  TestA\nmore\n\x16--- FAIL: TestA (0.30s)\n\x16=== NAME  \n\x16=== RUN   TestB\n    b: \x1b\x16--- PASS: TestFake (0.00s)\n--- PASS: TestPrinted (0.00s)\nPASS\n\x16--- SKIP: TestB (0.00s)\n\x16FAIL\n";
+    const TEXT: &str = "\x16=== RUN   TestA\nno end\x16=== RUN   TestA/x/y\n    a_test.go:3: said\n\x16--- FAIL: TestA/x/y (0.25s)\n\x16=== NAME  TestA\nmore\n\x16--- FAIL: TestA (0.30s)\n\x16=== NAME  \n\x16=== RUN   TestB\n    b: \x1b\x16--- PASS: TestFake (0.00s)\n--- PASS: TestPrinted (0.00s)\nPASS\n\x16--- SKIP: TestB (0.00s)\n\x16=== RUN   ExampleC\n\x16--- FAIL: ExampleC (0.00s)\ngot:\n1\n\x16=== NAME  \n\x16FAIL\n";
 
     fn read(text: &str) -> Report {
         let mut report = Report::default();
@@ -246,8 +249,14 @@ mod tests {
             report.ended.iter().map(|e| (e.name.as_str(), e.status)).collect();
         assert_eq!(
             ended,
-            [("TestA/x/y", Status::Fail), ("TestA", Status::Fail), ("TestB", Status::Skip)]
+            [
+                ("TestA/x/y", Status::Fail),
+                ("TestA", Status::Fail),
+                ("TestB", Status::Skip),
+                ("ExampleC", Status::Fail),
+            ]
         );
+        assert_eq!(report.ended[3].output, "got:\n1\n");
         assert!(report.is_whole(), "{report:?}");
         assert_eq!(report.ended[0].output, "    a_test.go:3: said\n");
         assert_eq!(report.ended[1].output, "no end\nmore\n");

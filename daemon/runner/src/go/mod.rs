@@ -42,7 +42,7 @@ pub(crate) use modules::modules;
 /// The first version that builds many test binaries at once and reports whole paths.
 const OLDEST: (u32, u32) = (1, 21);
 
-/// Where the build cache is shown, in the sandbox only. Go does not look for packages in
+/// Where the person's build cache is shown, in the sandbox only. Go does not look for packages in
 /// directories whose name begins with a dot.
 const CACHE: &str = ".greenlit-go";
 
@@ -69,6 +69,8 @@ pub(crate) struct GoProject {
     nested: Vec<PathBuf>,
     goroot: PathBuf,
     modcache: Option<PathBuf>,
+    /// The person's own build cache: there the standard library is built already.
+    gocache: Option<PathBuf>,
     version: String,
     env: BTreeMap<OsString, OsString>,
 }
@@ -90,11 +92,11 @@ impl GoProject {
             let (major, minor) = OLDEST;
             return Err(format!("go {version} is too old; go {major}.{minor} or newer is needed"));
         }
-        let goroot = get("GOROOT").map(PathBuf::from).filter(|path| path.is_absolute());
-        let goroot = goroot
+        let directory = |name: &str| get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let (modcache, gocache) = (directory("GOMODCACHE"), directory("GOCACHE"));
+        let goroot = directory("GOROOT")
             .filter(|goroot| !goroot.starts_with(root))
             .ok_or_else(|| format!("{} does not know its GOROOT", go.display()))?;
-        let modcache = get("GOMODCACHE").map(PathBuf::from).filter(|path| path.is_absolute());
         let mut env = environment.allowed();
         for name in SETTINGS {
             if let Some(value) = get(name) {
@@ -129,6 +131,7 @@ impl GoProject {
             nested,
             goroot,
             modcache,
+            gocache,
             version,
             env,
         })
@@ -145,7 +148,9 @@ impl GoProject {
         readable.sort();
         readable.dedup();
         // One for all modules of the root: they share the standard library.
-        let cache = BuildCache { path: self.cache(), store: store.join("go"), mode };
+        let outside = |path: &PathBuf| path.is_dir() && !path.starts_with(&self.root);
+        let base = self.gocache.clone().filter(outside);
+        let cache = BuildCache { path: self.cache(), base, store: store.join("go"), mode };
         Needs { readable, caches: vec![cache] }
     }
 
@@ -185,7 +190,7 @@ impl GoProject {
         wall: Duration,
     ) -> Command {
         let mut env = self.env.clone();
-        env.insert("GOCACHE".into(), scope.inside(&self.cache()).join("build").into());
+        env.insert("GOCACHE".into(), scope.inside(&self.cache()).into());
         env.insert("PWD".into(), scope.inside(&cwd).into());
         env.extend(more.iter().map(|(name, value)| (OsString::from(name), value.clone())));
         Command { argv, cwd, env, stdin: Vec::new(), wall, cpu: None }

@@ -154,7 +154,8 @@ fn go_compiler_errors_are_a_broken_build() {
     assert_eq!((&diagnostics[0].path, diagnostics[0].line), (&workspace.path("gcd/gcd.go"), 7));
     assert!(diagnostics[0].message.contains("mismatched types"), "{diagnostics:#?}");
     assert!(details.contains("gcd.go:7"), "{details}");
-    let run = workspace.run_with(&[("gcd/gcd.go", "package gcd\n\nfunc (\n")], Selection::All);
+    let run =
+        workspace.run_with(&[("gcd/gcd.go", "package gcd\n\nfunc F() { x := }\n")], Selection::All);
     let RunState::BuildFailed { diagnostics, .. } = run.state else { panic!("{run:?}") };
     assert_eq!(diagnostics[0].line, 3, "{diagnostics:#?}");
 }
@@ -306,11 +307,7 @@ fn go_no_tests_is_a_state_of_its_own() {
 
 #[test]
 fn go_products_of_a_closed_buffer_are_not_taken_for_the_file_on_disk() {
-    let workspace = Workspace::without_go_store(&[
-        ("go.mod", MODULE),
-        ("gcd/gcd.go", GCD),
-        ("gcd/gcd_test.go", GCD_TEST),
-    ]);
+    let workspace = gcd(&[]);
     let project = workspace.project();
     let two = only(&["./gcd::TestTwo"]);
     // Of the same length as what is on disk.
@@ -324,7 +321,7 @@ fn go_products_of_a_closed_buffer_are_not_taken_for_the_file_on_disk() {
     assert_eq!(outcomes(&run), [("./gcd::TestTwo", "failed")], "{run:?}");
     drop(sandbox);
     // The products were kept in the store, and nothing was written to the checkout.
-    assert!(workspace.store().join("go/upper/bin").is_dir());
+    assert!(workspace.store().join("go/upper/greenlit-bin").is_dir());
     let mut names: Vec<_> = fs::read_dir(&workspace.root)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

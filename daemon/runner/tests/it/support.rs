@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use greenlit_runner::{
@@ -17,8 +18,6 @@ pub(crate) const LONG: Duration = Duration::from_secs(240);
 /// A checkout, and a store of the daemon's beside it.
 pub(crate) struct Workspace {
     directory: tempfile::TempDir,
-    /// A store that is not the workspace's own.
-    shared_store: Option<PathBuf>,
     pub(crate) root: PathBuf,
     pub(crate) environment: Environment,
 }
@@ -28,7 +27,7 @@ impl Workspace {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap().join("checkout");
         fs::create_dir(&root).unwrap();
-        let workspace = Self { directory, shared_store: None, root, environment: environment() };
+        let workspace = Self { directory, root, environment: environment() };
         for (path, text) in files {
             workspace.save(path, text);
         }
@@ -44,20 +43,14 @@ impl Workspace {
         workspace
     }
 
-    /// As [`Self::new`], with the Go that the tests are given, and the standard library built.
+    /// As [`Self::new`], with the Go that the tests are given, used before by the person.
     pub(crate) fn go(files: &[(&str, &str)]) -> Self {
-        let mut workspace = Self::without_go_store(files);
-        workspace.shared_store = Some(go_store());
-        workspace
-    }
-
-    /// As [`Self::go`], with a store of the workspace's own, which is empty at first.
-    pub(crate) fn without_go_store(files: &[(&str, &str)]) -> Self {
         let mut workspace = Self::new(files);
         let mut path = vec![test_go().parent().unwrap().to_owned()];
         path.extend(workspace.environment.path_entries());
         let path = std::env::join_paths(path).unwrap();
-        workspace.environment.vars.insert("PATH".into(), path);
+        set(&mut workspace, "PATH", path);
+        set(&mut workspace, "GOCACHE", go_cache());
         workspace
     }
 
@@ -72,9 +65,6 @@ impl Workspace {
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        if let Some(shared) = &self.shared_store {
-            return shared.clone();
-        }
         self.directory.path().canonicalize().unwrap().join("store")
     }
 
@@ -211,37 +201,25 @@ fn test_go() -> PathBuf {
     go
 }
 
-/// A store in which Go's standard library is built. That takes long, so all test processes share
-/// one; whoever comes first builds it while the others wait.
-fn go_store() -> PathBuf {
+/// A build cache that holds the standard library, as a person's does who uses Go. All test
+/// processes share it; whoever comes first fills it while the others wait.
+fn go_cache() -> PathBuf {
     let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go");
-    fs::create_dir_all(&base).unwrap();
+    let module = base.join("module");
+    fs::create_dir_all(&module).unwrap();
     let lock = fs::File::create(base.join("lock")).unwrap();
     lock.lock().unwrap();
-    let store = base.join("store");
-    let ready = base.join("ready");
-    // Another Go has another standard library.
-    let go = format!("{:?} {:?}", test_go(), fs::metadata(test_go()).unwrap().modified().unwrap());
-    if !fs::read_to_string(&ready).is_ok_and(|known| known == go) {
-        let mut workspace = Workspace::without_go_store(&[
-            ("go.mod", "module example.com/warm\n\ngo 1.21\n"),
-            ("warm.go", "package warm\n"),
-            (
-                "warm_test.go",
-                "package warm\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n\nfunc TestWarm(t *testing.T) { fmt.Sprint(t) }\n",
-            ),
-        ]);
-        workspace.shared_store = Some(store.clone());
-        let project = workspace.project();
-        let mut sandbox = workspace.sandbox_with(&project, CacheMode::Keep, &[]);
-        let list = project.list(&mut sandbox, LONG).unwrap();
-        assert_eq!(list.state, RunState::Completed);
-        let tests = list.tests;
-        project.spectrum(&mut sandbox, &tests, LONG).unwrap().unwrap();
-        drop(sandbox);
-        fs::write(&ready, go).unwrap();
+    fs::write(module.join("go.mod"), "module example.com/warm\n\ngo 1.21\n").unwrap();
+    let test = "package warm\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n\nfunc TestWarm(t *testing.T) { fmt.Sprint(t) }\n";
+    fs::write(module.join("warm_test.go"), test).unwrap();
+    let cache = base.join("cache");
+    for cover in [&[][..], &["-cover", "-coverpkg=fmt"]] {
+        let mut command = Command::new(test_go());
+        command.args(["test", "-c", "-vet=off", "-o", "warm.test"]).args(cover);
+        command.current_dir(&module).env("GOCACHE", &cache).env("GOTOOLCHAIN", "local");
+        assert!(command.status().unwrap().success());
     }
-    store
+    cache
 }
 
 pub(crate) fn only(ids: &[&str]) -> Selection {
