@@ -1,7 +1,8 @@
 //! A Go module with the real binaries.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::process::Output;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use greenlit_tests::{Installation, Project, binary, tool};
 use serde_json::Value;
@@ -20,14 +21,25 @@ fn module() -> Project {
         )
 }
 
+/// The build cache of a person who has run this module's tests before.
+fn cache(project: &Project) -> PathBuf {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache");
+    let mut go = Command::new(tool("GREENLIT_TEST_GO", ".tools/venv/bin/go"));
+    go.args(["test", "-c", "-o"]).arg(project.outside().join("cart.test")).arg("./cart");
+    go.current_dir(project.root()).env("GOCACHE", &cache).env("GOTOOLCHAIN", "local");
+    assert!(go.status().unwrap().success());
+    cache
+}
+
 /// `greenlit` with Go on the path.
-fn greenlit(installation: &Installation, arguments: &[&str]) -> Output {
+fn greenlit(installation: &Installation, cache: &Path, arguments: &[&str]) -> Output {
     let go = tool("GREENLIT_TEST_GO", ".tools/venv/bin/go");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::split_paths(&path);
     let path = std::iter::once(go.parent().unwrap().to_owned()).chain(path);
     let mut command = installation.command(binary("greenlit"));
     command.args(arguments).env("PATH", std::env::join_paths(path).unwrap());
+    command.env("GOCACHE", cache);
     command.output().unwrap()
 }
 
@@ -35,14 +47,15 @@ fn greenlit(installation: &Installation, arguments: &[&str]) -> Output {
 fn go_tests_are_run() {
     let installation = Installation::new();
     let project = module();
+    let cache = cache(&project);
     let root = project.root().to_str().unwrap();
-    let output = greenlit(&installation, &["test", "--json", "--root", root]);
+    let output = greenlit(&installation, &cache, &["test", "--json", "--root", root]);
     let text = String::from_utf8_lossy(&output.stdout);
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
         panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr))
     });
     assert_eq!(output.status.code(), Some(1), "{report:#}");
-    let doctor = greenlit(&installation, &["doctor", "--root", root]);
+    let doctor = greenlit(&installation, &cache, &["doctor", "--root", root]);
     let text = String::from_utf8_lossy(&doctor.stdout);
     assert!(text.contains("go test (go 1."), "{text}");
 }
@@ -51,8 +64,9 @@ fn go_tests_are_run() {
 fn go_is_mended() {
     let installation = Installation::new();
     let project = module();
+    let cache = cache(&project);
     let root = project.root().to_str().unwrap();
-    let output = greenlit(&installation, &["fix", "--json", "--apply", "--root", root]);
+    let output = greenlit(&installation, &cache, &["fix", "--json", "--apply", "--root", root]);
     let text = String::from_utf8_lossy(&output.stdout);
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
         panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr))
@@ -66,6 +80,6 @@ fn go_is_mended() {
     assert_eq!(evidence["newly_failing"], 0, "{report:#}");
     assert_eq!(evidence["unchanged"], 3, "{report:#}");
     assert!(project.read("cart/cart.go").contains(">= 10"), "{report:#}");
-    let again = greenlit(&installation, &["test", "--json", "--root", root]);
+    let again = greenlit(&installation, &cache, &["test", "--json", "--root", root]);
     assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stdout));
 }
