@@ -96,7 +96,7 @@ fn runners(root: &Path, environment: &Environment) -> Vec<Check> {
             "test runner",
             CheckState::Failed,
             format!("none found in {}", root.display()),
-            Some("Greenlit runs cargo test, pytest and node --test; name the project's root"),
+            Some("Greenlit runs cargo test, pytest, node --test and go test; name the project's root"),
         ));
     }
     checks

@@ -48,10 +48,12 @@ pub(crate) fn test() -> Result<()> {
         Some(python) => {
             tests.env("GREENLIT_TEST_PYTHON", python);
             tests.env("GREENLIT_TEST_NVIM", tools::nvim(python)?);
+            tests.env("GREENLIT_TEST_GO", tools::go(python)?);
         }
         None => {
-            not_run.push("tests with Python and Neovim: there is no python3");
-            without.push("test(python) | test(pytest) | test(nvim)");
+            not_run.push("tests with Python, Neovim and Go: there is no python3 to install them");
+            // Tests of cargo have the same letters in their names.
+            without.push(r"test(python) | test(pytest) | test(nvim) | test(/\bgo_/)");
         }
     }
     if node.is_none() {

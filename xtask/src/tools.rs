@@ -43,7 +43,7 @@ pub(crate) fn deny() -> Result<PathBuf> {
     cargo_tool("cargo-deny", DENY)
 }
 
-/// A Python environment with pytest and Neovim; `None` when the machine has no python3.
+/// A Python environment with pytest, Neovim and Go; `None` when the machine has no python3.
 pub(crate) fn python() -> Result<Option<PathBuf>> {
     let Ok(python3) = which::which("python3") else { return Ok(None) };
     let venv = dir().join("venv");
@@ -54,7 +54,7 @@ pub(crate) fn python() -> Result<Option<PathBuf>> {
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) && python.is_file() {
         return Ok(Some(python));
     }
-    say("installing pytest and Neovim into .tools/venv (once)");
+    say("installing pytest, Neovim and Go into .tools/venv (once)");
     run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&venv))?;
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
@@ -65,12 +65,21 @@ pub(crate) fn python() -> Result<Option<PathBuf>> {
 
 /// The Neovim that [`python`] installed.
 pub(crate) fn nvim(python: &Path) -> Result<PathBuf> {
+    installed(python, "nvim")
+}
+
+/// The Go that [`python`] installed.
+pub(crate) fn go(python: &Path) -> Result<PathBuf> {
+    installed(python, "go")
+}
+
+fn installed(python: &Path, name: &str) -> Result<PathBuf> {
     let bin = python.parent().context("an interpreter lies in a directory")?;
-    let nvim = bin.join("nvim");
-    if !nvim.is_file() {
-        bail!("{} is missing: delete .tools/venv and run again", nvim.display());
+    let tool = bin.join(name);
+    if !tool.is_file() {
+        bail!("{} is missing: delete .tools/venv and run again", tool.display());
     }
-    Ok(nvim)
+    Ok(tool)
 }
 
 /// Node.js of at least version 20; `None` when the machine has none.

@@ -9,6 +9,7 @@ use ignore::WalkBuilder;
 
 use crate::cargo::{self, CargoProject};
 use crate::environment::Environment;
+use crate::go::{self, GoProject};
 use crate::node::{self, NodeProject};
 use crate::patterns::{
     FOREIGN_DIRECTORIES, is_node_test_module, is_python_test_module, is_typescript,
@@ -70,6 +71,8 @@ struct Found {
     python_tests: Vec<PathBuf>,
     packages: Vec<PathBuf>,
     node_tests: Vec<PathBuf>,
+    go_mods: Vec<PathBuf>,
+    go_works: Vec<PathBuf>,
     complete: bool,
 }
 
@@ -82,6 +85,7 @@ pub fn detect(root: &Path, env: &Environment) -> Detection {
     cargo(root, &environment, &found, &mut detection);
     python(root, &environment, &found, &mut detection);
     node(root, &environment, &found, &mut detection);
+    go(root, &environment, &found, &mut detection);
     if !found.complete {
         detection.problems.push(Problem {
             ecosystem: None,
@@ -122,6 +126,8 @@ fn search(root: &Path) -> Found {
         match name {
             "Cargo.toml" => found.manifests.push(path),
             "package.json" => found.packages.push(path),
+            "go.mod" => found.go_mods.push(path),
+            "go.work" => found.go_works.push(path),
             "pytest.ini" | "pyproject.toml" | "tox.ini" | "setup.cfg" | "setup.py" => {
                 found.python_configurations.push(path);
             }
@@ -258,5 +264,27 @@ fn node(root: &Path, environment: &Arc<Environment>, found: &Found, detection: &
                 }
             }
         }
+    }
+}
+
+fn go(root: &Path, environment: &Arc<Environment>, found: &Found, detection: &mut Detection) {
+    let directories: Vec<PathBuf> = found.go_mods.iter().map(|path| directory(path)).collect();
+    for module in go::modules(&found.go_mods, &found.go_works) {
+        let problem = match module {
+            Err((dir, message)) => (dir, ProblemKind::Unsupported, message),
+            Ok(dir) => {
+                let nested =
+                    directories.iter().filter(|other| **other != dir && other.starts_with(&dir));
+                match GoProject::new(root, &dir, nested.cloned().collect(), environment) {
+                    Ok(project) => {
+                        detection.projects.push(Project::new(Adapter::Go(project), environment));
+                        continue;
+                    }
+                    Err(message) => (dir, ProblemKind::ToolMissing, message),
+                }
+            }
+        };
+        let (dir, kind, message) = problem;
+        detection.problems.push(Problem { ecosystem: Some(Ecosystem::Go), dir, kind, message });
     }
 }

@@ -1,6 +1,6 @@
 //! Test runners: detect a project's own runner, list and run its tests, read its reports.
 //!
-//! An adapter turns cargo, pytest or node into the same plain data ([`TestRun`]). Everything runs
+//! An adapter turns cargo, pytest, node or go into the same plain data ([`TestRun`]). Everything runs
 //! inside a [`greenlit_sandbox::Sandbox`] and with the tools of the person's own environment.
 //! Outside of it only an interpreter that lies outside the checkout is asked where it lives.
 //!
@@ -18,6 +18,7 @@ mod cargo;
 mod detect;
 mod environment;
 mod error;
+mod go;
 mod host;
 mod junit;
 mod node;

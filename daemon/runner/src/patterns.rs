@@ -45,6 +45,8 @@ const CARGO_CONFIGURATION: &[&str] = &[
 const NODE_CONFIGURATION: &[&str] =
     &[".npmrc", "npm-shrinkwrap.json", "package-lock.json", "package.json", "tsconfig.json"];
 
+const GO_CONFIGURATION: &[&str] = &["go.mod", "go.sum", "go.work", "go.work.sum"];
+
 /// Endings of JavaScript and TypeScript modules.
 const NODE_EXTENSIONS: &[&str] = &["js", "mjs", "cjs", "ts", "mts", "cts"];
 
@@ -72,6 +74,14 @@ pub(crate) fn is_cargo_test_file(path: &Path) -> bool {
         || ["tests.rs", "test.rs"].contains(&name)
         || name.strip_suffix(".rs").is_some_and(|s| s.ends_with("_test") || s.ends_with("_tests"))
         || directories(path).any(|d| ["tests", "benches", ".cargo"].contains(&d))
+}
+
+/// Tests and their data, what decides on dependencies, and other people's code.
+pub(crate) fn is_go_test_file(path: &Path) -> bool {
+    let Some(name) = name(path) else { return false };
+    GO_CONFIGURATION.contains(&name)
+        || name.ends_with("_test.go")
+        || directories(path).any(|d| ["testdata", "vendor"].contains(&d))
 }
 
 pub(crate) fn is_node_test_file(path: &Path) -> bool {
@@ -131,6 +141,15 @@ mod tests {
         }
         for path in ["src/lib.rs", "src/builder.rs", "src/contests/x.rs"] {
             assert!(!cargo(path), "{path}");
+        }
+        let go = |path| is_go_test_file(Path::new(path));
+        for path in
+            ["a/a_test.go", "testdata/x.go", "go.mod", "m/go.sum", "vendor/x/x.go", "go.work"]
+        {
+            assert!(go(path), "{path}");
+        }
+        for path in ["a/a.go", "latest.go", "testing/x.go", "test/main.go"] {
+            assert!(!go(path), "{path}");
         }
         let node = |path| is_node_test_file(Path::new(path));
         for path in ["gcd.test.js", "test/gcd.mjs", "test.cjs", "a-test.ts", "package.json"] {

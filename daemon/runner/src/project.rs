@@ -9,6 +9,7 @@ use greenlit_sandbox::{BuildCache, CacheMode, FileWrite, Sandbox};
 use crate::cargo::CargoProject;
 use crate::environment::Environment;
 use crate::error::RunError;
+use crate::go::GoProject;
 use crate::node::NodeProject;
 use crate::patterns;
 use crate::pytest::PytestProject;
@@ -129,9 +130,10 @@ pub(crate) enum Adapter {
     Cargo(CargoProject),
     Pytest(PytestProject),
     Node(NodeProject),
+    Go(GoProject),
 }
 
-/// One runner invocation unit: a cargo workspace, a Python project, a node package.
+/// One runner invocation unit: a cargo workspace, a Python project, a node package, a Go module.
 #[derive(Debug, Clone)]
 pub struct Project {
     adapter: Arc<Adapter>,
@@ -149,6 +151,7 @@ impl Project {
             Adapter::Cargo(_) => Ecosystem::Cargo,
             Adapter::Pytest(_) => Ecosystem::Pytest,
             Adapter::Node(_) => Ecosystem::Node,
+            Adapter::Go(_) => Ecosystem::Go,
         }
     }
 
@@ -158,6 +161,7 @@ impl Project {
             Adapter::Cargo(project) => &project.root,
             Adapter::Pytest(project) => &project.root,
             Adapter::Node(project) => &project.root,
+            Adapter::Go(project) => &project.root,
         }
     }
 
@@ -167,6 +171,7 @@ impl Project {
             Adapter::Cargo(project) => &project.dir,
             Adapter::Pytest(project) => &project.dir,
             Adapter::Node(project) => &project.dir,
+            Adapter::Go(project) => &project.dir,
         }
     }
 
@@ -176,6 +181,7 @@ impl Project {
             Adapter::Cargo(project) => project.label(),
             Adapter::Pytest(project) => project.label(),
             Adapter::Node(project) => project.label(),
+            Adapter::Go(project) => project.label(),
         }
     }
 
@@ -188,6 +194,7 @@ impl Project {
                 Needs { readable: project.readable(&self.environment), caches: Vec::new() }
             }
             Adapter::Node(project) => Needs { readable: project.readable(), caches: Vec::new() },
+            Adapter::Go(project) => project.needs(store, mode),
         }
     }
 
@@ -199,6 +206,7 @@ impl Project {
             Adapter::Cargo(_) => patterns::is_cargo_test_file(inner),
             Adapter::Pytest(_) => patterns::is_python_test_file(inner),
             Adapter::Node(_) => patterns::is_node_test_file(inner),
+            Adapter::Go(_) => patterns::is_go_test_file(inner),
         }
     }
 
@@ -209,6 +217,7 @@ impl Project {
             Adapter::Cargo(_) => &["rs"],
             Adapter::Pytest(_) => &["py"],
             Adapter::Node(_) => &["js", "mjs", "cjs", "ts", "mts", "cts"],
+            Adapter::Go(_) => &["go"],
         };
         let source = inner.extension().is_some_and(|e| extensions.iter().any(|known| e == *known));
         source && !patterns::is_foreign(inner) && !self.is_test_file(path)
@@ -224,6 +233,7 @@ impl Project {
             Adapter::Cargo(project) => project.owns(id),
             Adapter::Pytest(project) => project.owns(id),
             Adapter::Node(project) => project.owns(id),
+            Adapter::Go(project) => project.owns(id),
         }
     }
 
@@ -239,6 +249,7 @@ impl Project {
             Adapter::Cargo(project) => project.run(sandbox, request),
             Adapter::Pytest(project) => project.run(sandbox, request),
             Adapter::Node(project) => project.run(sandbox, request),
+            Adapter::Go(project) => project.run(sandbox, request),
         }
     }
 
@@ -252,12 +263,13 @@ impl Project {
             Adapter::Cargo(project) => project.list(sandbox, wall),
             Adapter::Pytest(project) => project.list(sandbox, wall),
             Adapter::Node(project) => project.list(sandbox, wall),
+            Adapter::Go(project) => project.list(sandbox, wall),
         }
     }
 
     /// Which lines each of `tests` executes; `None` when the sources with counters do not build
-    /// (cargo). Lines of test files are included, except for cargo. Tests that could not be traced are left out.
-    /// The sandbox is of no use afterwards, and must be one that keeps nothing: cargo's sources
+    /// (cargo). Lines of test files are included (not for cargo and go). Tests that could not be traced
+    /// are left out. The sandbox is of no use afterwards, and must be one that keeps nothing: cargo's sources
     /// hold counters then.
     ///
     /// # Errors
@@ -272,6 +284,7 @@ impl Project {
             Adapter::Cargo(project) => project.spectrum(sandbox, tests, wall),
             Adapter::Pytest(project) => project.spectrum(sandbox, tests, wall),
             Adapter::Node(project) => project.spectrum(sandbox, tests, wall),
+            Adapter::Go(project) => project.spectrum(sandbox, tests, wall),
         }
     }
 
@@ -290,7 +303,7 @@ impl Project {
         wall: Duration,
     ) -> Result<Option<Probes>, RunError> {
         match &*self.adapter {
-            Adapter::Cargo(_) | Adapter::Node(_) => Ok(None),
+            Adapter::Cargo(_) | Adapter::Node(_) | Adapter::Go(_) => Ok(None),
             Adapter::Pytest(project) => project.probe(sandbox, target, variants, tests, wall),
         }
     }
@@ -310,6 +323,7 @@ impl Project {
             Adapter::Cargo(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
             Adapter::Pytest(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
             Adapter::Node(project) => Box::new(project.trials(sandbox, setup_wall)?),
+            Adapter::Go(project) => Box::new(project.trials(sandbox, tests, setup_wall)?),
         })
     }
 }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 /// - pytest: the node id relative to the workspace root, `tests/test_gcd.py::test_gcd[3-5]`
 /// - cargo: nextest's binary id and the libtest path, `my-crate::integration::module::test_name`
 ///   (library unit tests: `my-crate::module::test_name`)
+/// - go: the package's directory relative to the workspace root, always beginning with a dot, and the
+///   name as `go test` prints it, `./price::TestTotal/no_items` (`.::TestTotal` in the root itself)
 /// - node: file relative to the workspace root and the nested names, `test/gcd.test.js::suite > case`
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -33,6 +35,8 @@ pub enum Ecosystem {
     Pytest,
     /// `node --test`, read through a reporter of our own.
     Node,
+    /// Test binaries of `go test -c`, read through the framed events of the `testing` package.
+    Go,
 }
 
 /// Which tests to run.
@@ -53,7 +57,7 @@ pub struct RunRequest {
     pub build_wall: Duration,
     /// Wall limit for running the tests.
     pub test_wall: Duration,
-    /// Wall limit for one test, where the runner can interrupt one (pytest). Elsewhere a hanging
+    /// Wall limit for one test, where the runner can interrupt one (pytest, go). Elsewhere a hanging
     /// test runs into `test_wall` and the run is [`RunState::Hung`].
     pub per_test: Option<Duration>,
 }
@@ -178,7 +182,8 @@ pub struct TestRun {
 /// Which lines each test executed (a program spectrum).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spectrum {
-    /// By what means it was measured, for the evidence: `sys.monitoring`, `V8 coverage`.
+    /// By what means it was measured, for the evidence: `sys.monitoring`, `V8 coverage`,
+    /// `go coverprofile`.
     pub measured_by: String,
     /// The tests, with whether each passed in the traced run.
     pub tests: Vec<(TestId, bool)>,

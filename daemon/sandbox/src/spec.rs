@@ -80,12 +80,16 @@ pub enum CacheMode {
 
 /// A directory of build products (`target/`) whose contents survive in a store of the daemon's.
 ///
-/// Seen from inside, `path` shows the user's own directory with `store` layered above it.
+/// Seen from inside, `path` shows the user's own directory (`base`, or what is at `path` itself) with
+/// `store` layered above it.
 /// Layers below [`Layer::Bubblewrap`] may ignore the store and start from the user's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildCache {
     /// Absolute path inside the checkout; need not exist.
     pub path: PathBuf,
+    /// Absolute directory outside the checkout that the user's tools keep their products in. It is
+    /// shown at `path`, and never written.
+    pub base: Option<PathBuf>,
     /// Absolute directory owned by the daemon, outside the checkout; created when missing.
     pub store: PathBuf,
     /// Whether this sandbox may add to the store.

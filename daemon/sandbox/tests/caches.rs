@@ -13,8 +13,12 @@ use greenlit_sandbox::{BuildCache, CacheMode, OpenError, Sandbox, SandboxSpec};
 /// temporary directory.
 fn cached(fixture: &Fixture, mode: CacheMode) -> SandboxSpec {
     let mut spec = fixture.spec();
-    spec.caches =
-        vec![BuildCache { path: fixture.root.join("target"), store: store(fixture), mode }];
+    spec.caches = vec![BuildCache {
+        path: fixture.root.join("target"),
+        base: None,
+        store: store(fixture),
+        mode,
+    }];
     spec
 }
 
@@ -26,6 +30,30 @@ fn say(sandbox: &mut Sandbox, fixture: &Fixture, script: &str) -> String {
     let outcome = sh(sandbox, &fixture.root, script);
     succeeded(&outcome);
     text(&outcome)
+}
+
+#[test]
+fn products_outside_the_checkout_are_shown_and_never_written() {
+    let fixture = Fixture::new();
+    let base = fixture.outside("base");
+    fs::create_dir_all(&base).unwrap();
+    fs::write(base.join("theirs"), "theirs\n").unwrap();
+    for (mode, expected) in [
+        (CacheMode::Keep, "theirs\n"),
+        (CacheMode::Discard, "theirs\nmine\n"),
+        (CacheMode::Keep, "theirs\nmine\n"),
+    ] {
+        let mut spec = cached(&fixture, mode);
+        spec.caches[0].base = Some(base.clone());
+        let mut sandbox = open(&spec);
+        assert_eq!(sandbox.notes(), [""; 0]);
+        assert_eq!(say(&mut sandbox, &fixture, "cat target/theirs"), expected);
+        if expected == "theirs\n" || mode == CacheMode::Discard {
+            say(&mut sandbox, &fixture, "echo mine >> target/theirs");
+        }
+    }
+    assert_eq!(fs::read_to_string(base.join("theirs")).unwrap(), "theirs\n");
+    assert!(!fixture.root.join("target").exists());
 }
 
 #[test]
@@ -150,7 +178,7 @@ fn caches_elsewhere_are_refused() {
         (fixture.root.join("target"), "relative".into()),
     ] {
         let mut spec = fixture.spec();
-        spec.caches = vec![BuildCache { path, store, mode: CacheMode::Keep }];
+        spec.caches = vec![BuildCache { path, base: None, store, mode: CacheMode::Keep }];
         let refused = Sandbox::open(&spec, &common::helper());
         assert!(matches!(refused, Err(OpenError::BadPath { .. })));
     }

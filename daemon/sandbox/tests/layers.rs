@@ -130,6 +130,7 @@ fn bubblewrap_contains_or_says_why_it_cannot_be_used() {
     spec.limits.disk_bytes = 16 << 20;
     spec.caches = vec![BuildCache {
         path: fixture.root.join("target"),
+        base: None,
         store: fixture.outside("store"),
         mode: CacheMode::Keep,
     }];

@@ -96,7 +96,8 @@ fn build_errors(view: &View, problem: &ProjectProblem) -> Vec<Finding> {
 fn file_of(view: &View, id: &TestId) -> PathBuf {
     let root = view.root();
     let named = id.0.split("::").next().map(|file| root.join(file));
-    let manifests = ["Cargo.toml", "pyproject.toml", "package.json"].map(|name| root.join(name));
+    let manifests =
+        ["Cargo.toml", "pyproject.toml", "package.json", "go.mod"].map(|name| root.join(name));
     let mut known = named.into_iter().chain(manifests);
     known.find(|path| path.is_file()).unwrap_or_else(|| root.to_owned())
 }

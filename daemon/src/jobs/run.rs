@@ -406,8 +406,8 @@ fn no_runner(notices: &[Notice]) -> RemoteError {
         return RemoteError::new(ErrorKind::ToolMissing, problem.message.clone());
     }
     RemoteError::new(ErrorKind::NoRunner, "no test runner was found in this workspace").hint(
-        "Greenlit runs cargo test, pytest and node --test: is this the root of the project? \
-         `--root DIR` names another",
+        "Greenlit runs cargo test, pytest, node --test and go test: is this the root of the \
+         project? `--root DIR` names another",
     )
 }
 

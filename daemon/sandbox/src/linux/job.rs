@@ -28,6 +28,8 @@ pub(super) struct Job {
     /// Whether standard input stays open when everything is written.
     talking: bool,
     out: Vec<u8>,
+    /// How much of `out` was taken as lines.
+    taken: usize,
     err: Vec<u8>,
     output_limit: usize,
     pub(super) deadline: Instant,
@@ -61,6 +63,7 @@ impl Job {
             sent: 0,
             talking,
             out: Vec::new(),
+            taken: 0,
             err: Vec::new(),
             output_limit,
             deadline: now + wall,
@@ -85,7 +88,7 @@ impl Job {
 
     /// Whether more of standard output is wanted now. A talking child is held back by its pipe.
     pub(super) fn wants_output(&self) -> bool {
-        !self.talking || self.out.len() <= self.output_limit
+        !self.talking || self.out.len() - self.taken <= self.output_limit
     }
 
     /// Queues input; false when too much is waiting already.
@@ -127,6 +130,9 @@ impl Job {
     pub(super) fn drain(&mut self) {
         let limit = self.output_limit;
         let mut over = false;
+        // Not for each line: the rest would be moved as often as there are lines.
+        self.out.drain(..self.taken);
+        self.taken = 0;
         if self.wants_output() {
             over |= !read_available(&mut self.stdout, &mut self.out, limit);
         }
@@ -146,9 +152,10 @@ impl Job {
 
     /// Takes the first whole line of standard output.
     pub(super) fn line(&mut self) -> Option<Vec<u8>> {
-        let end = self.out.iter().position(|&byte| byte == b'\n')?;
-        let mut line: Vec<u8> = self.out.drain(..=end).collect();
-        line.pop();
+        let rest = &self.out[self.taken..];
+        let end = rest.iter().position(|&byte| byte == b'\n')?;
+        let line = rest[..end].to_vec();
+        self.taken += end + 1;
         Some(line)
     }
 
@@ -165,6 +172,7 @@ impl Job {
 
     /// The result, when everything has been killed and drained.
     pub(super) fn outcome(mut self) -> WireOutcome {
+        self.out.drain(..self.taken);
         self.out.truncate(self.output_limit);
         self.err.truncate(self.output_limit);
         let state = self.killed.or(self.exited).unwrap_or(ExitState::Signaled(libc::SIGKILL));

@@ -13,7 +13,7 @@ use crate::wire::Open;
 pub(super) struct Cache {
     /// Where it is seen, inside the checkout.
     pub(super) path: PathBuf,
-    /// The user's own directory, if there is one.
+    /// The user's own directory, if there is one: at the same path, or outside the checkout.
     pub(super) own: Option<PathBuf>,
     /// The store, holding `upper` and `work`.
     pub(super) store: Option<PathBuf>,
@@ -41,7 +41,8 @@ pub(super) fn take(open: &Open) -> Caches {
             ));
             continue;
         }
-        let own = cache.path.is_dir().then(|| cache.path.clone());
+        let base = cache.base.clone().filter(|base| base.is_dir());
+        let own = base.or_else(|| cache.path.is_dir().then(|| cache.path.clone()));
         let (store, keep) = match lock(cache) {
             Ok((lock, keep)) => {
                 taken.locks.push(lock);
