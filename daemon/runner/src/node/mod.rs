@@ -68,22 +68,7 @@ impl NodeProject {
         nested: Vec<PathBuf>,
         environment: &Environment,
     ) -> Result<Self, String> {
-        let node = host::tool(environment, root, "node")
-            .ok_or("node is not on PATH; to get it: https://nodejs.org")?;
-        let mut command = process::Command::new(&node);
-        command.args(["-p", "process.version+' '+process.execPath"]);
-        command.env_clear().envs(environment.allowed());
-        if let Some(home) = environment.home() {
-            command.env("HOME", home);
-        }
-        let answer = host::ask(command, Duration::from_secs(20))
-            .and_then(|answer| String::from_utf8(answer).ok())
-            .ok_or_else(|| format!("{} does not work", node.display()))?;
-        let (version, program) = answer
-            .trim()
-            .split_once(' ')
-            .ok_or_else(|| format!("{} is not node", node.display()))?;
-        let version = version.trim_start_matches('v').to_owned();
+        let (program, version) = find_node(root, environment)?;
         let major: u32 = version.split('.').next().and_then(|m| m.parse().ok()).unwrap_or(0);
         if major < OLDEST {
             return Err(format!("node {version} is too old; node {OLDEST} or newer is needed"));
@@ -93,7 +78,7 @@ impl NodeProject {
             dir: dir.to_owned(),
             arguments,
             nested,
-            program: program.into(),
+            program,
             version,
             env: environment.allowed(),
         })
@@ -267,6 +252,27 @@ impl NodeProject {
         }
         if events.results.is_empty() { RunState::NoTests } else { RunState::Completed }
     }
+}
+
+/// The real node executable, not a version manager's shim, and its version.
+pub(crate) fn find_node(
+    root: &Path,
+    environment: &Environment,
+) -> Result<(PathBuf, String), String> {
+    let node = host::tool(environment, root, "node")
+        .ok_or("node is not on PATH; to get it: https://nodejs.org")?;
+    let mut command = process::Command::new(&node);
+    command.args(["-p", "process.version+' '+process.execPath"]);
+    command.env_clear().envs(environment.allowed());
+    if let Some(home) = environment.home() {
+        command.env("HOME", home);
+    }
+    let answer = host::ask(command, Duration::from_secs(20))
+        .and_then(|answer| String::from_utf8(answer).ok())
+        .ok_or_else(|| format!("{} does not work", node.display()))?;
+    let (version, program) =
+        answer.trim().split_once(' ').ok_or_else(|| format!("{} is not node", node.display()))?;
+    Ok((program.into(), version.trim_start_matches('v').to_owned()))
 }
 
 fn read(sandbox: &mut Sandbox, path: &Path) -> Result<Vec<u8>, RunError> {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod cargo;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod detect;
 #[cfg(test)]
 mod node;
