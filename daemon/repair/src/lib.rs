@@ -2,12 +2,14 @@
 //!
 //! This crate must not know the language server protocol, sockets, models or configuration files.
 //!
-//! Invariant: only a candidate whose [`Verdict`] is plausible leaves this crate as a fix.
+//! Invariant: only a candidate whose [`Verdict`] is plausible, or for a diagnostic one that was
+//! [`Checked`], leaves this crate as a fix.
 //! Invariant: a verdict names the exact content hashes that it holds for.
 
 mod baseline;
 mod cancel;
 mod candidate;
+mod diagnostic;
 mod localize;
 mod locate;
 mod patch;
@@ -23,6 +25,10 @@ mod workbench;
 pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, baseline};
 pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
+pub use diagnostic::{
+    Checked, DiagnosticFall, DiagnosticFix, DiagnosticOutcome, DiagnosticRepair, SeenDiagnostic,
+    TargetOutcome,
+};
 pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
 pub use reject::{RejectReason, is_test_configuration, reject};

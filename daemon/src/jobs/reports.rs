@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use greenlit_protocol::{
     CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry, FixEvidence,
-    FixSource, FixStats, OfferedFix, TestEntry, TestOutcome,
+    FixSource, FixStats, MendedDiagnostic, OfferedFix, TestEntry, TestOutcome,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, Method, SearchCounts, VerifiedFix, function_of,
-    relative, unified_diff,
+    Baseline, BaselineOutcome, Candidate, DiagnosticFix, Localization, Method, SearchCounts,
+    TargetOutcome, VerifiedFix, function_of, relative, unified_diff,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_sandbox::Layer;
@@ -85,16 +85,10 @@ pub(crate) fn fix_entry(
     let root = view.root();
     let plausible = &fix.plausible;
     let tests: Vec<_> = plausible.red_to_green.iter().map(|id| id.0.clone()).collect();
-    let edits = fix.candidate.edits.iter().map(|edit| FileEdit {
-        path: relative(root, &edit.path),
-        start: edit.start,
-        end: edit.end,
-        new_text: edit.new_text.clone(),
-    });
     FixEntry {
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
         diff: unified_diff(root, &fix.files),
-        edits: edits.collect(),
+        edits: file_edits(root, &fix.candidate),
         source: FixSource {
             tier: fix.candidate.source.tier.clone(),
             rule: Some(fix.candidate.source.rule.clone()),
@@ -109,10 +103,66 @@ pub(crate) fn fix_entry(
             scope: scope.to_owned(),
             layer: layer_name(plausible.layer).to_owned(),
             duration_ms: millis(plausible.wall),
+            diagnostic: None,
             content_hashes: content_hashes(view, baseline, fix),
         },
         tests,
     }
+}
+
+/// A fix of a diagnostic at `path`, with its handle and menu title.
+pub(crate) fn diagnostic_fix(
+    view: &View,
+    path: &Path,
+    fix: &DiagnosticFix,
+    mended: MendedDiagnostic,
+    rank: usize,
+) -> OfferedFix {
+    let (root, checked) = (view.root(), &fix.checked);
+    let tests: Vec<_> = checked.red_to_green.iter().map(|id| id.0.clone()).collect();
+    let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+    let edited =
+        fix.files.iter().map(|file| (relative(root, &file.path), hash(file.before.as_bytes())));
+    let shown = view.hash(path).map(|hash| (relative(root, path), hash.to_hex().to_string()));
+    let source = &fix.candidate.source;
+    let entry = FixEntry {
+        rank: u32::try_from(rank).unwrap_or(u32::MAX),
+        diff: unified_diff(root, &fix.files),
+        edits: file_edits(root, &fix.candidate),
+        source: FixSource {
+            tier: source.tier.clone(),
+            rule: Some(source.rule.clone()),
+            model: None,
+            adapter: source.adapter.clone(),
+        },
+        evidence: FixEvidence {
+            red_to_green: tests.clone(),
+            unchanged: checked.unchanged.saturating_add(mended.first_run),
+            newly_failing: 0,
+            runs: match (checked.tests(), tests.len()) {
+                (0, _) => 0,
+                (_, 0) => 1,
+                _ => 2,
+            },
+            scope: if checked.tests() == 0 { "none" } else { "all" }.to_owned(),
+            layer: layer_name(checked.layer).to_owned(),
+            duration_ms: millis(checked.wall),
+            content_hashes: edited.chain(shown.ok()).collect(),
+            diagnostic: Some(mended),
+        },
+        tests,
+    };
+    offered(entry, &fix.candidate.summary)
+}
+
+fn file_edits(root: &Path, candidate: &Candidate) -> Vec<FileEdit> {
+    let edit = |edit: &greenlit_repair::Edit| FileEdit {
+        path: relative(root, &edit.path),
+        start: edit.start,
+        end: edit.end,
+        new_text: edit.new_text.clone(),
+    };
+    candidate.edits.iter().map(edit).collect()
 }
 
 /// Hashes of what the fix edits and of where its failures were seen.
@@ -141,7 +191,11 @@ pub(crate) fn offered(entry: FixEntry, summary: &str) -> OfferedFix {
         hasher.update(hash.as_bytes());
     }
     let id = hasher.finalize().to_hex()[..16].to_owned();
-    OfferedFix { id, title: title(&entry), summary: summary.to_owned(), entry }
+    let title = match &entry.evidence.diagnostic {
+        Some(mended) => diagnostic_title(&entry, mended),
+        None => title(&entry),
+    };
+    OfferedFix { id, title, summary: summary.to_owned(), entry }
 }
 
 /// `Fix test_gcd · verified: 1 red→green, 42 others unchanged, 3.1 s · template`
@@ -156,6 +210,41 @@ fn title(entry: &FixEntry) -> String {
         entry.source.tier,
     )
 }
+
+/// ``Fix `os` imported but unused (F401) · checked: diagnostic gone, none new; 42 tests unchanged,
+/// 1.2 s · ruff-fix``. It says of tests only what was run.
+fn diagnostic_title(entry: &FixEntry, mended: &MendedDiagnostic) -> String {
+    let evidence = &entry.evidence;
+    let mut what: String = mended.seen.message.lines().next().unwrap_or_default().to_owned();
+    if what.chars().count() > MESSAGE_IN_TITLE {
+        what = what.chars().take(MESSAGE_IN_TITLE).chain(['…']).collect();
+    }
+    if let Some(code) = &mended.seen.code {
+        what = format!("{what} ({code})");
+    }
+    let new = match mended.revealed {
+        0 => "none new".to_owned(),
+        count => format!("none new but {count} warnings that it had hidden"),
+    };
+    let known = evidence.unchanged.saturating_sub(mended.first_run);
+    let tests: Vec<String> = [
+        (evidence.red_to_green.len(), "red→green"),
+        (known as usize, "tests unchanged"),
+        (mended.first_run as usize, "tests green that could not run before"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    let seconds = Duration::from_millis(evidence.duration_ms).as_secs_f64();
+    let tests = if tests.is_empty() { "no tests ran".to_owned() } else { tests.join(", ") };
+    let rule = entry.source.rule.as_deref().unwrap_or(&entry.source.tier);
+    let by = if entry.source.tier == "checker" { rule } else { &entry.source.tier };
+    format!("Fix {what} · checked: diagnostic gone, {new}; {tests}, {seconds:.1} s · {by}")
+}
+
+/// Characters of a diagnostic's message in a menu.
+const MESSAGE_IN_TITLE: usize = 60;
 
 /// The test in a title: its own name, without file, module and parameters.
 fn subject_of(tests: &[String]) -> String {
@@ -220,12 +309,36 @@ pub(crate) fn evidence(
         localization: match localization.map(|found| found.method) {
             Some(Method::Spectrum) => "spectrum".to_owned(),
             Some(Method::Trace) => "trace".to_owned(),
+            Some(Method::Diagnostic) => "diagnostic".to_owned(),
             None => "none".to_owned(),
         },
         suspicious: suspicious
             .map(|line| (format!("{}:{}", relative(root, &line.path), line.line), line.score))
             .collect(),
         tests: tests.collect(),
+        fallen,
+        stats,
+    }
+}
+
+/// Everything kept about one offered fix of a diagnostic.
+pub(crate) fn diagnostic_evidence(
+    root: &Path,
+    path: &Path,
+    line: usize,
+    offered: &OfferedFix,
+    target: &TargetOutcome,
+    stats: FixStats,
+) -> EvidenceReport {
+    let mut fallen: Vec<_> = target.counts.fallen.clone().into_iter().collect();
+    fallen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    EvidenceReport {
+        id: offered.id.clone(),
+        title: offered.title.clone(),
+        entry: offered.entry.clone(),
+        localization: "diagnostic".to_owned(),
+        suspicious: vec![(format!("{}:{line}", relative(root, path)), 1.0)],
+        tests: Vec::new(),
         fallen,
         stats,
     }

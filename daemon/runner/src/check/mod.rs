@@ -155,6 +155,15 @@ impl Checker {
         self.tool
     }
 
+    /// What tells it from others of the same tool: the directory that it checks, or the program.
+    pub fn place(&self) -> &Path {
+        match &self.kind {
+            Kind::Cargo(project) => project.dir(),
+            Kind::Ruff(ruff) => &ruff.program,
+            Kind::Tsc(tsc) => &tsc.dir,
+        }
+    }
+
     /// What the sandbox must show and keep, as [`Project::needs`].
     pub fn needs(&self, store: &Path, mode: CacheMode) -> Needs {
         match &self.kind {
