@@ -1,6 +1,6 @@
 //! An editor without a screen: speaks the protocol with a real `greenlit lsp`.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{Installation, binary};
 
 /// Long enough for a cold build on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An editor session on one root.
 pub struct Editor {

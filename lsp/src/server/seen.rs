@@ -8,6 +8,7 @@ use lsp_types::{Diagnostic, NumberOrString};
 use ropey::Rope;
 
 use super::documents::Document;
+use super::findings::Documents;
 use super::position::Encoding;
 use super::to_proto::SOURCE;
 
@@ -70,9 +71,18 @@ impl Seen {
         self.told.remove(path);
     }
 
-    /// A new daemon was told nothing.
-    pub(crate) fn forget(&mut self) {
-        self.told.clear();
+    /// What a new daemon must be told again.
+    pub(crate) fn replay<'a>(
+        &'a self,
+        documents: &'a Documents,
+    ) -> impl Iterator<Item = Notification> + 'a {
+        self.told.iter().filter_map(|(path, told)| {
+            let version = documents.get(path)?.version;
+            (version == told.version && !told.known.is_empty()).then(|| {
+                let diagnostics = told.known.iter().cloned().collect();
+                Notification::DiagnosticsSeen { document: path.clone(), version, diagnostics }
+            })
+        })
     }
 
     /// Diagnostics of sources that nothing is known about.

@@ -212,10 +212,7 @@ impl Session {
 
     fn handle(&self, event: DaemonEvent) {
         match event {
-            DaemonEvent::Up { build } => {
-                self.state().seen.forget();
-                self.set_link(LinkState::Up { build });
-            }
+            DaemonEvent::Up { build } => self.set_link(LinkState::Up { build }),
             DaemonEvent::Down { reason } => {
                 self.progresses().end_all("the daemon is gone");
                 self.set_link(LinkState::Down { reason });

@@ -50,7 +50,8 @@ impl State {
         let settings = Notification::SettingsChanged { settings: self.settings.clone() };
         let roots = Notification::RootsChanged { roots: self.roots.canonical() };
         let documents = self.documents.iter().map(|(path, document)| document.opened(path.clone()));
-        [settings, roots].into_iter().chain(documents).collect()
+        let seen = self.seen.replay(&self.documents);
+        [settings, roots].into_iter().chain(documents).chain(seen).collect()
     }
 
     /// What the daemon has to be told of the diagnostics in a menu.

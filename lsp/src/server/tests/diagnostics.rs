@@ -103,10 +103,11 @@ async fn a_new_daemon_is_told_again() {
     let context = [diagnostic("Ruff", json!("F841"), (8, 9))];
     menu(&mut editor, &context).await;
     let news = daemon.notification().await;
-    daemon.tell(DaemonEvent::Up { build: "2".into() }).await;
-    editor.received("greenlit/status").await;
-    menu(&mut editor, &context).await;
-    assert_eq!(daemon.notification().await, news);
+    assert_eq!(daemon.replay().last(), Some(&news));
+    // Not of a text that is gone.
+    editor.did_change("lint.py", 2, json!([{ "text": "x = 1\n" }])).await;
+    daemon.notification().await;
+    assert!(!daemon.replay().iter().any(|n| matches!(n, Notification::DiagnosticsSeen { .. })));
     editor.finish(daemon).await;
 }
 
