@@ -21,6 +21,7 @@ pub(crate) fn test() -> Result<()> {
     let deny = tools::deny()?;
     let python = tools::python()?;
     let node = tools::node();
+    let typescript = if node.is_some() { tools::typescript()? } else { None };
 
     step("licences, bans and sources");
     run(Command::new(deny).current_dir(root()).args([
@@ -50,13 +51,22 @@ pub(crate) fn test() -> Result<()> {
             tests.env("GREENLIT_TEST_NVIM", tools::nvim(python)?);
         }
         None => {
-            not_run.push("tests with Python and Neovim: there is no python3");
-            without.push("test(python) | test(pytest) | test(nvim)");
+            not_run.push("tests with Python, ruff and Neovim: there is no python3");
+            without.push("test(python) | test(pytest) | test(nvim) | test(ruff)");
         }
     }
     if node.is_none() {
         not_run.push("tests with Node.js: there is no node of version 20 or newer");
         without.push("test(node)");
+    }
+    match &typescript {
+        Some(package) => {
+            tests.env("GREENLIT_TEST_TYPESCRIPT", package);
+        }
+        None => {
+            not_run.push("tests with tsc: there is no npm, or no node of version 20 or newer");
+            without.push("test(tsc)");
+        }
     }
     if !without.is_empty() {
         tests.args(["-E", &format!("not ({})", without.join(" | "))]);
