@@ -137,10 +137,15 @@ impl State {
             pending.session != session || pending.root != *path || !pending.is_diagnosis()
         });
         if let Some(known) = self.roots.get_mut(path).and_then(|r| r.known.get_mut(&session)) {
+            let shown = known.diagnosed.offered().len();
             known.diagnosed.forget(document);
+            let fewer = known.diagnosed.offered().len() < shown;
             if self.pending.len() < waiting {
                 // What it was to do for other documents is still to be done.
                 known.diagnosed.due = Some(Instant::now());
+            }
+            if fewer {
+                self.publish(session, path);
             }
         }
     }
