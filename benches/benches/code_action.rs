@@ -179,6 +179,7 @@ fn finding(project: &Path, index: usize) -> Finding {
                     scope: "all".to_owned(),
                     layer: "namespaces".to_owned(),
                     duration_ms: 1,
+                    diagnostic: None,
                     content_hashes: BTreeMap::from([(path, hash)]),
                     agreement: None,
                     test_strength: None,

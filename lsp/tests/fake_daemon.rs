@@ -112,6 +112,7 @@ fn one_fix(root: &Path, verified: &str) -> Response {
             scope: "all".to_owned(),
             layer: "namespaces".to_owned(),
             duration_ms: 12,
+            diagnostic: None,
             content_hashes: [("gcd.py".to_owned(), hash)].into(),
             agreement: None,
             test_strength: None,

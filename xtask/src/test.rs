@@ -21,6 +21,7 @@ pub(crate) fn test() -> Result<()> {
     let deny = tools::deny()?;
     let python = tools::python()?;
     let node = tools::node();
+    let typescript = if node.is_some() { tools::typescript()? } else { None };
 
     step("licences, bans and sources");
     run(Command::new(deny).current_dir(root()).args([
@@ -51,14 +52,23 @@ pub(crate) fn test() -> Result<()> {
             tests.env("GREENLIT_TEST_GO", tools::go(python)?);
         }
         None => {
-            not_run.push("tests with Python, Neovim and Go: there is no python3 to install them");
+            not_run.push("tests with Python, ruff, Neovim and Go: there is no python3");
             // Tests of cargo have the same letters in their names.
-            without.push(r"test(python) | test(pytest) | test(nvim) | test(/\bgo_/)");
+            without.push(r"test(python) | test(pytest) | test(nvim) | test(ruff) | test(/\bgo_/)");
         }
     }
     if node.is_none() {
         not_run.push("tests with Node.js: there is no node of version 20 or newer");
         without.push("test(node)");
+    }
+    match &typescript {
+        Some(package) => {
+            tests.env("GREENLIT_TEST_TYPESCRIPT", package);
+        }
+        None => {
+            not_run.push("tests with tsc: there is no npm, or no node of version 20 or newer");
+            without.push("test(tsc)");
+        }
     }
     if !without.is_empty() {
         tests.args(["-E", &format!("not ({})", without.join(" | "))]);

@@ -9,6 +9,7 @@ use crate::run::{cargo, output, root, run, say};
 
 const NEXTEST: &str = "0.9";
 const DENY: &str = "0.20";
+const TYPESCRIPT: &str = "5.9.3";
 
 /// `.tools/`
 pub(crate) fn dir() -> PathBuf {
@@ -80,6 +81,24 @@ fn installed(python: &Path, name: &str) -> Result<PathBuf> {
         bail!("{} is missing: delete .tools/venv and run again", tool.display());
     }
     Ok(tool)
+}
+
+/// TypeScript in `.tools/typescript`; `None` when the machine has no npm.
+pub(crate) fn typescript() -> Result<Option<PathBuf>> {
+    let Ok(npm) = which::which("npm") else { return Ok(None) };
+    let home = dir().join("typescript");
+    let package = home.join("node_modules/typescript");
+    let manifest = std::fs::read_to_string(package.join("package.json")).unwrap_or_default();
+    if manifest.contains(&format!("\"version\": \"{TYPESCRIPT}\"")) {
+        return Ok(Some(package));
+    }
+    say("installing TypeScript into .tools/typescript (once)");
+    std::fs::create_dir_all(&home)?;
+    run(Command::new(npm)
+        .args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&home)
+        .arg(format!("typescript@{TYPESCRIPT}")))?;
+    Ok(Some(package))
 }
 
 /// Node.js of at least version 20; `None` when the machine has none.

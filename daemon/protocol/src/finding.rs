@@ -18,6 +18,9 @@ pub enum FindingKind {
     FlakyTest,
     /// The project does not build or collect here.
     BuildError,
+    /// A compiler or linter that the editor runs reports something, and there is a verified fix.
+    /// Its place is the diagnostic's; it is not to be shown a second time.
+    Diagnostic,
 }
 
 /// One thing to show at one place.

@@ -10,6 +10,7 @@
 //! Invariant: paths are absolute unless a field says "relative to the root"; lines are 1-based;
 //! positions in text are UTF-8 byte offsets.
 
+mod diagnostic;
 mod error;
 mod finding;
 pub mod frame;
@@ -17,6 +18,7 @@ mod hello;
 mod message;
 mod report;
 
+pub use diagnostic::{DiagnosticTool, MendedDiagnostic, SeenDiagnostic};
 pub use error::{ErrorKind, RemoteError};
 pub use finding::{Finding, FindingKind, OfferedFix, Related};
 pub use hello::{

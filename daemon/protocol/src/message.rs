@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, EvidenceReport, Finding, FixReport, Notice, OfferedFix, RemoteError, StatusReport,
-    TestReport, Tier,
+    Check, EvidenceReport, Finding, FixReport, Notice, OfferedFix, RemoteError, SeenDiagnostic,
+    StatusReport, TestReport, Tier,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -140,6 +140,16 @@ pub enum Notification {
     SettingsChanged {
         /// JSON text in the schema of `greenlit.toml`.
         settings: Option<String>,
+    },
+    /// The session's editor shows these diagnostics of other tools in a document. What was told
+    /// before of the same document stays, as long as it is not edited.
+    DiagnosticsSeen {
+        /// Which.
+        document: DocumentId,
+        /// The version that the positions are for; the daemon drops those of another one.
+        version: i32,
+        /// Each with its tool, code, message and place.
+        diagnostics: Vec<SeenDiagnostic>,
     },
     /// What a person did with an offered fix.
     FixDecision {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::MendedDiagnostic;
+
 /// How far to go up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,7 +107,7 @@ pub struct FileEdit {
 /// Who wrote a fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixSource {
-    /// `template`, `small`, `large`.
+    /// `template`, `small`, `large`; `checker` for a compiler's or linter's own suggestion.
     pub tier: String,
     /// Template family.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -128,7 +130,7 @@ pub struct FixEvidence {
     pub newly_failing: u32,
     /// Verification runs of the target tests on the final patch.
     pub runs: u32,
-    /// `all` tests were run, or the `affected` ones.
+    /// `all` tests were run, or the `affected` ones, or `none`.
     pub scope: String,
     /// Sandbox layer that ran.
     pub layer: String,
@@ -137,6 +139,10 @@ pub struct FixEvidence {
     /// blake3 (hex) of the unpatched content of every file that the verdict depends on and the fix
     /// edits or the failure names; keys relative to the root.
     pub content_hashes: BTreeMap<String, String>,
+    /// The diagnostic that it makes go away, where that is what it is for. `unchanged` then also
+    /// counts tests that could not be run before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub diagnostic: Option<MendedDiagnostic>,
     /// How it compares with the other candidates that turned the same tests green.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agreement: Option<Agreement>,

@@ -3,8 +3,9 @@
 use bytes::BytesMut;
 use greenlit_protocol::frame::{MAX_FRAME, codec, decode, encode};
 use greenlit_protocol::{
-    ClientFrame, ErrorKind, Event, Hello, HelloHead, Notification, ProgressStage, RemoteError,
-    Request, Response, ServerFrame, SessionParams, TextChange, Tier, Welcome,
+    ClientFrame, DiagnosticTool, ErrorKind, Event, Hello, HelloHead, Notification, ProgressStage,
+    RemoteError, Request, Response, SeenDiagnostic, ServerFrame, SessionParams, TextChange, Tier,
+    Welcome,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -42,6 +43,10 @@ fn notifications() -> impl Strategy<Value = Notification> {
         end,
         text,
     });
+    let tool = prop_oneof![Just(DiagnosticTool::Ruff), Just(DiagnosticTool::Rustc)];
+    let seen = (tool, option::of(".*"), ".*", any::<usize>(), any::<usize>()).prop_map(
+        |(tool, code, message, start, end)| SeenDiagnostic { tool, code, message, start, end },
+    );
     prop_oneof![
         (paths(), any::<i32>(), option::of(".*")).prop_map(|(document, version, text)| {
             Notification::DocumentOpened { document, version, text }
@@ -51,6 +56,9 @@ fn notifications() -> impl Strategy<Value = Notification> {
         }),
         vec(paths(), 0..3).prop_map(|roots| Notification::RootsChanged { roots }),
         option::of(".*").prop_map(|settings| Notification::SettingsChanged { settings }),
+        (paths(), any::<i32>(), vec(seen, 0..3)).prop_map(|(document, version, diagnostics)| {
+            Notification::DiagnosticsSeen { document, version, diagnostics }
+        }),
         (".*", any::<bool>()).prop_map(|(fix, applied)| Notification::FixDecision { fix, applied }),
     ]
 }

@@ -2,7 +2,8 @@
 //!
 //! This crate must not know the language server protocol, sockets, models or configuration files.
 //!
-//! Invariant: only a candidate whose [`Verdict`] is plausible leaves this crate as a fix.
+//! Invariant: only a candidate whose [`Verdict`] is plausible, or for a diagnostic one that was
+//! [`Checked`], leaves this crate as a fix.
 //! Invariant: a verdict names the exact content hashes that it holds for.
 
 mod baseline;
@@ -10,6 +11,7 @@ mod cancel;
 mod candidate;
 mod causes;
 mod compose;
+mod diagnostic;
 mod known;
 mod localize;
 mod locate;
@@ -29,6 +31,10 @@ mod workbench;
 pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, baseline};
 pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
+pub use diagnostic::{
+    Checked, DiagnosticFall, DiagnosticFix, DiagnosticOutcome, DiagnosticRepair, SeenDiagnostic,
+    TargetOutcome,
+};
 pub use known::KnownFalls;
 pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};

@@ -89,7 +89,8 @@ impl Verifier for SandboxVerifier<'_> {
 }
 
 impl SandboxVerifier<'_> {
-    fn verify_project(
+    /// Runs the part of the selection that is of one project, and adds up what came of it.
+    pub(crate) fn verify_project(
         &self,
         project: &ProjectBaseline,
         patch: &[PatchedFile],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use greenlit_runner::{Project, RunError};
+use greenlit_runner::{Needs, Project, RunError};
 use greenlit_sandbox::{
     CacheMode, FileWrite, Helper, Isolation, Limits, OpenError, Sandbox, SandboxError, SandboxSpec,
 };
@@ -110,8 +110,12 @@ impl Workbench {
         mode: CacheMode,
         patch: &[FileWrite],
     ) -> Result<Bench, WorkError> {
+        self.open_with(project.needs(&self.sandbox.store, mode), patch)
+    }
+
+    /// As [`Self::open`], for anything that has needs.
+    pub(crate) fn open_with(&self, needs: Needs, patch: &[FileWrite]) -> Result<Bench, WorkError> {
         self.check()?;
-        let needs = project.needs(&self.sandbox.store, mode);
         let mut files: Vec<FileWrite> = self
             .subject
             .overlays

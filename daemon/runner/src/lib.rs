@@ -1,6 +1,7 @@
 //! Test runners: detect a project's own runner, list and run its tests, read its reports.
 //!
-//! An adapter turns cargo, pytest, node or go into the same plain data ([`TestRun`]). Everything runs
+//! An adapter turns cargo, pytest, node or go into the same plain data ([`TestRun`]). A [`Checker`] does
+//! so with the diagnostics of rustc, clippy, ruff or tsc ([`CheckRun`]). Everything runs
 //! inside a [`greenlit_sandbox::Sandbox`] and with the tools of the person's own environment.
 //! Outside of it only an interpreter that lies outside the checkout is asked where it lives.
 //!
@@ -15,6 +16,7 @@
 //! Invariant: commands see a fixed list of the person's variables, never the whole environment.
 
 mod cargo;
+mod check;
 mod detect;
 mod environment;
 mod error;
@@ -31,6 +33,10 @@ mod scope;
 mod text;
 mod types;
 
+pub use check::{
+    Applicability, CheckDiagnostic, CheckRun, CheckState, CheckTool, Checker, Severity,
+    SuggestedEdit, Suggestion,
+};
 pub use detect::{Detection, Problem, ProblemKind, detect};
 pub use environment::Environment;
 pub use error::RunError;

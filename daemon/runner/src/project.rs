@@ -145,6 +145,14 @@ impl Project {
         Self { adapter: Arc::new(adapter), environment: Arc::clone(environment) }
     }
 
+    /// The cargo workspace, if it is one.
+    pub(crate) fn cargo(&self) -> Option<&CargoProject> {
+        match &*self.adapter {
+            Adapter::Cargo(project) => Some(project),
+            Adapter::Pytest(_) | Adapter::Node(_) | Adapter::Go(_) => None,
+        }
+    }
+
     /// Which runner it uses.
     pub fn ecosystem(&self) -> Ecosystem {
         match &*self.adapter {

@@ -3,6 +3,7 @@
 //! Invariant: a job gets everything that it needs at its start and changes no state; the main loop
 //! applies what it reports, if the state that it was computed from still holds.
 
+mod diagnose;
 mod findings;
 mod problem;
 mod reports;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
-    TestReport,
+    SeenDiagnostic, TestReport,
 };
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
@@ -39,6 +40,13 @@ pub(crate) enum Work {
         visible: Vec<String>,
         /// Budget for candidates.
         budget_secs: Option<u64>,
+    },
+    /// Look for fixes of diagnostics that an editor shows.
+    Diagnose {
+        /// Those that were looked at before on the inputs of [`JobInput::unless`].
+        done: Vec<(PathBuf, SeenDiagnostic)>,
+        /// The others.
+        new: Vec<(PathBuf, SeenDiagnostic)>,
     },
 }
 
@@ -74,6 +82,8 @@ pub(crate) enum JobNews {
     Progress(ProgressStage),
     /// All that is known so far, for editors.
     Findings(Vec<Finding>),
+    /// A fix of a diagnostic was verified.
+    Diagnosed(Finding),
     /// Looking for fixes of so many failing tests.
     Fixing(u32),
     /// The evidence of a fix that was just verified.
@@ -108,6 +118,9 @@ impl JobResult {
         match &self.answer {
             Err(error) => error.message.clone(),
             Ok(Answer::Unchanged) => "nothing changed".to_owned(),
+            Ok(Answer::Diagnosed { findings, .. }) => {
+                format!("{} diagnostics with verified fixes", findings.len())
+            }
             Ok(Answer::Test(_)) => format!("{} passed, {} failing", self.passed, self.failing),
             Ok(Answer::Fix { offered, .. }) => {
                 format!("{} failing, {} verified fixes", self.failing, offered.len())
@@ -121,6 +134,13 @@ impl JobResult {
 pub(crate) enum Answer {
     /// The inputs are those of the last run ([`JobInput::unless`]): nothing was done.
     Unchanged,
+    /// To [`Work::Diagnose`].
+    Diagnosed {
+        /// One for each diagnostic with a fix.
+        findings: Vec<Finding>,
+        /// Whether only the new ones were looked at, because the inputs are those of before.
+        only_new: bool,
+    },
     /// To [`Work::Test`].
     Test(TestReport),
     /// To [`Work::Fix`].

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use greenlit_protocol::{
     Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
-    FixEvidence, FixSource, FixStats, LocalizationReport, OfferedFix, SuspiciousLine, TestEntry,
-    TestOutcome, TestStrength,
+    FixEvidence, FixSource, FixStats, LocalizationReport, MendedDiagnostic, OfferedFix,
+    SuspiciousLine, TestEntry, TestOutcome, TestStrength,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, Method, SearchCounts, Standing, VerifiedFix,
-    function_of, relative, unified_diff,
+    Baseline, BaselineOutcome, Candidate, DiagnosticFix, Localization, Method, SearchCounts,
+    Standing, TargetOutcome, VerifiedFix, function_of, relative, unified_diff,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_sandbox::Layer;
@@ -86,16 +86,10 @@ pub(crate) fn fix_entry(
     let root = view.root();
     let plausible = &fix.plausible;
     let tests: Vec<_> = plausible.red_to_green.iter().map(|id| id.0.clone()).collect();
-    let edits = fix.candidate.edits.iter().map(|edit| FileEdit {
-        path: relative(root, &edit.path),
-        start: edit.start,
-        end: edit.end,
-        new_text: edit.new_text.clone(),
-    });
     FixEntry {
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
         diff: unified_diff(root, &fix.files),
-        edits: edits.collect(),
+        edits: file_edits(root, &fix.candidate),
         source: FixSource {
             tier: fix.candidate.source.tier.clone(),
             rule: Some(fix.candidate.source.rule.clone()),
@@ -110,6 +104,7 @@ pub(crate) fn fix_entry(
             scope: scope.to_owned(),
             layer: layer_name(plausible.layer).to_owned(),
             duration_ms: millis(plausible.wall),
+            diagnostic: None,
             content_hashes: content_hashes(view, baseline, fix),
             agreement: agreement(&fix.standing),
             test_strength: fix.standing.strength.map(|strength| TestStrength {
@@ -128,6 +123,63 @@ fn agreement(standing: &Standing) -> Option<Agreement> {
         behaviours: standing.behaviours,
         inputs: standing.probes,
     })
+}
+
+/// A fix of a diagnostic at `path`, with its handle and menu title.
+pub(crate) fn diagnostic_fix(
+    view: &View,
+    path: &Path,
+    fix: &DiagnosticFix,
+    mended: MendedDiagnostic,
+    rank: usize,
+) -> OfferedFix {
+    let (root, checked) = (view.root(), &fix.checked);
+    let tests: Vec<_> = checked.red_to_green.iter().map(|id| id.0.clone()).collect();
+    let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+    let edited =
+        fix.files.iter().map(|file| (relative(root, &file.path), hash(file.before.as_bytes())));
+    let shown = view.hash(path).map(|hash| (relative(root, path), hash.to_hex().to_string()));
+    let source = &fix.candidate.source;
+    let entry = FixEntry {
+        rank: u32::try_from(rank).unwrap_or(u32::MAX),
+        diff: unified_diff(root, &fix.files),
+        edits: file_edits(root, &fix.candidate),
+        source: FixSource {
+            tier: source.tier.clone(),
+            rule: Some(source.rule.clone()),
+            model: None,
+            adapter: source.adapter.clone(),
+        },
+        evidence: FixEvidence {
+            red_to_green: tests.clone(),
+            unchanged: checked.unchanged.saturating_add(mended.first_run),
+            newly_failing: 0,
+            runs: match (checked.tests(), tests.len()) {
+                (0, _) => 0,
+                (_, 0) => 1,
+                _ => 2,
+            },
+            scope: if checked.tests() == 0 { "none" } else { "all" }.to_owned(),
+            layer: layer_name(checked.layer).to_owned(),
+            duration_ms: millis(checked.wall),
+            content_hashes: edited.chain(shown.ok()).collect(),
+            diagnostic: Some(mended),
+            agreement: None,
+            test_strength: None,
+        },
+        tests,
+    };
+    offered(entry, &fix.candidate.summary)
+}
+
+fn file_edits(root: &Path, candidate: &Candidate) -> Vec<FileEdit> {
+    let edit = |edit: &greenlit_repair::Edit| FileEdit {
+        path: relative(root, &edit.path),
+        start: edit.start,
+        end: edit.end,
+        new_text: edit.new_text.clone(),
+    };
+    candidate.edits.iter().map(edit).collect()
 }
 
 /// Hashes of what the fix edits and of where its failures were seen.
@@ -156,7 +208,11 @@ pub(crate) fn offered(entry: FixEntry, summary: &str) -> OfferedFix {
         hasher.update(hash.as_bytes());
     }
     let id = hasher.finalize().to_hex()[..16].to_owned();
-    OfferedFix { id, title: title(&entry), summary: summary.to_owned(), entry }
+    let title = match &entry.evidence.diagnostic {
+        Some(mended) => diagnostic_title(&entry, mended),
+        None => title(&entry),
+    };
+    OfferedFix { id, title, summary: summary.to_owned(), entry }
 }
 
 /// `Fix test_gcd · verified: 1 red→green, 42 others unchanged, 3.1 s · template`
@@ -171,6 +227,41 @@ fn title(entry: &FixEntry) -> String {
         entry.source.tier,
     )
 }
+
+/// ``Fix `os` imported but unused (F401) · checked: diagnostic gone, none new; 42 tests unchanged,
+/// 1.2 s · ruff-fix``. It says of tests only what was run.
+fn diagnostic_title(entry: &FixEntry, mended: &MendedDiagnostic) -> String {
+    let evidence = &entry.evidence;
+    let mut what: String = mended.seen.message.lines().next().unwrap_or_default().to_owned();
+    if what.chars().count() > MESSAGE_IN_TITLE {
+        what = what.chars().take(MESSAGE_IN_TITLE).chain(['…']).collect();
+    }
+    if let Some(code) = &mended.seen.code {
+        what = format!("{what} ({code})");
+    }
+    let new = match mended.revealed {
+        0 => "none new".to_owned(),
+        count => format!("none new but {count} warnings that it had hidden"),
+    };
+    let known = evidence.unchanged.saturating_sub(mended.first_run);
+    let tests: Vec<String> = [
+        (evidence.red_to_green.len(), "red→green"),
+        (known as usize, "tests unchanged"),
+        (mended.first_run as usize, "tests green that could not run before"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    let seconds = Duration::from_millis(evidence.duration_ms).as_secs_f64();
+    let tests = if tests.is_empty() { "no tests ran".to_owned() } else { tests.join(", ") };
+    let rule = entry.source.rule.as_deref().unwrap_or(&entry.source.tier);
+    let by = if entry.source.tier == "checker" { rule } else { &entry.source.tier };
+    format!("Fix {what} · checked: diagnostic gone, {new}; {tests}, {seconds:.1} s · {by}")
+}
+
+/// Characters of a diagnostic's message in a menu.
+const MESSAGE_IN_TITLE: usize = 60;
 
 /// The test in a title: its own name, without file, module and parameters.
 fn subject_of(tests: &[String]) -> String {
@@ -257,6 +348,7 @@ fn method(localization: &Localization) -> String {
         (Method::Spectrum, Some(means)) if !means.is_empty() => format!("spectrum ({means})"),
         (Method::Spectrum, _) => "spectrum".to_owned(),
         (Method::Trace, _) => "trace".to_owned(),
+        (Method::Diagnostic, _) => "diagnostic".to_owned(),
     }
 }
 
@@ -264,6 +356,28 @@ fn most_first(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let mut counts: Vec<_> = counts.iter().map(|(what, count)| (what.clone(), *count)).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     counts
+}
+
+/// Everything kept about one offered fix of a diagnostic.
+pub(crate) fn diagnostic_evidence(
+    root: &Path,
+    path: &Path,
+    line: usize,
+    offered: &OfferedFix,
+    target: &TargetOutcome,
+    stats: FixStats,
+) -> EvidenceReport {
+    EvidenceReport {
+        id: offered.id.clone(),
+        title: offered.title.clone(),
+        entry: offered.entry.clone(),
+        localization: "diagnostic".to_owned(),
+        suspicious: vec![(format!("{}:{line}", relative(root, path)), 1.0)],
+        tests: Vec::new(),
+        fallen: most_first(&target.counts.fallen),
+        killed_by: most_first(&target.counts.killed_by),
+        stats,
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::problem::{chain, project_error, remote_error};
 use super::reports;
 use super::{Answer, JobInput, JobNews, JobResult, Work};
 
-type News<'a> = &'a (dyn Fn(JobNews) + Sync);
+pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
 
 /// Runs a job to its end.
 pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
@@ -30,6 +30,7 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     let known = job.known.into_inner().unwrap_or_else(PoisonError::into_inner);
     let cancelled = matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
     let unchanged = matches!(&answer, Ok(Answer::Unchanged));
+    let diagnoses = matches!(input.work, Work::Diagnose { .. });
     let count = |wanted: fn(&BaselineOutcome) -> bool| {
         let tests = known.baseline.iter().flat_map(|baseline| baseline.tests.values());
         u32::try_from(tests.filter(|outcome| wanted(outcome)).count()).unwrap_or(u32::MAX)
@@ -37,16 +38,16 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     JobResult {
         passed: count(|outcome| *outcome == BaselineOutcome::Passed),
         failing: count(|outcome| matches!(outcome, BaselineOutcome::Failed(_))),
-        findings: (!cancelled && !unchanged).then(|| known.findings(input)),
+        findings: (!cancelled && !unchanged && !diagnoses).then(|| known.findings(input)),
         inputs: known.inputs.filter(|_| answer.is_ok()),
         answer,
     }
 }
 
-struct Job<'a> {
-    input: &'a JobInput,
-    news: News<'a>,
-    started: Instant,
+pub(super) struct Job<'a> {
+    pub(super) input: &'a JobInput,
+    pub(super) news: News<'a>,
+    pub(super) started: Instant,
     known: Mutex<Known>,
 }
 
@@ -72,6 +73,10 @@ impl Job<'_> {
     fn run(&self) -> Result<Answer, RemoteError> {
         let root = self.input.view.root();
         let inputs = self.scan()?;
+        if let Work::Diagnose { done, new } = &self.input.work {
+            self.known().inputs = Some(inputs.digest());
+            return self.diagnose(done, new, &inputs);
+        }
         if self.input.unless == Some(inputs.digest()) {
             return Ok(Answer::Unchanged);
         }
@@ -107,6 +112,7 @@ impl Job<'_> {
                 self.check_known(&baseline, tests)?;
                 self.fix(&bench, &baseline, &selection, &inputs, notices)
             }
+            Work::Diagnose { .. } => unreachable!("answered above"),
         }
     }
 
@@ -253,14 +259,14 @@ impl Job<'_> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn scan(&self) -> Result<Inputs, RemoteError> {
+    pub(super) fn scan(&self) -> Result<Inputs, RemoteError> {
         let mut cache = self.input.stat_cache.lock().unwrap_or_else(PoisonError::into_inner);
         Inputs::scan(self.input.view.root(), &self.input.view, &mut cache)
             .map_err(|error| RemoteError::new(ErrorKind::BadRequest, chain(&error)))
     }
 
     /// What was found holds only for the inputs that the job began with.
-    fn check_unchanged(&self, inputs: &Inputs) -> Result<(), RemoteError> {
+    pub(super) fn check_unchanged(&self, inputs: &Inputs) -> Result<(), RemoteError> {
         let changed = self.scan()?.changed(inputs);
         let Some(first) = changed.first() else { return Ok(()) };
         let mut known = self.known();
@@ -275,6 +281,7 @@ impl Job<'_> {
         let ids = match &self.input.work {
             Work::Test { tests } => tests,
             Work::Fix { visible, .. } => visible,
+            Work::Diagnose { .. } => &Vec::new(),
         };
         if ids.is_empty() {
             Selection::All
@@ -293,7 +300,7 @@ impl Job<'_> {
         }
     }
 
-    fn workbench(&self) -> Result<Workbench, RemoteError> {
+    pub(super) fn workbench(&self) -> Result<Workbench, RemoteError> {
         let helper = Helper::locate().map_err(|error| {
             RemoteError::new(ErrorKind::SandboxUnavailable, chain(&error))
                 .hint("reinstall Greenlit: `greenlit-sandbox` belongs next to `greenlitd`")
@@ -327,7 +334,7 @@ impl Job<'_> {
     fn check_known(&self, baseline: &Baseline, tests: &[String]) -> Result<(), RemoteError> {
         let visible = match &self.input.work {
             Work::Fix { visible, .. } => visible.as_slice(),
-            Work::Test { .. } => &[],
+            Work::Test { .. } | Work::Diagnose { .. } => &[],
         };
         let unknown: Vec<_> = tests
             .iter()

@@ -41,7 +41,7 @@ impl State {
         self.schedule(session, &path);
     }
 
-    fn background_root(&self, session: u64, document: &Path) -> Option<PathBuf> {
+    pub(crate) fn background_root(&self, session: u64, document: &Path) -> Option<PathBuf> {
         let session = self.sessions.get(&session).filter(|session| session.background)?;
         session.root_of(document).cloned()
     }
@@ -54,9 +54,11 @@ impl State {
         let (config, _) = self.config(session, path);
         let Some(root) = self.roots.get_mut(path) else { return };
         let known = root.known.entry(session).or_default();
+        let wait = Duration::from_millis(config.run.debounce_ms);
         if config.run.on_save && known.opened {
-            known.due = Some(Instant::now() + Duration::from_millis(config.run.debounce_ms));
+            known.due = Some(Instant::now() + wait);
         }
+        self.schedule_diagnostics(session, path, wait);
     }
 
     pub(crate) fn start_due_background(&mut self) {
@@ -74,12 +76,16 @@ impl State {
             }
         }
         for (session, path) in due {
+            self.postpone_diagnostics(session, &path);
             // At most the running job and the latest pending one.
             self.cancel_jobs(|running| {
                 running.session == session && running.root == path && running.request.is_none()
             });
             self.pending.retain(|pending| {
-                pending.session != session || pending.root != path || pending.request.is_some()
+                pending.session != session
+                    || pending.root != path
+                    || pending.request.is_some()
+                    || pending.is_diagnosis()
             });
             let (config, problem) = self.config(session, &path);
             if let Some(message) = problem {
@@ -101,6 +107,7 @@ impl State {
         self.pending.retain(|pending| pending.request.is_some());
         for known in self.roots.values_mut().flat_map(|root| root.known.values_mut()) {
             known.due = None;
+            known.diagnosed.due = None;
         }
     }
 }

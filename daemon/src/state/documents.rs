@@ -1,5 +1,7 @@
 //! What editors tell about their documents.
 
+use std::path::{Path, PathBuf};
+
 use greenlit_protocol::{ClientFrame, Notification};
 
 use crate::state::State;
@@ -21,6 +23,9 @@ impl State {
             Notification::DocumentOpened { document, version, text } => {
                 self.overlays.open(session, document.clone(), version, text.as_deref());
                 self.first_document(session, &document);
+                if let Some(root) = self.root_of(session, &document) {
+                    self.forget_diagnostics(session, &root, &document);
+                }
             }
             Notification::DocumentChanged { document, version, changes } => {
                 let edits =
@@ -46,7 +51,11 @@ impl State {
                 // The same files may give another result now.
                 for known in self.roots.values_mut().filter_map(|r| r.known.get_mut(&session)) {
                     known.inputs = None;
+                    known.diagnosed.inputs = None;
                 }
+            }
+            Notification::DiagnosticsSeen { document, version, diagnostics } => {
+                self.diagnostics_seen(session, document, version, diagnostics);
             }
             Notification::FixDecision { fix, applied } => {
                 tracing::info!(session, fix, applied, "decision on a fix");
@@ -54,25 +63,26 @@ impl State {
         }
     }
 
+    fn root_of(&self, session: u64, document: &Path) -> Option<PathBuf> {
+        self.sessions.get(&session).and_then(|session| session.root_of(document)).cloned()
+    }
+
     /// Whether an open document differs from the disk.
-    fn differs(&self, session: u64, document: &std::path::Path) -> bool {
+    fn differs(&self, session: u64, document: &Path) -> bool {
         let root = self.sessions.get(&session).and_then(|session| session.root_of(document));
         root.is_some_and(|root| self.overlays.view(session, root).overlay(document).is_some())
     }
 
     /// A document changed in the editor: running background work is stale, fixes are withdrawn.
-    fn edited(&mut self, session: u64, document: &std::path::Path) {
-        let Some(path) =
-            self.sessions.get(&session).and_then(|session| session.root_of(document)).cloned()
-        else {
-            return;
-        };
+    fn edited(&mut self, session: u64, document: &Path) {
+        let Some(path) = self.root_of(session, document) else { return };
         if let Some(root) = self.roots.get_mut(&path) {
             root.revision += 1;
         }
         self.cancel_jobs(|running| {
             running.session == session && running.root == path && running.request.is_none()
         });
+        self.forget_diagnostics(session, &path, document);
         self.withdraw(session, &path);
     }
 }

@@ -20,6 +20,13 @@ pub(crate) struct Pending {
     pub(crate) work: Work,
 }
 
+impl Pending {
+    /// Whether it is about diagnostics, not about tests.
+    pub(crate) fn is_diagnosis(&self) -> bool {
+        matches!(self.work, Work::Diagnose { .. })
+    }
+}
+
 /// A job that runs.
 pub(crate) struct Running {
     pub(crate) session: u64,
@@ -27,6 +34,8 @@ pub(crate) struct Running {
     pub(crate) request: Option<u64>,
     /// The revision that it works on.
     pub(crate) revision: u64,
+    /// Whether it is about diagnostics, not about tests.
+    pub(crate) diagnosis: bool,
     cancel: Cancel,
     /// Whether a progress display was begun and must be ended.
     in_progress: bool,
@@ -52,19 +61,26 @@ impl State {
 
     /// Background work makes room for a person who waits, and is planned again.
     fn give_way(&mut self, root: &PathBuf) {
+        let mut diagnosing = Vec::new();
         for running in self.running.values() {
             if running.root == *root && running.request.is_none() && !running.cancel.is_cancelled()
             {
                 running.cancel.cancel();
+                if running.diagnosis {
+                    diagnosing.push(running.session);
+                    continue;
+                }
                 let known = self.roots.get_mut(root).map(|root| &mut root.known);
                 if let Some(known) = known.and_then(|known| known.get_mut(&running.session)) {
                     known.due = Some(std::time::Instant::now());
                 }
             }
         }
+        diagnosing.into_iter().for_each(|session| self.postpone_diagnostics(session, root));
     }
 
     fn start(&mut self, pending: Pending) {
+        let diagnosis = pending.is_diagnosis();
         let Pending { session, root: path, request, work } = pending;
         let (config, problem) = self.config(session, &path);
         let Some(owner) = self.sessions.get(&session) else { return };
@@ -88,7 +104,11 @@ impl State {
             stat_cache: root.stat_cache.clone(),
             cancel: cancel.clone(),
             waited_for: request.is_some(),
-            unless: if request.is_none() { known.inputs } else { None },
+            unless: match request {
+                Some(_) => None,
+                None if diagnosis => known.diagnosed.inputs,
+                None => known.inputs,
+            },
         };
         let job = self.next_job;
         self.next_job += 1;
@@ -97,11 +117,12 @@ impl State {
             root: path.clone(),
             request,
             revision: input.revision,
+            diagnosis,
             cancel,
             in_progress: false,
         };
         self.running.insert(job, running);
-        if request.is_none() {
+        if request.is_none() && !diagnosis {
             self.enter(session, &path, RootPhase::Testing);
         }
         let events = self.events.clone();
@@ -132,6 +153,7 @@ impl State {
                 let revision = running.revision;
                 self.found(session, &path, revision, findings);
             }
+            JobNews::Diagnosed(finding) => self.diagnosis_found(session, &path, finding),
             JobNews::Fixing(failing) => self.enter(session, &path, RootPhase::Fixing { failing }),
             JobNews::Evidence(report) => {
                 self.evidence.retain(|kept| kept.id != report.id);
@@ -145,7 +167,8 @@ impl State {
 
     pub(crate) fn job_done(&mut self, job: u64, result: JobResult) {
         let Some(running) = self.running.remove(&job) else { return };
-        let Running { session, root: path, request, revision, in_progress, cancel } = running;
+        let Running { session, root: path, request, revision, diagnosis, in_progress, cancel } =
+            running;
         if in_progress {
             let stage = ProgressStage::End { message: result.words() };
             self.tell(session, Told::Progress { root: path.clone(), request, stage });
@@ -155,7 +178,9 @@ impl State {
         {
             owner.respond(request, result.answer.clone().map(response));
         }
-        if cancel.is_cancelled() {
+        if diagnosis {
+            self.diagnosis_done(session, &path, revision, cancel.is_cancelled(), result);
+        } else if cancel.is_cancelled() {
             self.enter(session, &path, RootPhase::Idle);
         } else {
             self.settle(session, &path, revision, request.is_none(), result);
@@ -190,17 +215,23 @@ impl State {
         let phase = match result.answer {
             Ok(Answer::Unchanged) => known.settled.clone().unwrap_or(RootPhase::Idle),
             Err(error) => RootPhase::Problem { error },
-            Ok(Answer::Test(_) | Answer::Fix { .. }) => RootPhase::Settled {
-                passed: result.passed,
-                failing: result.failing,
-                fixes: u32::try_from(fixes).unwrap_or(u32::MAX),
-            },
+            Ok(Answer::Test(_) | Answer::Fix { .. } | Answer::Diagnosed { .. }) => {
+                RootPhase::Settled {
+                    passed: result.passed,
+                    failing: result.failing,
+                    fixes: u32::try_from(fixes).unwrap_or(u32::MAX),
+                }
+            }
         };
         known.settled = Some(phase.clone());
         self.enter(session, path, phase);
     }
 
-    fn known_mut(&mut self, session: u64, path: &PathBuf) -> Option<&mut super::root::Known> {
+    pub(crate) fn known_mut(
+        &mut self,
+        session: u64,
+        path: &PathBuf,
+    ) -> Option<&mut super::root::Known> {
         let background = self.sessions.get(&session).is_some_and(|session| session.background);
         let root = self.roots.get_mut(path).filter(|_| background)?;
         Some(root.known.entry(session).or_default())
@@ -265,7 +296,7 @@ pub(crate) fn shutting_down() -> RemoteError {
 
 fn response(answer: Answer) -> Response {
     match answer {
-        Answer::Unchanged => Response::Done,
+        Answer::Unchanged | Answer::Diagnosed { .. } => Response::Done,
         Answer::Test(report) => Response::Test(report),
         Answer::Fix { report, offered, notices } => Response::Fix { report, offered, notices },
     }

@@ -8,6 +8,7 @@
 //! Invariant: at most one job runs per workspace root (they share kept build products).
 
 mod background;
+mod diagnostics;
 mod documents;
 mod jobs;
 mod requests;
@@ -149,6 +150,7 @@ impl State {
     /// What follows from the state and the time alone.
     fn tick(&mut self) {
         self.start_due_background();
+        self.start_due_diagnostics();
         self.start_jobs();
         let busy = !self.sessions.is_empty() || !self.running.is_empty();
         if busy {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use greenlit_protocol::{Event as Told, Finding, RootPhase, ServerFrame};
 use greenlit_workspace::{Change, StatCache, WatchError, Watcher, git_branch};
 
+use crate::state::diagnostics::Diagnosed;
 use crate::state::{Event, State};
 
 /// File events closer together than this are one change.
@@ -42,6 +43,8 @@ pub(crate) struct Known {
     pub(crate) inputs: Option<blake3::Hash>,
     /// Whether the fixes are withheld because something changed.
     pub(crate) withdrawn: bool,
+    /// What the editor told of other tools' diagnostics.
+    pub(crate) diagnosed: Diagnosed,
 }
 
 impl Root {
@@ -57,7 +60,7 @@ impl Root {
     }
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.known.values().filter_map(|known| known.due).min()
+        self.known.values().flat_map(|known| [known.due, known.diagnosed.due]).flatten().min()
     }
 
     pub(crate) fn forget_session(&mut self, session: u64) {
@@ -126,8 +129,9 @@ impl State {
         let Some(root) = self.roots.get_mut(path) else { return };
         let Some(known) = root.known.get_mut(&session) else { return };
         let has_fixes = known.findings.iter().any(|finding| !finding.fixes.is_empty());
-        if !known.withdrawn && has_fixes {
-            known.withdrawn = true;
+        let withheld = known.diagnosed.withdraw();
+        if (!known.withdrawn && has_fixes) || withheld {
+            known.withdrawn |= has_fixes;
             self.publish(session, path);
         }
     }
@@ -143,6 +147,7 @@ impl State {
                 finding.fixes.clear();
             }
         }
+        findings.extend_from_slice(known.diagnosed.offered());
         let told = Told::Findings { root: path.clone(), revision: known.revision, findings };
         if let Some(session) = self.sessions.get(&session) {
             session.out.send(ServerFrame::Event(told));

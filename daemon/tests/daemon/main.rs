@@ -2,6 +2,8 @@
 #![cfg(unix)]
 
 #[cfg(test)]
+mod diagnostics;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod link;

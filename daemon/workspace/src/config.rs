@@ -52,6 +52,11 @@ pub struct Run {
 pub struct Fix {
     /// Look for fixes whenever a test fails. Default `true`.
     pub automatic: bool,
+    /// Look for fixes of what compilers and linters report at the cursor. Default `true`.
+    pub diagnostics: bool,
+    /// Offer a fix of a diagnostic although there was no test to run on it; its title says so.
+    /// Default `false`.
+    pub without_tests: bool,
     /// Time for candidates, after the baseline run. Default 60.
     pub budget_secs: u64,
     /// Stop looking after this many verified fixes. Default 5.
@@ -137,7 +142,15 @@ impl Default for Run {
 
 impl Default for Fix {
     fn default() -> Self {
-        Self { automatic: true, budget_secs: 60, max_fixes: 5, jobs: 0, tier: Tier::Auto }
+        Self {
+            automatic: true,
+            diagnostics: true,
+            without_tests: false,
+            budget_secs: 60,
+            max_fixes: 5,
+            jobs: 0,
+            tier: Tier::Auto,
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use greenlit_protocol::{EvidenceReport, FixEvidence, TestOutcome, TestStrength};
+use greenlit_protocol::{
+    EvidenceReport, EvidenceTest, FixEvidence, MendedDiagnostic, TestOutcome, TestStrength,
+};
 
 /// Tests and reasons listed at most.
 const MAX_LISTED: usize = 50;
@@ -36,6 +38,9 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     let fence = fence(&entry.diff);
     writeln!(text, "{fence}diff\n{}\n{fence}\n", entry.diff.trim_end())?;
     writeln!(text, "## Verification\n")?;
+    if let Some(mended) = &evidence.diagnostic {
+        write_diagnostic(text, mended)?;
+    }
     writeln!(text, "- red to green: {}", codes(&evidence.red_to_green))?;
     writeln!(text, "- unchanged: {} tests", evidence.unchanged)?;
     writeln!(text, "- newly failing: {}", evidence.newly_failing)?;
@@ -52,11 +57,8 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     for (path, hash) in &evidence.content_hashes {
         writeln!(text, "- `{path}` {}", hash.get(..12).unwrap_or(hash))?;
     }
-    let changed: Vec<_> = tests.iter().filter(|test| test.before != test.after).collect();
-    writeln!(text, "\n## Tests\n")?;
-    writeln!(text, "{} were run; {} ended differently:\n", tests.len(), changed.len())?;
-    for test in changed.iter().take(MAX_LISTED) {
-        writeln!(text, "- `{}`: {} → {}", test.id, outcome(test.before), outcome(test.after))?;
+    if !tests.is_empty() {
+        write_tests(text, tests)?;
     }
     writeln!(text, "\n## Search\n\nThe fault was localized by {localization}:\n")?;
     for (place, score) in suspicious.iter().take(MAX_LISTED) {
@@ -113,6 +115,32 @@ fn judge(text: &mut String, evidence: &FixEvidence) -> std::fmt::Result {
             text,
             "- of {mutants} small changes of the fixed function the tests miss {survived}{weak}"
         )?;
+    }
+    Ok(())
+}
+
+fn write_diagnostic(text: &mut String, mended: &MendedDiagnostic) -> std::fmt::Result {
+    let code = mended.seen.code.as_deref().unwrap_or("no code");
+    writeln!(text, "- the checker does not report it any more: {code}, {}", mended.seen.message)?;
+    match mended.revealed {
+        0 => writeln!(text, "- new diagnostics: 0")?,
+        count => writeln!(text, "- new diagnostics: {count} warnings that the error had hidden")?,
+    }
+    if mended.first_run > 0 {
+        writeln!(text, "- tests that could not run before, all green: {}", mended.first_run)?;
+    }
+    for project in mended.not_run.iter().take(MAX_LISTED) {
+        writeln!(text, "- not run: {project}")?;
+    }
+    Ok(())
+}
+
+fn write_tests(text: &mut String, tests: &[EvidenceTest]) -> std::fmt::Result {
+    let changed: Vec<_> = tests.iter().filter(|test| test.before != test.after).collect();
+    writeln!(text, "\n## Tests\n")?;
+    writeln!(text, "{} were run; {} ended differently:\n", tests.len(), changed.len())?;
+    for test in changed.iter().take(MAX_LISTED) {
+        writeln!(text, "- `{}`: {} → {}", test.id, outcome(test.before), outcome(test.after))?;
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod outgoing;
 mod position;
 mod progress;
 mod roots;
+mod seen;
 mod session;
 mod settings;
 mod state;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use greenlit_protocol::Notification;
+use greenlit_protocol::{FindingKind, Notification};
 use lsp_types::{Diagnostic, PublishDiagnosticsParams};
 
 use super::documents::hash_rope;
@@ -10,6 +10,7 @@ use super::file_text::FileText;
 use super::findings::{Documents, Findings, edits_by_file, patched_hash};
 use super::from_proto::ClientFeatures;
 use super::roots::Roots;
+use super::seen::Seen;
 use super::to_proto;
 
 /// Fixes whose application is looked out for, at most.
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub(crate) documents: Documents,
     /// What the daemon found.
     pub(crate) findings: Findings,
+    /// What the daemon was told of other servers' diagnostics.
+    pub(crate) seen: Seen,
     /// The editor's settings as JSON text.
     pub(crate) settings: Option<String>,
     /// Fixes handed to the editor, to notice that one is applied.
@@ -47,7 +50,18 @@ impl State {
         let settings = Notification::SettingsChanged { settings: self.settings.clone() };
         let roots = Notification::RootsChanged { roots: self.roots.canonical() };
         let documents = self.documents.iter().map(|(path, document)| document.opened(path.clone()));
-        [settings, roots].into_iter().chain(documents).collect()
+        let seen = self.seen.replay(&self.documents);
+        [settings, roots].into_iter().chain(documents).chain(seen).collect()
+    }
+
+    /// What the daemon has to be told of the diagnostics in a menu.
+    pub(crate) fn unseen(
+        &mut self,
+        path: &Path,
+        diagnostics: &[Diagnostic],
+    ) -> Option<Notification> {
+        let document = self.documents.get(path)?;
+        self.seen.news(path, document, self.features.encoding, diagnostics)
     }
 
     /// Diagnostics at a file, for its text of now.
@@ -58,6 +72,8 @@ impl State {
         let Some(text) = FileText::of(self.documents.get(path), path) else { return Vec::new() };
         self.findings
             .current_at(path, &text.hash)
+            // Its own server shows it.
+            .filter(|finding| finding.kind != FindingKind::Diagnostic)
             .map(|finding| {
                 to_proto::diagnostic(finding, &text, &self.features, &self.roots, &self.documents)
             })

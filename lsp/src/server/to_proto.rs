@@ -60,7 +60,7 @@ pub(crate) fn diagnostic(
         FindingKind::FailingTest | FindingKind::HangingTest | FindingKind::BuildError => {
             DiagnosticSeverity::ERROR
         }
-        FindingKind::FlakyTest => DiagnosticSeverity::WARNING,
+        FindingKind::FlakyTest | FindingKind::Diagnostic => DiagnosticSeverity::WARNING,
     };
     let related = features.related_information && !finding.related.is_empty();
     let related_information = related.then(|| {

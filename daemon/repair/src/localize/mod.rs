@@ -22,6 +22,8 @@ pub enum Method {
     Spectrum,
     /// Stack traces, assertion sites and the functions that the failing tests call.
     Trace,
+    /// The lines of a compiler's or linter's diagnostic.
+    Diagnostic,
 }
 
 /// One suspected line.

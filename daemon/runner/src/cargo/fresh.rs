@@ -39,9 +39,14 @@ pub(super) struct Sources {
 
 impl CargoProject {
     /// Brings modification times in line with the list. Until [`Sources::built`] the list names
-    /// only what did not change: an interrupted build leaves the rest unknown.
-    pub(super) fn freshen(&self, sandbox: &mut Sandbox) -> Result<Sources, SandboxError> {
-        let list = self.target.join(LIST);
+    /// only what did not change: an interrupted build leaves the rest unknown. The list is that of
+    /// the target directory `target`.
+    pub(super) fn freshen(
+        &self,
+        sandbox: &mut Sandbox,
+        target: &Path,
+    ) -> Result<Sources, SandboxError> {
+        let list = target.join(LIST);
         let known: Option<Hashes> =
             sandbox.read(&list, LIST_LIMIT)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut hashes = Hashes::new();

@@ -6,6 +6,7 @@
 //! name programs for it to run.
 
 mod build;
+mod check;
 mod coverage;
 mod fresh;
 mod libtest;
@@ -115,6 +116,13 @@ impl CargoProject {
     }
 
     pub(crate) fn needs(&self, _: &Environment, store: &Path, mode: CacheMode) -> Needs {
+        let store = store.join(self.store_name("cargo"));
+        let cache = BuildCache { path: self.target.clone(), base: None, store, mode };
+        Needs { readable: self.readable(), caches: vec![cache] }
+    }
+
+    /// The toolchain and the registries.
+    fn readable(&self) -> Vec<PathBuf> {
         let mut readable = host::link_chain(&self.cargo);
         if let Some(home) = &self.cargo_home {
             // Not the whole directory: it also holds credentials.
@@ -136,15 +144,14 @@ impl CargoProject {
         readable.retain(|path| path.exists() && !path.starts_with(&self.root));
         readable.sort();
         readable.dedup();
+        readable
+    }
+
+    /// The directory of a kept store.
+    fn store_name(&self, kind: &str) -> String {
         let inner = relative(&self.root, &self.dir).unwrap_or_default();
         let name = blake3::hash(inner.as_bytes()).to_hex();
-        let cache = BuildCache {
-            path: self.target.clone(),
-            base: None,
-            store: store.join(format!("cargo-{}", &name[..16])),
-            mode,
-        };
-        Needs { readable, caches: vec![cache] }
+        format!("{kind}-{}", &name[..16])
     }
 
     pub(crate) fn owns(&self, id: &TestId) -> bool {

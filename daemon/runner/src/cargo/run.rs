@@ -99,7 +99,7 @@ impl CargoProject {
         wall: Duration,
         watch: &mut Stopwatch,
     ) -> Result<Result<Built, RunState>, RunError> {
-        let sources = self.freshen(sandbox)?;
+        let sources = self.freshen(sandbox, &self.target)?;
         let built = self.build(sandbox, &self.all_targets(), wall, watch)?;
         if built.is_ok() {
             sources.built(sandbox)?;

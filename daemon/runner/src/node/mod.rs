@@ -85,22 +85,7 @@ impl NodeProject {
         typescript: bool,
         environment: &Environment,
     ) -> Result<Self, String> {
-        let node = host::tool(environment, root, "node")
-            .ok_or("node is not on PATH; to get it: https://nodejs.org")?;
-        let mut command = process::Command::new(&node);
-        command.args(["-p", "process.version+' '+process.execPath"]);
-        command.env_clear().envs(environment.allowed());
-        if let Some(home) = environment.home() {
-            command.env("HOME", home);
-        }
-        let answer = host::ask(command, Duration::from_secs(20))
-            .and_then(|answer| String::from_utf8(answer).ok())
-            .ok_or_else(|| format!("{} does not work", node.display()))?;
-        let (version, program) = answer
-            .trim()
-            .split_once(' ')
-            .ok_or_else(|| format!("{} is not node", node.display()))?;
-        let version = version.trim_start_matches('v').to_owned();
+        let (program, version) = find_node(root, environment)?;
         if release(&version).0 < OLDEST {
             return Err(format!("node {version} is too old; node {OLDEST} or newer is needed"));
         }
@@ -117,7 +102,7 @@ impl NodeProject {
             dir: dir.to_owned(),
             arguments,
             nested,
-            program: program.into(),
+            program,
             version,
             env: environment.allowed(),
         })
@@ -308,6 +293,27 @@ impl NodeProject {
 fn release(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// The real node executable, not a version manager's shim, and its version.
+pub(crate) fn find_node(
+    root: &Path,
+    environment: &Environment,
+) -> Result<(PathBuf, String), String> {
+    let node = host::tool(environment, root, "node")
+        .ok_or("node is not on PATH; to get it: https://nodejs.org")?;
+    let mut command = process::Command::new(&node);
+    command.args(["-p", "process.version+' '+process.execPath"]);
+    command.env_clear().envs(environment.allowed());
+    if let Some(home) = environment.home() {
+        command.env("HOME", home);
+    }
+    let answer = host::ask(command, Duration::from_secs(20))
+        .and_then(|answer| String::from_utf8(answer).ok())
+        .ok_or_else(|| format!("{} does not work", node.display()))?;
+    let (version, program) =
+        answer.trim().split_once(' ').ok_or_else(|| format!("{} is not node", node.display()))?;
+    Ok((program.into(), version.trim_start_matches('v').to_owned()))
 }
 
 fn read(sandbox: &mut Sandbox, path: &Path) -> Result<Vec<u8>, RunError> {

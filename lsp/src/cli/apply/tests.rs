@@ -22,6 +22,7 @@ fn fix(tests: &[&str], rank: u32, edits: Vec<FileEdit>, hashes: &[(&str, &str)])
             scope: "all".to_owned(),
             layer: "none".to_owned(),
             duration_ms: 1,
+            diagnostic: None,
             content_hashes: hashes
                 .iter()
                 .map(|(path, content)| ((*path).to_owned(), hash(content)))

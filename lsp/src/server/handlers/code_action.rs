@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use greenlit_protocol::OfferedFix;
+use greenlit_protocol::{OfferedFix, SeenDiagnostic};
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, CodeActionResponse,
     Diagnostic, NumberOrString, Range,
 };
 
+use crate::server::documents::Document;
 use crate::server::findings::{Documents, Offer};
+use crate::server::seen;
 use crate::server::session::Session;
 use crate::server::state::State;
 use crate::server::to_proto::{self, ActionData, SOURCE};
@@ -29,14 +31,28 @@ pub(crate) fn code_action(
         return None;
     }
     let path = state.roots.path(&params.text_document.uri)?;
-    let mut offers = collect(&state, &path, params.range);
+    let news = state.unseen(&path, &params.context.diagnostics);
+    let actions = offered(&mut state, &path, &params);
+    drop(state);
+    // The answer is what is known; what comes of this is in a later menu.
+    if let Some(news) = news {
+        session.notify(news);
+    }
+    Some(actions)
+}
+
+fn offered(state: &mut State, path: &Path, params: &CodeActionParams) -> Vec<CodeActionOrCommand> {
+    let mut offers = collect(state, path, params.range);
     offers.retain(|(root, _, fix, _)| {
         let State { findings, documents, .. } = &mut *state;
         findings.holds(documents, root, &fix.entry)
     });
     let mut actions = Vec::with_capacity(offers.len());
     for (root, revision, fix, tests) in offers {
-        let diagnostics = linked(&params.context.diagnostics, &tests);
+        let diagnostics = match &fix.entry.evidence.diagnostic {
+            Some(mended) => shown(state, path, &params.context.diagnostics, &mended.seen),
+            None => linked(&params.context.diagnostics, &tests),
+        };
         let data = ActionData { fix: fix.id.clone(), root: root.clone(), revision };
         let inline = !(state.features.resolves_edits && state.features.action_data);
         let edit = if inline {
@@ -60,7 +76,7 @@ pub(crate) fn code_action(
             ..CodeAction::default()
         }));
     }
-    Some(actions)
+    actions
 }
 
 /// A fix with its root, its revision, and the tests whose findings it stands at.
@@ -111,6 +127,20 @@ fn concerns(
         let line = |byte| u32::try_from(rope.byte_to_line(byte)).map_or(u32::MAX, |line| line + 1);
         line(edit.start) <= *lines.end() && line(edit.end) >= *lines.start()
     })
+}
+
+/// The diagnostic of the menu that the fix was looked for.
+fn shown(
+    state: &State,
+    path: &Path,
+    context: &[Diagnostic],
+    mended: &SeenDiagnostic,
+) -> Vec<Diagnostic> {
+    let Some(rope) = state.documents.get(path).and_then(Document::rope) else { return Vec::new() };
+    let encoding = state.features.encoding;
+    let is =
+        |diagnostic: &&Diagnostic| seen::seen(diagnostic, rope, encoding).as_ref() == Some(mended);
+    context.iter().filter(is).cloned().collect()
 }
 
 /// The diagnostics of the menu that the fix makes go away.

@@ -12,6 +12,7 @@ pub(crate) fn did_close(session: &Session, params: DidCloseTextDocumentParams) {
         if state.documents.remove(&path).is_none() {
             return;
         }
+        state.seen.closed(&path);
         path
     };
     session.notify(Notification::DocumentClosed { document: path.clone() });

@@ -71,6 +71,7 @@ pub(crate) async fn execute_command(
         }
         "greenlit.status" => {
             let mut status = serde_json::to_value(session.status()).unwrap_or_default();
+            status["ignoredDiagnostics"] = session.state().seen.ignored().into();
             match session.request(Request::Status).await {
                 Ok(Response::Status(report)) => {
                     status["report"] = serde_json::to_value(report).unwrap_or_default();

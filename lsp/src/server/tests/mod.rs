@@ -3,6 +3,7 @@
 
 mod code_actions;
 mod commands;
+mod diagnostics;
 mod documents;
 mod lifecycle;
 
@@ -357,6 +358,7 @@ fn finding(root: &Path) -> Finding {
                     scope: "all".into(),
                     layer: "namespaces".into(),
                     duration_ms: 10,
+                    diagnostic: None,
                     content_hashes: BTreeMap::from([
                         ("gcd.py".into(), hash(CODE)),
                         ("test.py".into(), hash(TEST)),
