@@ -7,6 +7,7 @@ mod cargo;
 mod cargo_schemata;
 #[cfg(test)]
 mod cargo_spectrum;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod detect;
