@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use greenlit_runner::{Project, Spectrum, TestId};
+use greenlit_runner::{FailureKind, Project, Spectrum, TestId};
 use greenlit_sandbox::CacheMode;
 
 use crate::baseline::Baseline;
@@ -20,6 +21,8 @@ use crate::{Localization, SourceFile};
 const PASSING_TRACED: usize = 60;
 /// Failing tests traced. Where more fail, a few causes are behind many.
 const FAILING_TRACED: usize = 60;
+/// How much slower a traced test may be.
+const TRACED: u32 = 20;
 /// Files in which candidates are looked for.
 const FILES: usize = 12;
 /// Source files read for the call graph.
@@ -87,9 +90,19 @@ fn spectrum(
     let passing = passing_near(baseline, project, &failing);
     let tests: Vec<_> = failing.into_iter().take(FAILING_TRACED).chain(passing).collect();
     let mut open = bench.open(project, CacheMode::Discard, &[])?;
-    project
-        .spectrum(&mut open.sandbox, &tests, bench.walls.tests)
-        .map_err(|error| bench.run_error(error))
+    let hangs = failures.iter().any(|(_, failure)| failure.kind == FailureKind::Timeout);
+    let wall = if hangs { short_wall(bench, baseline, &tests) } else { bench.walls.tests };
+    project.spectrum(&mut open.sandbox, &tests, wall).map_err(|error| bench.run_error(error))
+}
+
+/// Enough for tests that end, traced. One that hangs has shown its lines long before.
+fn short_wall(bench: &Workbench, baseline: &Baseline, tests: &[TestId]) -> Duration {
+    let passed = |id: &&TestId| baseline.tests.get(*id) == Some(&BaselineOutcome::Passed);
+    let passing = tests.iter().filter(passed).filter_map(|id| baseline.durations.get(id));
+    let slowest = passing.max().copied().unwrap_or_default();
+    let each = (slowest * TRACED).max(Duration::from_millis(500));
+    // A runner gives each test half of its even share.
+    (each * 2 * u32::try_from(tests.len()).unwrap_or(u32::MAX)).min(bench.walls.tests)
 }
 
 /// The spectrum of some failing tests and all passing ones.

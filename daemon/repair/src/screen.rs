@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use greenlit_runner::{Failure, FailureKind, Outcome, Prepared, Project, TestId, TestRun, Trials};
+use greenlit_runner::{
+    Failure, FailureKind, Outcome, Prepared, Project, RunState, TestId, TestRun, Trials,
+};
 use greenlit_sandbox::{CacheMode, FileWrite};
 
 use crate::baseline::Baseline;
@@ -278,11 +280,18 @@ impl<'a> Screen<'a> {
             _ => patient,
         };
         let wall = wall.min(attempt.left);
+        let started = Instant::now();
         let run = match attempt.variant {
             Some(variant) => self.trials.attempt_prepared(variant, tests, wall),
             None => self.trials.attempt(&attempt.files, tests, wall),
         };
-        run.map_err(|error| self.bench.run_error(error))
+        let run = run.map_err(|error| self.bench.run_error(error))?;
+        if self.pace.is_none() && attempt.variant.is_none() && run.state == RunState::Completed {
+            // Every target hangs and nothing else could be timed: the first candidate that ends sets
+            // the pace.
+            self.pace = Some(started.elapsed());
+        }
+        Ok(run)
     }
 }
 

@@ -421,13 +421,13 @@ class _Limit:
     SHORTER = 8
 
     def __init__(self, seconds):
-        self.seconds = seconds
+        self.seconds = self.share = seconds
         self.hung = set()
         self.running = None
 
     def on_alarm(self, number, frame):
         self.hung.add(self.running)
-        raise _TookTooLong("took longer than %g s" % self.seconds)
+        raise _TookTooLong("took longer than %g s" % self.share)
 
     def limited(self, item):
         """Interrupts one phase of a test that takes longer than its share."""
@@ -435,12 +435,12 @@ class _Limit:
             yield
             return
         self.running = item.nodeid.split("[")[0]
-        seconds = self.seconds
+        self.share = self.seconds
         if self.running in self.hung:
-            seconds = max(seconds / self.SHORTER, min(seconds, 1.0))
+            self.share = max(self.seconds / self.SHORTER, min(self.seconds, 1.0))
         previous = signal.signal(signal.SIGALRM, self.on_alarm)
         # Repeats, because a bare `except:` in a loop would swallow a single one.
-        signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+        signal.setitimer(signal.ITIMER_REAL, self.share, 0.05)
         yield
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

@@ -137,7 +137,7 @@ fn pytest_suites_of_5000_tests_are_listed_run_and_selected() {
     assert_eq!(run.results.len(), 5000, "{:?}", run.state);
     assert!(outcomes(&run).iter().all(|(_, word)| *word == "passed"));
     let run = trials.attempt(&[], &all, LONG).unwrap();
-    assert_eq!(outcomes(&run).last(), Some(&("tests/test_0.py::test_n[500]", "failed")));
+    assert_eq!(outcomes(&run).iter().filter(|(_, word)| *word == "failed").count(), 5);
 }
 
 #[test]

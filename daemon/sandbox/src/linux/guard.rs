@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,6 +30,8 @@ use crate::wire::{Open, Reply};
 pub(super) fn namespaces(open: &Open, control: &mut Control) -> Result<(), Unbuildable> {
     let mut caches = store::take(open);
     let view = view::plan(open, std::mem::take(&mut caches.caches), geteuid().is_root())?;
+    let owner = fs::metadata(&open.spec.root).map_or(geteuid().as_raw(), |root| root.uid());
+    owned_by(owner, geteuid().as_raw())?;
     enter_namespaces()?;
     let signals = block_child_signal()?;
     match sys::fork() {
@@ -79,6 +82,18 @@ fn init(
     };
     Server::new(setting, control)?.serve(notes);
     Ok(())
+}
+
+/// A user namespace knows one user. An overlay cannot change files of any other: its copies would
+/// have to belong to somebody who does not exist in there.
+fn owned_by(owner: u32, user: u32) -> Result<(), Unbuildable> {
+    if owner == user {
+        return Ok(());
+    }
+    Err(Unbuildable {
+        reason: format!("the checkout belongs to user {owner}, and this is user {user}"),
+        remedy: Some("run Greenlit as the owner of the checkout, or change its owner".to_owned()),
+    })
 }
 
 fn enter_namespaces() -> Result<(), Unbuildable> {
@@ -175,5 +190,18 @@ fn end(child: Pid) {
 impl From<io::Error> for Unbuildable {
     fn from(error: io::Error) -> Self {
         Self::new(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkout_of_another_user_is_declined_with_the_way_out() {
+        assert!(owned_by(1000, 1000).is_ok());
+        let declined = owned_by(1000, 0).unwrap_err();
+        assert_eq!(declined.reason, "the checkout belongs to user 1000, and this is user 0");
+        assert!(declined.remedy.unwrap().contains("as the owner"));
     }
 }
