@@ -120,3 +120,20 @@ fn python_the_strength_of_the_tests_is_told() {
     assert!(strength.survived > 0, "no test reaches the first return: {strength:?}");
     assert!(strength.survived < strength.mutants, "the tests do see some: {strength:?}");
 }
+
+#[test]
+fn python_fixes_that_behave_alike_are_one_entry_where_enough_was_compared() {
+    let fixture = Fixture::new(&[
+        ("sizes.py", "def is_small(n):\n    return n <= 10\n"),
+        (
+            "test_sizes.py",
+            "from sizes import is_small\n\ndef test_small():\n    assert [is_small(n) for n in (3, 9, 10, 12, -4)] == [True, True, False, False, True]\n",
+        ),
+    ]);
+    let outcome = repair(&fixture);
+    let standing = &outcome.fixes[0].standing;
+    assert!(standing.probes >= 20, "numbers can be varied: {standing:?}");
+    assert!(standing.agreement >= 2, "`n < 10` and `n <= 9` agree: {standing:?}");
+    let has = |text: &str| outcome.fixes.iter().any(|fix| fix.files[0].after.contains(text));
+    assert!(has("n < 10") != has("n <= 9"), "one of them stands for both");
+}

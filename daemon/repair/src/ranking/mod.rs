@@ -50,6 +50,11 @@ pub struct Strength {
 const NATURALNESS: f64 = 0.15;
 /// What each doubling of the candidates that behave alike adds to a score.
 const AGREEMENT: f64 = 0.06;
+/// Inputs on which fixes have to behave alike to be taken for the same. On fewer, fixes that differ
+/// may well look alike: both are shown, the second behind those that certainly differ.
+const TELLING: u32 = 20;
+/// Puts a fix behind all others; greater than any merit.
+const BEHIND: f64 = 10.0;
 /// Files that the language model of the repository is made of.
 const MODEL_FILES: usize = 200;
 /// Time for comparing behaviour.
@@ -89,7 +94,7 @@ fn drop_subsets(mut fixes: Vec<VerifiedFix>) -> Vec<VerifiedFix> {
     fixes
 }
 
-/// A merit for each fix that is kept; of fixes that behave alike the best one is.
+/// A merit for each fix that is kept. Of fixes that behave alike the best one comes first, or alone.
 fn merits(
     bench: &Workbench,
     project: &Project,
@@ -118,7 +123,7 @@ fn merits(
     };
     let kinds: BTreeSet<usize> = found.group.iter().flatten().copied().collect();
     let mut best_of_group: Vec<Option<usize>> = vec![None; candidates.len()];
-    let mut keep = vec![true; fixes.len()];
+    let mut doubles = BTreeSet::new();
     for index in 0..fixes.len() {
         let Some(group) = found.group[index] else { continue };
         let alike = found.group.iter().filter(|other| **other == Some(group)).count();
@@ -128,23 +133,25 @@ fn merits(
             probes: found.inputs,
             strength: None,
         };
+        merits[index] += AGREEMENT * (alike as f64).log2();
         let tests = |index: usize| &fixes[index].plausible.red_to_green;
         match best_of_group[group] {
-            Some(best) if tests(best) == tests(index) => {
-                let worse = if merits[index] > merits[best] { best } else { index };
-                keep[worse] = false;
-                if worse == best {
-                    best_of_group[group] = Some(index);
-                }
+            Some(best) if tests(best) == tests(index) && merits[index] > merits[best] => {
+                doubles.insert(best);
+                best_of_group[group] = Some(index);
             }
+            Some(best) if tests(best) == tests(index) => drop(doubles.insert(index)),
             _ => best_of_group[group] = Some(index),
         }
-        merits[index] += AGREEMENT * (alike as f64).log2();
     }
-    let mut kept = keep.iter();
-    fixes.retain(|_| *kept.next().unwrap_or(&true));
-    let mut kept = keep.iter();
-    merits.retain(|_| *kept.next().unwrap_or(&true));
+    for index in &doubles {
+        merits[*index] -= BEHIND;
+    }
+    if found.inputs >= TELLING {
+        let (mut of_fix, mut of_merit) = (0.., 0..);
+        fixes.retain(|_| of_fix.next().is_some_and(|index| !doubles.contains(&index)));
+        merits.retain(|_| of_merit.next().is_some_and(|index| !doubles.contains(&index)));
+    }
     merits
 }
 
