@@ -9,6 +9,7 @@
 
 mod events;
 mod plan;
+mod script;
 mod spectrum;
 mod trials;
 

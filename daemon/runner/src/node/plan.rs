@@ -6,6 +6,7 @@ use ignore::WalkBuilder;
 use ignore::overrides::OverrideBuilder;
 use serde_json::Value;
 
+use super::script::node_test;
 use crate::detect::configuration;
 use crate::patterns::{FOREIGN_DIRECTORIES, is_node_test_module};
 
@@ -26,23 +27,6 @@ const OTHERS: &[&str] = &[
     "deno",
     "react-scripts",
 ];
-
-/// node's options that take their value from the next argument.
-const WITH_VALUE: &[&str] = &[
-    "-C",
-    "-r",
-    "--conditions",
-    "--env-file",
-    "--experimental-loader",
-    "--import",
-    "--loader",
-    "--require",
-    "--test-concurrency",
-    "--test-timeout",
-];
-
-/// Options of the script that would change which tests run or where the report goes.
-const DROPPED: &[&str] = &["--test", "--watch", "--test-only", "--experimental-test-coverage"];
 
 /// How a package is to be tested.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,17 +69,17 @@ pub(crate) fn plan(package: &str, tests: &[&PathBuf]) -> Plan {
             _ => Plan::None,
         };
     }
-    if let Some(arguments) = plain_node_test(script) {
+    if let Some(arguments) = node_test(&package["scripts"], script) {
         return Plan::Test { arguments };
     }
     let words: Vec<&str> = script.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
     Plan::Unsupported(match OTHERS.iter().find(|name| words.contains(name)) {
         Some(name) => format!(
-            "the test script runs {name} (`{script}`), which is not supported; only a plain \
-             `node --test` is"
+            "the test script runs {name} (`{script}`), which is not supported; only `node --test` is"
         ),
         None => format!(
-            "the test script is no plain `node --test` command: `{script}`; only that is supported"
+            "the test script is no plain `node --test` command, linters and coverage aside: \
+             `{script}`; only that is supported"
         ),
     })
 }
@@ -103,63 +87,6 @@ pub(crate) fn plan(package: &str, tests: &[&PathBuf]) -> Plan {
 fn mentions_node_test(test: &Path) -> bool {
     let text = configuration(test);
     text.contains("node:test")
-}
-
-/// The arguments of a script that is one `node … --test …` command and nothing else.
-fn plain_node_test(script: &str) -> Option<Arguments> {
-    let words = split(script)?;
-    let (first, rest) = words.split_first()?;
-    if first != "node" || !rest.iter().any(|word| word == "--test") {
-        return None;
-    }
-    let mut arguments = Arguments::default();
-    let mut words = rest.iter();
-    while let Some(word) = words.next() {
-        if DROPPED.contains(&word.as_str()) {
-            continue;
-        }
-        if word.starts_with("--test-reporter") {
-            if !word.contains('=') {
-                words.next();
-            }
-            continue;
-        }
-        if word.starts_with('-') {
-            arguments.flags.push(word.clone());
-            if WITH_VALUE.contains(&word.as_str()) {
-                arguments.flags.push(words.next()?.clone());
-            }
-        } else {
-            arguments.patterns.push(word.clone());
-        }
-    }
-    Some(arguments)
-}
-
-/// Splits like a shell; `None` when the shell would do more than that.
-fn split(script: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut rest = script.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '\'' | '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match rest.next()? {
-                        end if end == c => break,
-                        '$' | '`' | '\\' if c == '"' => return None,
-                        inner => word.push(inner),
-                    }
-                }
-            }
-            '&' | ';' | '|' | '$' | '`' | '<' | '>' | '(' | ')' | '\\' | '#' | '~' => return None,
-            c if c.is_whitespace() => words.extend(word.take()),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    Some(words)
 }
 
 /// The files that patterns name: a file itself, the test files in a directory, a glob. Without
