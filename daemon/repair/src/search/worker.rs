@@ -112,8 +112,9 @@ impl<'a> Worker<'a> {
         let left = self.queue.time_left();
         let limit = if item.patient { Limit::Patient } else { Limit::Quick };
         let screened = self.screen().screen(&item.files, variant, limit, left)?;
-        if screened.fall == Some(Fall::TimedOut) && !item.patient {
-            // Most that are slow never end. The few that do are tried when the quick ones are done.
+        if !item.patient && matches!(screened.fall, Some(Fall::TimedOut | Fall::NoReport)) {
+            // Most that are slow never end; the few that do are tried when the quick ones are done. And a
+            // session that ended may have been ended by the candidate before.
             item.patient = true;
             self.queue.interrupted(&screened);
             self.queue.defer(item);
@@ -122,6 +123,13 @@ impl<'a> Worker<'a> {
         let (tried, of, found) = self.queue.screened(&item, &screened);
         (self.search.on_event)(SearchEvent::Tried { tried, of, found });
         if let Some(fall) = &screened.fall {
+            let failure = screened.failure.as_deref().unwrap_or_default();
+            tracing::trace!(
+                candidate = item.candidate.summary,
+                ?fall,
+                failure,
+                "fell in screening"
+            );
             self.search.known.add(&item.files, fall);
             if let Some(progress) = screened.progress {
                 self.queue.step(&item, progress);
@@ -151,6 +159,11 @@ impl<'a> Worker<'a> {
         let plausible = match self.search.verifier.verify(&item.files)? {
             Verdict::Plausible(plausible) => plausible,
             Verdict::Fallen(reason) => {
+                tracing::debug!(
+                    candidate = item.candidate.summary,
+                    ?reason,
+                    "fell in verification"
+                );
                 self.queue.count(|counts| counts.fall(&reason));
                 if reason == Fall::InputsChanged {
                     self.queue.clear();
