@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::patch::PatchedFile;
+use crate::patch::{self, PatchedFile};
 use crate::verdict::Fall;
 
 /// Files of records that are kept; the oldest go first.
@@ -34,16 +34,16 @@ impl KnownFalls {
         Self { before: records.collect(), file: Some(file), new: Mutex::default() }
     }
 
-    /// How a patch fell before.
-    pub(crate) fn fall_of(&self, patch: &[PatchedFile]) -> Option<Fall> {
-        if self.before.is_empty() { None } else { self.before.get(&key(patch)).cloned() }
+    /// How the patch with this [`patch::key`] fell before.
+    pub(crate) fn fall_of(&self, key: &blake3::Hash) -> Option<Fall> {
+        self.before.get(&name(key)).cloned()
     }
 
     /// Notes a fall, if it is one that the same inputs always lead to.
     pub(crate) fn add(&self, patch: &[PatchedFile], reason: &Fall) {
         let (Some(word), true) = (word(reason), self.file.is_some()) else { return };
         let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-        new.push((key(patch), word));
+        new.push((name(&patch::key(patch)), word));
     }
 
     /// Writes what is new. Failing to is no error: the next search only knows less.
@@ -79,15 +79,8 @@ fn write(file: &Path, text: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-fn key(patch: &[PatchedFile]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for file in patch {
-        for part in [file.path.as_os_str().as_encoded_bytes(), file.after.as_bytes()] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-    }
-    hasher.finalize().to_hex()[..32].to_owned()
+fn name(key: &blake3::Hash) -> String {
+    key.to_hex()[..32].to_owned()
 }
 
 fn word(reason: &Fall) -> Option<&'static str> {
@@ -114,6 +107,10 @@ mod tests {
         vec![PatchedFile { path: "/w/a.py".into(), before: "".into(), after: after.into() }]
     }
 
+    fn key(after: &str) -> blake3::Hash {
+        patch::key(&patch(after))
+    }
+
     #[test]
     fn falls_are_known_again_for_the_same_state_only() {
         let dir = tempfile::tempdir().unwrap();
@@ -124,10 +121,10 @@ mod tests {
         known.add(&patch("c"), &Fall::TimedOut);
         known.save();
         let known = KnownFalls::open(dir.path(), &state);
-        assert_eq!(known.fall_of(&patch("a")), Some(Fall::StillRed));
-        assert_eq!(known.fall_of(&patch("b")), Some(Fall::DoesNotBuild));
-        assert_eq!(known.fall_of(&patch("c")), None, "time limits depend on the machine");
-        assert_eq!(KnownFalls::open(dir.path(), &other).fall_of(&patch("a")), None);
+        assert_eq!(known.fall_of(&key("a")), Some(Fall::StillRed));
+        assert_eq!(known.fall_of(&key("b")), Some(Fall::DoesNotBuild));
+        assert_eq!(known.fall_of(&key("c")), None, "time limits depend on the machine");
+        assert_eq!(KnownFalls::open(dir.path(), &other).fall_of(&key("a")), None);
     }
 
     #[test]
@@ -141,7 +138,7 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, format!("\n\u{0}garbage\nx\n{text}half")).unwrap();
         let known = KnownFalls::open(dir.path(), &state);
-        assert_eq!(known.fall_of(&patch("a")), Some(Fall::StillRed));
+        assert_eq!(known.fall_of(&key("a")), Some(Fall::StillRed));
     }
 
     #[test]

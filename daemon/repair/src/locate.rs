@@ -10,7 +10,7 @@ use greenlit_sandbox::CacheMode;
 use crate::baseline::Baseline;
 use crate::causes::{Failures, split};
 use crate::localize::{Suspicious, from_traces, ochiai};
-use crate::neighbours::neighbours;
+use crate::neighbours::{lenders, neighbours};
 use crate::project_files::{code_files, files_by_suspicion, is_code};
 use crate::search::function_of;
 use crate::verdict::BaselineOutcome;
@@ -69,12 +69,13 @@ pub(crate) fn locate(
             vec![(failures, localization)]
         }
     };
+    let lenders = lenders(bench, project);
     let cause = |(failures, localization): (Failures, Localization)| {
         let paths = files_by_suspicion(&localization);
         let files: Vec<_> =
             paths.into_iter().filter_map(|path| source(bench, path)).take(FILES).collect();
         let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
-        let neighbours = neighbours(bench, project, &files);
+        let neighbours = neighbours(&lenders, &files);
         Cause { failures, localization, files, neighbours, guards }
     };
     Ok(causes.into_iter().map(cause).collect())

@@ -67,6 +67,18 @@ pub fn apply(
         .collect()
 }
 
+/// A digest of what a patch leaves: paths and texts.
+pub(crate) fn key(patch: &[PatchedFile]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for file in patch {
+        for part in [file.path.as_os_str().as_encoded_bytes(), file.after.as_bytes()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    hasher.finalize()
+}
+
 fn splice(path: &Path, before: &str, edits: &[&Edit]) -> Result<String, ApplyError> {
     let mut after = String::with_capacity(before.len() + 64);
     let mut at = 0;

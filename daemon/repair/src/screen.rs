@@ -112,7 +112,7 @@ impl<'a> Screen<'a> {
     ) -> Result<Vec<Prepared>, WorkError> {
         let variants: Vec<_> = patches.map(writes).collect();
         let prepared = self.trials.prepare(&variants).map_err(|e| self.bench.run_error(e))?;
-        debug_assert_eq!(prepared.len(), variants.len(), "one answer for each variant");
+        assert_eq!(prepared.len(), variants.len(), "a session answers for each variant");
         Ok(prepared)
     }
 

@@ -59,6 +59,24 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
+/// Bytes of test names in one command line; systems allow at least 128 KiB.
+const NAMES: usize = 100 << 10;
+
+/// Names in batches that each fit one command line.
+pub(crate) fn batches(names: &[String]) -> Vec<&[String]> {
+    let mut batches = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (at, name) in names.iter().enumerate() {
+        if size + name.len() > NAMES && at > start {
+            batches.push(&names[start..at]);
+            (start, size) = (at, 0);
+        }
+        size += name.len() + 1;
+    }
+    batches.push(&names[start..]);
+    batches
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

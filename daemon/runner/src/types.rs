@@ -190,3 +190,41 @@ pub struct Spectrum {
     /// For each (absolute path, 1-based line): indices into `tests` of those that executed it.
     pub lines: BTreeMap<PathBuf, BTreeMap<u32, Vec<u32>>>,
 }
+
+impl Spectrum {
+    /// Adds a test that was traced; the index that [`Spectrum::hit`] takes. `None` when there are
+    /// more tests than an index can tell.
+    pub(crate) fn test(&mut self, id: TestId, passed: bool) -> Option<u32> {
+        let index = u32::try_from(self.tests.len()).ok()?;
+        self.tests.push((id, passed));
+        Some(index)
+    }
+
+    /// Notes that the last test added executed these lines of a file.
+    pub(crate) fn hit(&mut self, index: u32, path: PathBuf, lines: impl IntoIterator<Item = u32>) {
+        let of_file = self.lines.entry(path).or_default();
+        for line in lines {
+            let of_line = of_file.entry(line).or_default();
+            if of_line.last() != Some(&index) {
+                of_line.push(index);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_named_once_for_each_line_however_often_it_is_hit() {
+        let mut spectrum = Spectrum::default();
+        let first = spectrum.test(TestId("a".into()), true).unwrap();
+        spectrum.hit(first, "/w/m.py".into(), [1, 2, 1]);
+        spectrum.hit(first, "/w/m.py".into(), [2]);
+        let second = spectrum.test(TestId("b".into()), false).unwrap();
+        spectrum.hit(second, "/w/m.py".into(), [2]);
+        let lines = &spectrum.lines[std::path::Path::new("/w/m.py")];
+        assert_eq!(*lines, BTreeMap::from([(1, vec![0]), (2, vec![0, 1])]));
+    }
+}

@@ -46,6 +46,7 @@ pub struct Strength {
     pub survived: u32,
 }
 
+// The weights below are guesses: no data was used to set them, and none shows that they are good.
 /// How much naturalness may change a score, up or down.
 const NATURALNESS: f64 = 0.15;
 /// What each doubling of the candidates that behave alike adds to a score.

@@ -3,13 +3,13 @@
 mod queue;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, TestId};
 
-use self::queue::{Item, Queue};
+use self::queue::{Item, Queue, Texts};
 use self::worker::Worker;
 use crate::Candidate;
 use crate::baseline::Baseline;
@@ -168,9 +168,9 @@ impl Search<'_> {
     /// When nothing could be tried at all. Fixes found before an error are kept and returned.
     pub fn run(&self, candidates: Vec<Candidate>) -> Result<SearchOutcome, WorkError> {
         let mut outcome = SearchOutcome::default();
-        let items = self.admit(candidates, &mut outcome.counts);
+        let (items, texts) = self.admit(candidates, &mut outcome.counts);
         let groups = groups(self.targets);
-        let queue = Queue::new(items, outcome, self.limits.deadline);
+        let queue = Queue::new(items, texts, outcome, self.limits.deadline);
         std::thread::scope(|scope| {
             for _ in 0..self.limits.jobs.max(1) {
                 scope.spawn(|| {
@@ -187,37 +187,43 @@ impl Search<'_> {
         Ok(outcome)
     }
 
-    /// Applies the candidates; drops those with equal results.
-    fn admit(&self, candidates: Vec<Candidate>, counts: &mut SearchCounts) -> VecDeque<Item> {
-        let mut texts = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        let mut queue = VecDeque::new();
+    /// The candidates whose edits fit, each resulting text once, and the texts that they are for.
+    fn admit(
+        &self,
+        candidates: Vec<Candidate>,
+        counts: &mut SearchCounts,
+    ) -> (VecDeque<Item>, Texts) {
+        let mut texts = Texts::new();
+        let mut seen = HashSet::new();
+        let mut items = VecDeque::new();
         for candidate in candidates {
             for edit in &candidate.edits {
-                texts
-                    .entry(edit.path.clone())
-                    .or_insert_with(|| self.bench.subject.text(&edit.path));
+                if !texts.contains_key(&edit.path)
+                    && let Some(text) = self.bench.subject.text(&edit.path)
+                {
+                    texts.insert(edit.path.clone(), text);
+                }
             }
-            let text_of = |path: &Path| texts.get(path).cloned().flatten();
+            let text_of = |path: &Path| texts.get(path).cloned();
             let Ok(files) = patch::apply(&candidate.edits, &text_of) else {
                 counts.generated += 1;
                 counts.fall(&Fall::Rejected("edits do not fit".into()));
                 counts.rejected_static += 1;
                 continue;
             };
-            let after: Vec<_> = files.iter().map(|f| (f.path.clone(), f.after.clone())).collect();
-            if !seen.insert(after) {
+            let key = patch::key(&files);
+            if !seen.insert(key) {
                 continue;
             }
             counts.generated += 1;
-            if let Some(reason) = self.known.fall_of(&files) {
+            if let Some(reason) = self.known.fall_of(&key) {
                 counts.known += 1;
                 counts.fall(&reason);
                 continue;
             }
-            queue.push_back(Item { candidate, files, patient: false });
+            items.push_back(Item { candidate, files: Vec::new(), patient: false });
         }
-        queue
+        (items, texts)
     }
 }
 

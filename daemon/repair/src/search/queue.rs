@@ -1,14 +1,15 @@
 //! What the workers of a search share: the candidates that wait, and what was found.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use greenlit_runner::TestId;
 
 use super::{SearchCounts, SearchOutcome, Step, VerifiedFix};
 use crate::Candidate;
-use crate::patch::PatchedFile;
+use crate::patch::{self, PatchedFile};
 use crate::screen::Screened;
 use crate::workbench::WorkError;
 
@@ -23,6 +24,7 @@ const PROMISING: usize = 40;
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) candidate: Candidate,
+    /// Empty until it is taken: thousands of patched texts would fill the memory.
     pub(super) files: Vec<PatchedFile>,
     /// It is the second try, with the long limit.
     pub(super) patient: bool,
@@ -42,7 +44,12 @@ struct State {
 
 pub(super) struct Queue {
     state: Mutex<State>,
+    /// Unpatched texts of all files that candidates change.
+    texts: Texts,
 }
+
+/// Texts by absolute path.
+pub(super) type Texts = BTreeMap<PathBuf, Arc<str>>;
 
 /// What to do with a candidate that was green in screening.
 pub(super) enum Next {
@@ -53,7 +60,12 @@ pub(super) enum Next {
 }
 
 impl Queue {
-    pub(super) fn new(items: VecDeque<Item>, outcome: SearchOutcome, deadline: Instant) -> Self {
+    pub(super) fn new(
+        items: VecDeque<Item>,
+        texts: Texts,
+        outcome: SearchOutcome,
+        deadline: Instant,
+    ) -> Self {
         let state = State {
             of: items.len(),
             fresh: items,
@@ -64,7 +76,7 @@ impl Queue {
             confirmed: false,
             failed: None,
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), texts }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,8 +92,16 @@ impl Queue {
             return Vec::new();
         }
         let size = size.min(state.fresh.len());
-        let batch: Vec<_> = state.fresh.drain(..size).collect();
-        if batch.is_empty() { state.later.pop_front().into_iter().collect() } else { batch }
+        let mut batch: Vec<_> = state.fresh.drain(..size).collect();
+        if batch.is_empty() {
+            batch.extend(state.later.pop_front());
+        }
+        drop(state);
+        for item in batch.iter_mut().filter(|item| item.files.is_empty()) {
+            let files = patch::apply(&item.candidate.edits, &|path| self.texts.get(path).cloned());
+            item.files = files.expect("the edits fitted these texts when they were admitted");
+        }
+        batch
     }
 
     /// Puts candidates back in front, in their order.
@@ -216,5 +236,45 @@ impl Queue {
             Some(error) if state.outcome.fixes.is_empty() => Err(error),
             _ => Ok(state.outcome),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candidate::Source;
+
+    fn item(name: &str) -> Item {
+        let source = Source { tier: "template".into(), rule: "test".into(), adapter: None };
+        let candidate = Candidate { edits: Vec::new(), source, summary: name.into(), score: 1.0 };
+        Item { candidate, files: Vec::new(), patient: false }
+    }
+
+    fn queue(names: &[&str], time: Duration) -> Queue {
+        let items = names.iter().map(|name| item(name)).collect();
+        Queue::new(items, Texts::new(), SearchOutcome::default(), Instant::now() + time)
+    }
+
+    fn names(items: &[Candidate]) -> Vec<&str> {
+        items.iter().map(|candidate| candidate.summary.as_str()).collect()
+    }
+
+    #[test]
+    fn nothing_that_was_taken_and_given_back_is_lost() {
+        let queue = queue(&["a", "b", "c"], Duration::from_secs(3600));
+        let mut taken = queue.take(2);
+        queue.defer(taken.remove(0));
+        queue.give_back(taken);
+        let outcome = queue.into_outcome().unwrap();
+        assert_eq!(names(&outcome.untried), ["b", "c", "a"], "deferred ones come last");
+    }
+
+    #[test]
+    fn when_time_is_up_nothing_is_handed_out_and_the_rest_is_kept() {
+        let queue = queue(&["a"], Duration::ZERO);
+        assert!(queue.take(1).is_empty());
+        let outcome = queue.into_outcome().unwrap();
+        assert!(outcome.out_of_time);
+        assert_eq!(names(&outcome.untried), ["a"]);
     }
 }

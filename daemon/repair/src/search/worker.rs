@@ -87,10 +87,14 @@ impl<'a> Worker<'a> {
     /// One build for all of them, where the runner can.
     fn together(&mut self, batch: Vec<Item>) -> Result<(), WorkError> {
         let prepared = self.screen().prepare(batch.iter().map(|item| &*item.files))?;
-        for (index, (item, prepared)) in batch.into_iter().zip(prepared).enumerate() {
+        let mut batch = batch.into_iter();
+        for (index, prepared) in prepared.into_iter().enumerate() {
             if self.queue.is_over() {
+                // A later search goes on with them.
+                self.queue.give_back(batch.collect());
                 return Ok(());
             }
+            let Some(item) = batch.next() else { break };
             match prepared {
                 Prepared::Ready => self.attempt(item, Some(index))?,
                 Prepared::Alone => self.queue.defer(item),

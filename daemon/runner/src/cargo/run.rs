@@ -15,15 +15,13 @@ use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::project::TestList;
 use crate::scope::Scope;
+use crate::text::batches;
 use crate::types::{
     Failure, FailureKind, Outcome, RunRequest, RunState, Selection, TestId, TestResult, TestRun,
 };
 
 /// Exit code of libtest when a test failed.
 const TESTS_FAILED: i32 = 101;
-
-/// Bytes of test names on one command line.
-const NAMES: usize = 100 << 10;
 
 /// How thoroughly to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -382,21 +380,6 @@ fn arguments(names: Option<&[String]>) -> Vec<OsString> {
         arguments.extend(names.iter().map(OsString::from));
     }
     arguments
-}
-
-/// Splits names so that each command line stays within the system's limits.
-fn batches(names: &[String]) -> Vec<&[String]> {
-    let mut batches = Vec::new();
-    let (mut start, mut size) = (0, 0);
-    for (at, name) in names.iter().enumerate() {
-        if size + name.len() > NAMES && at > start {
-            batches.push(&names[start..at]);
-            (start, size) = (at, 0);
-        }
-        size += name.len() + 1;
-    }
-    batches.push(&names[start..]);
-    batches
 }
 
 pub(super) fn test_id(binary: &Binary, name: &str) -> TestId {

@@ -192,8 +192,7 @@ impl<'a> Sources<'a> {
         passed: bool,
         profile: &[u8],
     ) -> Result<(), RunError> {
-        let Ok(index) = u32::try_from(spectrum.tests.len()) else { return Ok(()) };
-        spectrum.tests.push((test.clone(), passed));
+        let Some(index) = spectrum.test(test.clone(), passed) else { return Ok(()) };
         for (name, blocks) in executed(profile) {
             let Some((import, file)) = name.rsplit_once('/') else { continue };
             let Some(dir) = self.directories.get(import) else { continue };
@@ -203,13 +202,8 @@ impl<'a> Sources<'a> {
                 self.texts.insert(path.clone(), text);
             }
             let source: Vec<&str> = self.texts[&path].lines().collect();
-            let lines = spectrum.lines.entry(path).or_default();
-            for number in blocks.into_iter().flat_map(|block: Block| block.lines(&source)) {
-                let of_line = lines.entry(number).or_default();
-                if of_line.last() != Some(&index) {
-                    of_line.push(index);
-                }
-            }
+            let lines = blocks.into_iter().flat_map(|block: Block| block.lines(&source));
+            spectrum.hit(index, path, lines);
         }
         Ok(())
     }

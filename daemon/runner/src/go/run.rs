@@ -16,12 +16,10 @@ use crate::go::shot::{Ask, Shot};
 use crate::outcome::{Stopwatch, no_report};
 use crate::project::TestList;
 use crate::scope::Scope;
+use crate::text::batches;
 use crate::types::{
     Failure, Outcome, RunRequest, RunState, Selection, TestId, TestResult, TestRun,
 };
-
-/// Bytes of test names in one pattern: systems limit the length of an argument.
-const NAMES: usize = 100 << 10;
 
 /// How thoroughly to run.
 #[derive(Debug, Clone, Copy)]
@@ -460,19 +458,4 @@ pub(super) fn escaped(name: &str) -> String {
         escaped.push(c);
     }
     escaped
-}
-
-/// Splits names so that each pattern stays within the system's limits.
-fn batches(names: &[String]) -> Vec<&[String]> {
-    let mut batches = Vec::new();
-    let (mut start, mut size) = (0, 0);
-    for (at, name) in names.iter().enumerate() {
-        if size + name.len() > NAMES && at > start {
-            batches.push(&names[start..at]);
-            (start, size) = (at, 0);
-        }
-        size += name.len() + 1;
-    }
-    batches.push(&names[start..]);
-    batches
 }

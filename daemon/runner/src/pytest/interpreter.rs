@@ -293,10 +293,13 @@ mod tests {
         let root = fs::canonicalize(directory.path()).unwrap();
         let venv = root.join(".venv");
         fs::create_dir_all(venv.join("bin")).unwrap();
-        fs::write(venv.join("pyvenv.cfg"), "home = /root/.ssh\n").unwrap();
+        let secret = tempfile::tempdir().unwrap();
+        fs::write(venv.join("pyvenv.cfg"), format!("home = {}\n", secret.path().display()))
+            .unwrap();
         // An interpreter of the checkout's own: never run outside the sandbox.
         fs::write(venv.join("bin/python"), "#!/bin/sh\ntouch \"$0.ran\"\n").unwrap();
         let error = find(&root, &root, &Environment::default()).unwrap_err();
         assert!(error.contains("does not work"), "{error}");
+        assert!(!venv.join("bin/python.ran").exists());
     }
 }

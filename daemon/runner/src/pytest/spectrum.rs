@@ -70,16 +70,9 @@ fn add(
     passed: bool,
     lines: &BTreeMap<String, Vec<u32>>,
 ) {
-    let Ok(index) = u32::try_from(spectrum.tests.len()) else { return };
-    spectrum.tests.push((id.clone(), passed));
+    let Some(index) = spectrum.test(id.clone(), passed) else { return };
     for (path, numbers) in lines {
         let Some(path) = scope.person(Path::new(path)) else { continue };
-        let of_file = spectrum.lines.entry(path).or_default();
-        for number in numbers {
-            let of_line = of_file.entry(*number).or_default();
-            if of_line.last() != Some(&index) {
-                of_line.push(index);
-            }
-        }
+        spectrum.hit(index, path, numbers.iter().copied());
     }
 }

@@ -267,17 +267,11 @@ fn add(
     hits: &BTreeSet<(usize, usize)>,
     files: &BTreeMap<usize, File>,
 ) {
-    let Ok(index) = u32::try_from(spectrum.tests.len()) else { return };
-    spectrum.tests.push((test.clone(), passed));
+    let Some(index) = spectrum.test(test.clone(), passed) else { return };
     for (file, counter) in hits {
         let Some(file) = files.get(file) else { continue };
-        for line in file.counted.lines.get(*counter).into_iter().flatten() {
-            let of_file = spectrum.lines.entry(file.path.clone()).or_default();
-            let of_line = of_file.entry(*line).or_default();
-            if of_line.last() != Some(&index) {
-                of_line.push(index);
-            }
-        }
+        let lines = file.counted.lines.get(*counter).into_iter().flatten();
+        spectrum.hit(index, file.path.clone(), lines.copied());
     }
 }
 
