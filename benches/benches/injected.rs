@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use greenlit_benches::checkout::{self, Checkout, prepare};
+use greenlit_benches::features::Features;
 use greenlit_benches::fetch::Cache;
 use greenlit_benches::inject::{self, Fault};
 use greenlit_benches::machine::Machine;
@@ -268,6 +269,7 @@ impl Run<'_> {
         for fix in &report.fixes {
             measured.right.push(self.judge(sound, fault, &faulty, &fix.diff, limit)?);
             measured.rules.push(fix.source.rule.clone().unwrap_or_default());
+            measured.features.push(Features::of(fix));
         }
         Ok(Outcome::Measured(measured))
     }

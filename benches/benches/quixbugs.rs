@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use greenlit_benches::features::Features;
 use greenlit_benches::fetch::Cache;
 use greenlit_benches::machine::Machine;
 use greenlit_benches::product::{Ask, Product};
@@ -61,6 +62,8 @@ struct Row {
     right: Vec<bool>,
     /// Template family of the first.
     rule: Option<String>,
+    /// What else is known of each offered fix.
+    features: Vec<Features>,
     generated: u64,
     run: u64,
     seconds: f64,
@@ -193,6 +196,7 @@ impl Bench<'_> {
         };
         row.generated = report.stats.candidates.generated;
         row.run = report.stats.candidates.run;
+        row.features = report.fixes.iter().map(Features::of).collect();
         row.rule = report.fixes.first().and_then(|fix| fix.source.rule.clone());
         for fix in &report.fixes {
             if judge.exists() {

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::features::Features;
 use crate::inject::Fault;
 use crate::machine::Machine;
 use crate::manifest::{Ecosystem, Role};
@@ -84,6 +85,9 @@ pub struct Measured {
     pub right: Vec<bool>,
     /// The template family of each offered fix.
     pub rules: Vec<String>,
+    /// What else is known of each offered fix.
+    #[serde(default)]
+    pub features: Vec<Features>,
     /// Candidates proposed.
     pub generated: u64,
     /// Candidates that tests were run on.

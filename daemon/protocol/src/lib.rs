@@ -31,7 +31,7 @@ pub use message::{
 };
 pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
-    FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Notice,
-    RootStatus, SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestReport,
-    TestStrength, Tier,
+    FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Merit,
+    Notice, RootStatus, SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome,
+    TestReport, TestStrength, Tier,
 };

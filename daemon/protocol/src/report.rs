@@ -149,6 +149,25 @@ pub struct FixEvidence {
     /// How strong the tests are around the change.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub test_strength: Option<TestStrength>,
+    /// What its place in the order was made of, beside `agreement`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub merit: Option<Merit>,
+}
+
+/// What is known of a fix beyond its tests and its behaviour.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Merit {
+    /// The generator's: family, place in the code, suspicion of the line. Comparable within one
+    /// request.
+    pub score: f64,
+    /// By how many bits per token the new code is more natural for the repository than what it
+    /// replaces; nothing where there was no other fix to compare with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub naturalness: Option<f64>,
+    /// Tokens taken out.
+    pub removed: u32,
+    /// Tokens put in.
+    pub added: u32,
 }
 
 /// How candidates that pass the same tests behave on inputs that the tests do not use.

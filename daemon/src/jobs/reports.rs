@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use greenlit_protocol::{
     Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
-    FixEvidence, FixSource, FixStats, LocalizationReport, MendedDiagnostic, OfferedFix,
+    FixEvidence, FixSource, FixStats, LocalizationReport, MendedDiagnostic, Merit, OfferedFix,
     SuspiciousLine, TestEntry, TestOutcome, TestStrength,
 };
 use greenlit_repair::{
@@ -111,6 +111,12 @@ pub(crate) fn fix_entry(
                 mutants: strength.mutants,
                 survived: strength.survived,
             }),
+            merit: Some(Merit {
+                score: fix.candidate.score,
+                naturalness: fix.standing.naturalness,
+                removed: fix.standing.change.removed,
+                added: fix.standing.change.added,
+            }),
         },
         tests,
     }
@@ -166,6 +172,7 @@ pub(crate) fn diagnostic_fix(
             diagnostic: Some(mended),
             agreement: None,
             test_strength: None,
+            merit: None,
         },
         tests,
     };

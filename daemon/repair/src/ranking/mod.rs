@@ -5,6 +5,7 @@
 //! on inputs that the tests do not use. Of fixes that behave alike only the best is shown.
 
 mod agreement;
+mod change;
 mod naturalness;
 mod strength;
 
@@ -15,6 +16,7 @@ use greenlit_runner::{Project, TestId};
 use greenlit_syntax::{Language, parse};
 
 use self::agreement::behaviours;
+pub use self::change::Change;
 use self::naturalness::Naturalness;
 pub(crate) use self::strength::strength;
 use crate::locate::source;
@@ -26,6 +28,11 @@ use crate::workbench::Workbench;
 /// What is known of a fix beyond its verdict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
+    /// By how many bits per token the new code is more natural for the repository than the code that
+    /// it replaces; `None` where there was no other fix to compare with.
+    pub naturalness: Option<f64>,
+    /// How much of the text it changes.
+    pub change: Change,
     /// Candidates that were green on the target tests and behaved like this one on all probe
     /// inputs, itself included; 0 where behaviour was not compared.
     pub agreement: u32,
@@ -73,6 +80,9 @@ pub(crate) fn rank(
     keep: usize,
 ) -> Vec<VerifiedFix> {
     let mut fixes = drop_subsets(fixes);
+    for fix in &mut fixes {
+        fix.standing.change = Change::of(&fix.files);
+    }
     if fixes.len() > 1 {
         let merits = merits(bench, project, &mut fixes, targets, promising);
         let mut order: Vec<(f64, VerifiedFix)> = merits.into_iter().zip(fixes).collect();
@@ -108,8 +118,12 @@ fn merits(
         .filter(|path| project.is_source_file(path))
         .filter_map(|path| source(bench, &path));
     let model = Naturalness::of(texts.map(|file| file.text));
+    for fix in &mut *fixes {
+        let natural = fix.files.iter().map(|f| model.gain(&f.before, &f.after)).sum();
+        fix.standing.naturalness = Some(natural);
+    }
     let merit = |fix: &VerifiedFix| {
-        let natural: f64 = fix.files.iter().map(|f| model.gain(&f.before, &f.after)).sum();
+        let natural = fix.standing.naturalness.unwrap_or_default();
         fix.candidate.score * (1.0 + NATURALNESS * natural.tanh())
     };
     let mut merits: Vec<f64> = fixes.iter().map(merit).collect();
@@ -128,12 +142,10 @@ fn merits(
     for index in 0..fixes.len() {
         let Some(group) = found.group[index] else { continue };
         let alike = found.group.iter().filter(|other| **other == Some(group)).count();
-        fixes[index].standing = Standing {
-            agreement: u32::try_from(alike).unwrap_or(u32::MAX),
-            behaviours: u32::try_from(kinds.len()).unwrap_or(u32::MAX),
-            probes: found.inputs,
-            strength: None,
-        };
+        let standing = &mut fixes[index].standing;
+        standing.agreement = u32::try_from(alike).unwrap_or(u32::MAX);
+        standing.behaviours = u32::try_from(kinds.len()).unwrap_or(u32::MAX);
+        standing.probes = found.inputs;
         merits[index] += AGREEMENT * (alike as f64).log2();
         let tests = |index: usize| &fixes[index].plausible.red_to_green;
         match best_of_group[group] {

@@ -79,7 +79,7 @@ impl Naturalness {
 }
 
 /// Names, numbers and single signs; white space is left out.
-fn tokens(text: &str) -> Vec<&str> {
+pub(super) fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
