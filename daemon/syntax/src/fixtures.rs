@@ -202,6 +202,26 @@ fn statement_lists_hold_statements() {
 }
 
 #[test]
+fn arms_of_a_switch_hold_statements_and_no_labels() {
+    let lists = |language, text| {
+        let p = parsed(language, text);
+        let arms = p.statement_lists().into_iter().filter(|(list, _)| p.role(*list) == Role::Arm);
+        arms.map(|(_, s)| s.iter().map(|n| p.text_of(*n)).collect::<Vec<_>>().join(" | "))
+            .collect::<Vec<_>>()
+    };
+    let js = "switch (k) { case 'a': case b(): x = 1; /* why */ y(); break; default: z(); }";
+    assert_eq!(lists(Language::JavaScript, js), ["x = 1; | y(); | break;", "z();"]);
+    assert_eq!(lists(Language::TypeScript, js), lists(Language::JavaScript, js));
+    let go = "package p\nfunc f() {\n\tswitch k {\n\tcase 1, 2:\n\t\tx = 1\n\t\ty()\n\tdefault:\n\t\tz()\n\t}\n\tswitch v := k.(type) {\n\tcase int:\n\t\tw(v)\n\t}\n\tselect {\n\tcase m := <-c:\n\t\tu(m)\n\t}\n}\n";
+    assert_eq!(lists(Language::Go, go), ["x = 1 | y()", "z()", "w(v)", "u(m)"]);
+    let java =
+        "class A { void f() { switch (k) { case 1: case 2: x = 1; y(); break; default: z(); } } }";
+    assert_eq!(lists(Language::Java, java), ["x = 1; | y(); | break;", "z();"]);
+    let cpp = "void f() { switch (k) { case 1: case 2: x = 1; y(); break; default: z(); } }";
+    assert_eq!(lists(Language::Cpp, cpp), ["x = 1; | y(); | break;", "z();"]);
+}
+
+#[test]
 fn imports_are_named() {
     let found = each(|p| p.imports().join(" "));
     insta::assert_snapshot!(found.join("\n"), @"
@@ -301,6 +321,8 @@ fn names_in_scope() {
     assert_eq!(names(Language::Go, go), "s a b c err v ok limit");
     let behind = "package p\nfunc f(a int) int {\n\tif v := a; v > 0 {\n\t\ta = v\n\t}\n\tfor i, x := range y {\n\t\tz(i, x)\n\t}\n\t$0return a\n}\n";
     assert_eq!(names(Language::Go, behind), "a f");
+    let arms = "package p\nfunc f(a int) int {\n\tswitch a {\n\tcase 1:\n\t\tb := a\n\t\treturn b\n\tcase 2:\n\t\tc := a\n\t\t$0return c\n\t}\n\treturn 0\n}\n";
+    assert_eq!(names(Language::Go, arms), "a c f", "no names of another arm");
     let java = "class A { int n; int g() { return 1; } int f(int a) { int b = a, c; for (int i = 0; i < b; i++) { $0h(i); } int d = 1; return b; } }";
     assert_eq!(names(Language::Java, java), "a b c i n g f");
     let cpp = "int top = 1;\nint f(int a, const std::string &s) { auto [k, v] = a; int *p = &a; for (const auto& x : s) { $0g(x); } int d = 1; return a; }";

@@ -73,6 +73,9 @@ fn point(text: &str, at: usize) -> Point {
     Point::new(row, at - start)
 }
 
+/// Fields of an arm that hold its labels and not its statements.
+const ARM_LABELS: &[&str] = &["value", "type", "communication"];
+
 /// A text with its syntax tree.
 #[derive(Debug, Clone)]
 pub struct Parsed {
@@ -357,12 +360,34 @@ impl Parsed {
         self.ancestor(node, |r| r == Role::Function)
     }
 
+    /// The statements of a statement list: its children without the labels of an arm.
+    pub fn statements<'t>(&self, list: Node<'t>) -> Vec<Node<'t>> {
+        if self.role(list) != Role::Arm {
+            return self.children(list);
+        }
+        let mut found = Vec::new();
+        let mut cursor = list.walk();
+        let mut more = cursor.goto_first_child();
+        while more {
+            let node = cursor.node();
+            let label = cursor.field_name().is_some_and(|name| ARM_LABELS.contains(&name));
+            match self.role(node) {
+                _ if label || !node.is_named() => {}
+                Role::Comment | Role::Label => {}
+                Role::Group => found.extend(self.children(node)),
+                _ => found.push(node),
+            }
+            more = cursor.goto_next_sibling();
+        }
+        found
+    }
+
     /// Every statement list with its statements, outermost first. Blocks without statements and
     /// comments are left out.
     pub fn statement_lists(&self) -> Vec<(Node<'_>, Vec<Node<'_>>)> {
-        self.descendants(self.root(), |r| matches!(r, Role::Root | Role::Block))
+        self.descendants(self.root(), Role::is_statement_list)
             .into_iter()
-            .map(|block| (block, self.children(block)))
+            .map(|list| (list, self.statements(list)))
             .filter(|(_, statements)| !statements.is_empty())
             .collect()
     }

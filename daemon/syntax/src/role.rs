@@ -54,6 +54,10 @@ pub enum Role {
     Loop,
     /// `match` or `switch`.
     Match,
+    /// One arm of a `switch` that is a sequence of statements behind its labels.
+    Arm,
+    /// A label of an arm, where it is a node that is no field of the arm.
+    Label,
     /// `try`.
     Try,
     /// `raise` or `throw`.
@@ -182,6 +186,11 @@ impl Role {
     /// Whether a node of this role is a literal without parts.
     pub fn is_literal(self) -> bool {
         matches!(self, Role::Integer | Role::Float | Role::Text | Role::Boolean | Role::Null)
+    }
+
+    /// Whether a node of this role holds statements one after another.
+    pub fn is_statement_list(self) -> bool {
+        matches!(self, Role::Root | Role::Block | Role::Arm)
     }
 
     /// Whether the role is a loop.

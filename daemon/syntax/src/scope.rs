@@ -201,7 +201,7 @@ impl Parsed {
 
     /// The end of the statement around a node: a name cannot be used in its own first value.
     fn statement_end(&self, node: Node<'_>, above: &[Node<'_>]) -> usize {
-        let block = above.iter().rposition(|n| matches!(self.role(*n), Role::Block | Role::Root));
+        let block = above.iter().rposition(|n| self.role(*n).is_statement_list());
         let inside = block.map_or(&[][..], |at| &above[at + 1..]);
         let statement =
             inside.iter().copied().find(|n| self.role(*n) != Role::Group).unwrap_or(node);
@@ -216,6 +216,8 @@ impl Parsed {
     }
 
     /// The block that limits a declaration; functions limit names in languages without such blocks.
+    /// Arms of a `switch` limit them too: where the language lets other arms see a name, it has no
+    /// value there.
     fn block_or<'t>(&self, node: Node<'t>, home: Node<'t>, above: &[Node<'t>]) -> Node<'t> {
         if self.table().style.block_close.is_empty() || self.role(node) == Role::Assignment {
             return home;
@@ -224,6 +226,7 @@ impl Parsed {
             matches!(
                 r,
                 Role::Block
+                    | Role::Arm
                     | Role::CountingFor
                     | Role::If
                     | Role::While

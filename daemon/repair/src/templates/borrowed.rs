@@ -84,7 +84,8 @@ fn lender(parsed: &Parsed, function: Node<'_>, file: Option<usize>) -> Lender {
             Role::Call | Role::Assignment | Role::AugmentedAssignment | Role::Update
         );
         let stands_alone =
-            parsed.parent(node).is_some_and(|p| parsed.role(p) == Role::Block) && simple;
+            parsed.parent(node).is_some_and(|p| matches!(parsed.role(p), Role::Block | Role::Arm))
+                && simple;
         if stands_alone {
             push(&mut found.statements, parsed, node);
         }

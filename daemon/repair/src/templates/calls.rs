@@ -233,6 +233,7 @@ fn wrap(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
             place,
             Role::ExpressionStatement
                 | Role::Block
+                | Role::Arm
                 | Role::Root
                 | Role::Parameters
                 | Role::Pattern

@@ -152,7 +152,9 @@ fn statements(site: &Site<'_>, sink: &mut Sink) {
     for statement in statements {
         // Go writes assignments without a statement around them.
         let alone = site.role(statement) == Role::ExpressionStatement
-            || site.parent(statement).is_some_and(|p| site.role(p) == Role::Block);
+            || site
+                .parent(statement)
+                .is_some_and(|p| matches!(site.role(p), Role::Block | Role::Arm));
         if !alone {
             continue;
         }

@@ -8,10 +8,10 @@ use greenlit_syntax::{Language, parse};
 use super::tests::{apply, candidates};
 
 /// What is wrong, how it should be, how it is, and which line is suspected (a part of it).
-type Fault = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Fault<'t> = (&'static str, &'t str, &'t str, &'t str);
 
 /// The text with one passage made wrong, the line that holds `at` suspected.
-fn faulty(right: &str, (what, good, bad, at): Fault) -> String {
+fn faulty(right: &str, (what, good, bad, at): Fault<'_>) -> String {
     assert_eq!(right.matches(good).count(), 1, "{what}: {good}");
     let wrong = right.replace(good, bad);
     let place = wrong.find(at).unwrap_or_else(|| panic!("{what}: no {at}"));
@@ -19,7 +19,7 @@ fn faulty(right: &str, (what, good, bad, at): Fault) -> String {
     format!("{}$0{}", &wrong[..start], &wrong[start..])
 }
 
-fn mended(name: &str, right: &str, faults: &[Fault]) {
+pub(super) fn mended(name: &str, right: &str, faults: &[Fault<'_>]) {
     let mut missed = Vec::new();
     for fault in faults {
         let (text, found) = candidates(name, &faulty(right, *fault));
@@ -32,7 +32,7 @@ fn mended(name: &str, right: &str, faults: &[Fault]) {
 }
 
 /// Every candidate of every line parses as well as the text that it changes.
-fn parses(name: &str, text: &str) {
+pub(super) fn parses(name: &str, text: &str) {
     let language = Language::from_path(Path::new(name)).expect("a language");
     let before = parse(language, text.into()).expect("it parses");
     assert_eq!(before.error_offsets(), [0; 0], "{name}");

@@ -22,6 +22,8 @@ mod statements;
 mod types;
 
 #[cfg(test)]
+mod arms;
+#[cfg(test)]
 mod borrowed_tests;
 #[cfg(test)]
 mod languages;

@@ -64,8 +64,8 @@ pub(super) fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
     ) {
         return false;
     }
-    site.ancestor(node, |r| matches!(r, Role::Parameters | Role::Block | Role::Pattern))
-        .is_none_or(|a| parsed.role(a) == Role::Block)
+    site.ancestor(node, |r| matches!(r, Role::Parameters | Role::Block | Role::Arm | Role::Pattern))
+        .is_none_or(|a| parsed.role(a).is_statement_list())
 }
 
 /// How well one name stands in for another: by shape, by how near it is bound, by being unused.
@@ -214,7 +214,8 @@ fn function_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, old: &str) {
 /// A whole call or element replaced by a name in scope: the value that is at hand already.
 fn expression_by_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let Some(parent) = site.parent(node) else { return };
-    if matches!(site.role(parent), Role::ExpressionStatement | Role::Block | Role::Root)
+    if site.role(parent) == Role::ExpressionStatement
+        || site.role(parent).is_statement_list()
         || is_callee(site, node)
         || site.parsed().assignment(parent).is_some_and(|(t, _)| t.id() == node.id())
     {

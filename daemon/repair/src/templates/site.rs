@@ -132,7 +132,7 @@ impl<'a> File<'a> {
                 let inner = node.id() != unit.id();
                 if inner
                     && (ids.contains(&node.id())
-                        || matches!(parsed.role(node), Role::Block | Role::Class))
+                        || matches!(parsed.role(node), Role::Block | Role::Arm | Role::Class))
                 {
                     return false;
                 }
@@ -257,7 +257,7 @@ impl<'t> Site<'t> {
 
     /// The statement list that the unit stands in, if it stands in one.
     pub(super) fn list(&self) -> Option<Node<'t>> {
-        self.parent(self.unit).filter(|p| matches!(self.role(*p), Role::Block | Role::Root))
+        self.parent(self.unit).filter(|p| self.role(*p).is_statement_list())
     }
 
     /// White space before the statement, if nothing else is on its line before it.

@@ -44,7 +44,7 @@ fn lines(site: &Site<'_>, node: Node<'_>) -> Option<std::ops::Range<usize>> {
 }
 
 fn siblings<'t>(site: &Site<'t>) -> Option<(Vec<Node<'t>>, usize)> {
-    let list = site.parsed().children(site.list()?);
+    let list = site.parsed().statements(site.list()?);
     let at = list.iter().position(|n| n.id() == site.unit.id())?;
     Some((list, at))
 }

@@ -249,6 +249,7 @@ const ROLES: &[(&str, Role)] = &[
     ("for_range_loop", Role::For),
     ("for_statement", Role::CountingFor),
     ("switch_statement", Role::Match),
+    ("case_statement", Role::Arm),
     ("try_statement", Role::Try),
     ("throw_statement", Role::Raise),
     ("static_assert_declaration", Role::Assert),

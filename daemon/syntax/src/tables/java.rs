@@ -330,6 +330,8 @@ const ROLES: &[(&str, Role)] = &[
     ("enhanced_for_statement", Role::For),
     ("for_statement", Role::CountingFor),
     ("switch_expression", Role::Match),
+    ("switch_block_statement_group", Role::Arm),
+    ("switch_label", Role::Label),
     ("try_statement", Role::Try),
     ("try_with_resources_statement", Role::Try),
     ("throw_statement", Role::Raise),

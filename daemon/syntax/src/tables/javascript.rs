@@ -49,6 +49,8 @@ pub(super) const ROLES: &[(&str, Role)] = &[
     ("for_in_statement", Role::For),
     ("for_statement", Role::CountingFor),
     ("switch_statement", Role::Match),
+    ("switch_case", Role::Arm),
+    ("switch_default", Role::Arm),
     ("try_statement", Role::Try),
     ("throw_statement", Role::Raise),
     ("lexical_declaration", Role::Declaration),
