@@ -6,6 +6,9 @@ use crate::localize::{Localization, Method, Suspicious};
 use crate::workbench::Workbench;
 use crate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
 
+/// Tier of what a checker suggests itself.
+pub(super) const CHECKER: &str = "checker";
+
 /// The checker's own suggestions, the most certain first.
 pub(super) fn suggested(tool: CheckTool, found: &CheckDiagnostic) -> Vec<Candidate> {
     let rule = match tool {
@@ -25,7 +28,7 @@ pub(super) fn suggested(tool: CheckTool, found: &CheckDiagnostic) -> Vec<Candida
                 new_text: edit.new_text.clone(),
             })
             .collect(),
-        source: Source { tier: "checker".into(), rule: rule.into(), adapter: None },
+        source: Source { tier: CHECKER.into(), rule: rule.into(), adapter: None },
         summary: suggestion.message.clone(),
         score: match suggestion.applicability {
             Applicability::Sure => 1.0,

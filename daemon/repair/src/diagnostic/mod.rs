@@ -27,7 +27,7 @@ pub use verify::{Checked, DiagnosticFall};
 
 use crate::baseline::{Baseline, baseline};
 use crate::patch::{self, PatchedFile};
-use crate::reject::Rejector;
+use crate::reject::{Author, Rejector};
 use crate::search::SearchCounts;
 use crate::verify::writes;
 use crate::workbench::{Bench, WorkError, Workbench};
@@ -208,7 +208,11 @@ impl Search<'_> {
                 target.counts.generated -= 1;
                 continue;
             }
-            if let Some(reason) = self.reject(&files) {
+            let author = match candidate.source.tier.as_str() {
+                candidates::CHECKER => Author::Checker,
+                _ => Author::Search,
+            };
+            if let Some(reason) = self.reject(&files, author) {
                 refuse(&mut target.counts, &format!("rejected: {reason}"));
                 continue;
             }
@@ -234,11 +238,11 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn reject(&mut self, files: &[PatchedFile]) -> Option<String> {
+    fn reject(&mut self, files: &[PatchedFile], author: Author) -> Option<String> {
         let projects = self.repair.projects;
         let is_test = |path: &Path| projects.iter().any(|project| project.is_test_file(path));
         let root = &self.repair.bench.subject.root;
-        self.rejector.reject(root, files, &is_test).map(|reason| reason.to_string())
+        self.rejector.reject(root, files, &is_test, author).map(|reason| reason.to_string())
     }
 
     /// Checks a candidate in the warm sandbox, and takes it out again. Never a verdict.

@@ -16,7 +16,7 @@ use crate::baseline::Baseline;
 use crate::candidate::{Candidate, FaultContext, Generator};
 use crate::localize::{Localization, Method, Suspicious};
 use crate::patch::{PatchedFile, apply};
-use crate::reject::Rejector;
+use crate::reject::{Author, Rejector};
 use crate::screen::{Limit, Screen};
 use crate::search::VerifiedFix;
 use crate::workbench::{WorkError, Workbench};
@@ -101,7 +101,7 @@ fn mutants(
         .into_iter()
         .filter_map(|candidate| {
             let mut patched = apply(&candidate.edits, &text_of).ok()?;
-            let refused = rejector.reject(root, &patched, &is_test).is_some();
+            let refused = rejector.reject(root, &patched, &is_test, Author::Search).is_some();
             let mutant = patched.pop().filter(|_| !refused)?;
             // The same text as before the fix is no mutant: it is known to be noticed.
             (mutant.after != *file.before)

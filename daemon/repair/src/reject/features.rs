@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use greenlit_syntax::{BindingKind, Language, Node, Parsed, Role};
 
-use super::RejectReason;
 use super::regions::is_test_attribute;
 use super::words::{self, Kind};
+use super::{Author, RejectReason};
 
 /// What a text contains before it is patched.
 pub(super) struct Inventory {
@@ -28,8 +28,9 @@ impl Inventory {
         Inventory { assertions: assertions(before), own, features }
     }
 
-    /// The first thing that `after` has more of, or an assertion that it lost.
-    pub(super) fn added(&self, after: &Parsed) -> Option<RejectReason> {
+    /// The first thing that `after` has more of, or an assertion that it lost. From a checker it is
+    /// refused only where the file has nothing of it yet: `exit()` may become `sys.exit()`.
+    pub(super) fn added(&self, after: &Parsed, author: Author) -> Option<RejectReason> {
         let kept = assertions(after);
         for (text, count) in &self.assertions {
             if kept.get(text).copied().unwrap_or(0) < *count {
@@ -38,7 +39,13 @@ impl Inventory {
         }
         features(after, &self.own)
             .into_iter()
-            .find(|(feature, count)| self.features.get(feature).copied().unwrap_or(0) < *count)
+            .find(|(feature, count)| {
+                let before = self.features.get(feature).copied().unwrap_or(0);
+                match author {
+                    Author::Search => before < *count,
+                    Author::Checker => before == 0 && feature.0.holds_for_checkers(),
+                }
+            })
             .map(|((reason, what), _)| reason.with(what))
     }
 }
@@ -50,6 +57,19 @@ enum Reason {
 }
 
 impl Reason {
+    /// What a checker suggests was not chosen because tests turned green, so what only reaches
+    /// further than before is the person's to judge: `open(…)` may become `Path(…).open()`. What
+    /// would blind a tool or the tests stays refused.
+    fn holds_for_checkers(self) -> bool {
+        match self {
+            Reason::Word(kind) => match kind {
+                Kind::Exit | Kind::Equality | Kind::TestAwareness | Kind::MonkeyPatch => true,
+                Kind::DynamicCode | Kind::OutsideAccess | Kind::Unsafe => false,
+            },
+            Reason::Suppression => true,
+        }
+    }
+
     fn with(self, what: String) -> RejectReason {
         match self {
             Reason::Word(Kind::Exit) => RejectReason::Exit(what),
@@ -83,6 +103,9 @@ fn features(parsed: &Parsed, own: &BTreeSet<String>) -> Features {
             }
             Role::Text => {
                 let text = parsed.text_of(node);
+                if language == Language::Go && words::GO_MARKERS.iter().any(|m| text.contains(m)) {
+                    add(Reason::Word(Kind::TestAwareness), "\\x16");
+                }
                 for word in words::STRINGS.iter().filter(|w| text.contains(*w)) {
                     add(Reason::Word(Kind::TestAwareness), word);
                 }

@@ -85,6 +85,15 @@ impl fmt::Display for RejectReason {
     }
 }
 
+/// Who wrote a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Author {
+    /// A search that keeps what turns tests green.
+    Search,
+    /// A compiler or linter, for what it reports itself.
+    Checker,
+}
+
 /// Judges one file of a candidate. `edits` are the edits that lead from `original` to `patched`,
 /// all of one file; `is_test` says which paths hold tests.
 ///
@@ -109,7 +118,7 @@ pub fn reject(
         }
     }
     match Original::new(language, Arc::from(original)) {
-        Some(original) => original.reject(patched),
+        Some(original) => original.reject(patched, Author::Search),
         None => Some(RejectReason::ParseError),
     }
 }
@@ -137,7 +146,7 @@ impl Original {
         })
     }
 
-    fn reject(&self, patched: &str) -> Option<RejectReason> {
+    fn reject(&self, patched: &str, author: Author) -> Option<RejectReason> {
         if *self.text == *patched {
             return Some(RejectReason::NoChange);
         }
@@ -150,7 +159,7 @@ impl Original {
         if self.tests != regions::texts(&after) || self.examples != regions::examples(&after) {
             return Some(RejectReason::TestTouched);
         }
-        self.inventory.added(&after)
+        self.inventory.added(&after, author)
     }
 }
 
@@ -200,6 +209,7 @@ impl Rejector {
         root: &Path,
         files: &[PatchedFile],
         is_test: &dyn Fn(&Path) -> bool,
+        author: Author,
     ) -> Option<RejectReason> {
         if files.iter().all(|f| *f.before == *f.after) {
             return Some(RejectReason::NoChange);
@@ -224,7 +234,7 @@ impl Rejector {
                 self.originals.insert(file.path.clone(), original);
             }
             match self.originals.get(&file.path) {
-                Some(Some(original)) => original.reject(&file.after),
+                Some(Some(original)) => original.reject(&file.after, author),
                 _ => Some(RejectReason::ParseError),
             }
         })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use greenlit_syntax::Language;
 
-use super::{is_test_configuration, reject};
+use super::{Author, Original, is_test_configuration, reject};
 use crate::candidate::Edit;
 
 fn judge(language: Language, original: &str, patched: &str) -> String {
@@ -252,4 +252,54 @@ fn edits_that_do_not_fit_are_refused() {
     let edit = Edit { path: "/w/a.py".into(), start: 1, end: 6, new_text: String::new() };
     let said = reject(Language::Python, "x = 'ä'\n", "x\n", &[edit], &|_| false);
     assert_eq!(said.map(|r| r.to_string()).as_deref(), Some("an edit does not fit the text"));
+}
+
+#[test]
+fn the_marker_of_go_tests_json_lines_may_not_be_added() {
+    let with =
+        |line: &str| format!("package p\n\nimport \"fmt\"\n\nfunc f(n int) {{\n\t{line}\n}}\n");
+    let original = with("fmt.Println(n)");
+    let forged = "--- PASS: TestA (0.00s)\\n";
+    for marker in ["\\x16", "\\026", "\\u0016", "\\U00000016", "\x16"] {
+        let patched = with(&format!("fmt.Print(\"{marker}{forged}\")"));
+        refused(Language::Go, &original, &[(&patched, "knows about tests")]);
+    }
+    refused(Language::Go, &original, &[(&with("fmt.Print('\\x16')"), "knows about tests")]);
+    let harmless = with("fmt.Print(\"\\x61\")");
+    refused(Language::Go, &original, &[(&harmless, "accepted")]);
+}
+
+#[test]
+fn checkers_own_suggestions_may_reach_further_and_may_not_blind_the_tests() {
+    let judge = |language, original: &str, patched: &str| {
+        let original = Original::new(language, original.into()).expect("it parses");
+        let said = |author| {
+            original
+                .reject(patched, author)
+                .map_or("accepted".to_owned(), |reason| reason.to_string())
+        };
+        assert_ne!(said(Author::Search), "accepted", "{patched}");
+        said(Author::Checker)
+    };
+    let python = "def f(name):\n    return open(name)\n";
+    let path = "from pathlib import Path\n\ndef f(name):\n    return Path(name).open()\n";
+    assert_eq!(judge(Language::Python, python, path), "accepted");
+    let exits = "def f():\n    exit(1)\n";
+    let sys = "import sys\n\ndef f():\n    sys.exit(1)\n";
+    assert_eq!(judge(Language::Python, exits, sys), "accepted", "it exited before");
+    for (patched, expected) in [
+        ("import sys\n\ndef f(name):\n    sys.exit(0)\n", "ends the process"),
+        ("def f(name):\n    return open(name)  # noqa\n", "silences a tool"),
+        ("import pytest\n\ndef f(name):\n    return open(name)\n", "knows about tests"),
+        (
+            "class A:\n    def __eq__(self, o):\n        return True\n\ndef f(name):\n    return open(name)\n",
+            "changes what equality",
+        ),
+    ] {
+        let said = judge(Language::Python, python, patched);
+        assert!(said.starts_with(expected), "{patched}: {said}");
+    }
+    let rust = "fn f(p: *const u8) -> u8 { *p }\n";
+    let wrapped = "fn f(p: *const u8) -> u8 { unsafe { *p } }\n";
+    assert_eq!(judge(Language::Rust, rust, wrapped), "accepted");
 }

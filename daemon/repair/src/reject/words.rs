@@ -78,6 +78,10 @@ pub(super) const STRINGS: &[&str] = &[
     "node:assert",
 ];
 
+/// The byte with which `go test -json` marks its own lines, as it is and as literals write it: who
+/// prints it can forge a test's end.
+pub(super) const GO_MARKERS: &[&str] = &["\x16", "\\x16", "\\026", "\\u0016", "\\U00000016"];
+
 /// Remarks that silence tools.
 pub(super) const SUPPRESSIONS: &[&str] = &[
     "type: ignore",

@@ -8,7 +8,7 @@ use greenlit_runner::{Prepared, TestId};
 use super::queue::{Item, Next, Queue};
 use super::{Group, Search, SearchEvent, VerifiedFix};
 use crate::ranking::Standing;
-use crate::reject::Rejector;
+use crate::reject::{Author, Rejector};
 use crate::screen::{Limit, Screen};
 use crate::verdict::Fall;
 use crate::verify::Verdict;
@@ -62,7 +62,7 @@ impl<'a> Worker<'a> {
         let is_test = |path: &Path| self.search.project.is_test_file(path);
         let mut kept = Vec::with_capacity(items.len());
         for item in items {
-            match self.rejector.reject(root, &item.files, &is_test) {
+            match self.rejector.reject(root, &item.files, &is_test, Author::Search) {
                 None => kept.push(item),
                 Some(reason) => self.queue.count(|counts| {
                     counts.rejected_static += 1;
