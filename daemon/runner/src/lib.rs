@@ -27,6 +27,7 @@ mod node;
 mod outcome;
 mod overlay;
 mod patterns;
+mod probing;
 mod project;
 mod pytest;
 mod scope;

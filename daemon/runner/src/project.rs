@@ -311,8 +311,9 @@ impl Project {
         wall: Duration,
     ) -> Result<Option<Probes>, RunError> {
         match &*self.adapter {
-            Adapter::Cargo(_) | Adapter::Node(_) | Adapter::Go(_) => Ok(None),
+            Adapter::Cargo(_) | Adapter::Go(_) => Ok(None),
             Adapter::Pytest(project) => project.probe(sandbox, target, variants, tests, wall),
+            Adapter::Node(project) => project.probe(sandbox, target, variants, tests, wall),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod events;
 mod plan;
+mod probe;
 mod script;
 mod spectrum;
 mod trials;
@@ -66,13 +67,15 @@ enum Mode<'a> {
     Suite,
     /// One file in one process, which says what lines each test of these names executes.
     Traced(&'a [&'a str]),
+    /// As `Suite`, and each process says what a watched function is called with.
+    Watched,
 }
 
 /// What came of one command.
 struct Executed {
     outcome: ExecOutcome,
     events: Events,
-    /// What the coverage module wrote.
+    /// What the coverage module wrote, or the recorder of arguments.
     lines: Vec<u8>,
 }
 
@@ -219,6 +222,13 @@ impl NodeProject {
         env.insert("GREENLIT_STARTED".into(), starts.clone().into());
         match mode {
             Mode::Suite => argv.push("--test".into()),
+            Mode::Watched => {
+                let (recorder, values) =
+                    (directory.join("greenlit_record.cjs"), directory.join(probe::VALUES_NAME));
+                sandbox.write(&[file(&recorder, probe::RECORD), file(&values, probe::VALUES)])?;
+                env.insert("GREENLIT_SEEN".into(), lines.clone().into());
+                argv.extend(["--require".into(), recorder.into(), "--test".into()]);
+            }
             Mode::Traced(names) => {
                 let coverage = directory.join("greenlit_coverage.cjs");
                 let wanted = directory.join("wanted.json");

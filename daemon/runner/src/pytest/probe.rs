@@ -4,32 +4,18 @@
 //! (`greenlit_inputs.py`); each variant is then called with all of them in a fork of its own
 //! (`greenlit_probe.py`). Everything that comes back may be forged by a variant, and is bounded.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use greenlit_sandbox::{ExitState, FileWrite, Sandbox};
 use serde_json::json;
 
 use crate::error::RunError;
+use crate::probing::{INPUT_BYTES, INPUTS, Outcomes, RESTARTS, SHORTEST, compared, left};
 use crate::project::{ProbeTarget, Probes};
 use crate::pytest::trials::PytestTrials;
 use crate::pytest::{Ask, PytestProject, utf8};
 use crate::scope::Scope;
 use crate::types::TestId;
-
-/// Inputs, and bytes of each, that are taken from a recording.
-const INPUTS: usize = 60;
-const INPUT_BYTES: usize = 16 << 10;
-
-/// Bytes of an outcome: its kind and a digest.
-const OUTCOME_BYTES: usize = 40;
-
-/// How often a variant that ends its process, or cannot be interrupted, is started again behind
-/// the input that did it.
-const RESTARTS: usize = 3;
-
-/// What is left of a limit when there is no point in another start.
-const SHORTEST: Duration = Duration::from_millis(50);
 
 /// One test may not take longer than this while its calls are recorded.
 const TEST_WALL: Duration = Duration::from_secs(2);
@@ -38,12 +24,6 @@ const TEST_WALL: Duration = Duration::from_secs(2);
 struct Recording {
     module: String,
     inputs: Vec<String>,
-}
-
-/// The outcomes of one variant: by input, with those that differ from call to call.
-struct Outcomes {
-    of: Vec<String>,
-    unstable: BTreeSet<usize>,
 }
 
 impl PytestProject {
@@ -78,26 +58,8 @@ impl PytestProject {
             let share = left(end) / after;
             outcomes.push(call(&mut trials, path, target, &recording, files, tests, share)?);
         }
-        if outcomes.iter().all(Option::is_none) {
-            return Ok(None);
-        }
-        let unstable: BTreeSet<usize> =
-            outcomes.iter().flatten().flat_map(|outcomes| outcomes.unstable.clone()).collect();
-        let kept =
-            |(index, outcome): (usize, String)| (!unstable.contains(&index)).then_some(outcome);
-        let inputs = recording.inputs.len() - unstable.len();
-        Ok(Some(Probes {
-            inputs: u32::try_from(inputs).unwrap_or(u32::MAX),
-            outcomes: outcomes
-                .into_iter()
-                .map(|of| Some(of?.of.into_iter().enumerate().filter_map(kept).collect()))
-                .collect(),
-        }))
+        Ok(compared(recording.inputs.len(), outcomes))
     }
-}
-
-fn left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now())
 }
 
 /// Runs the tests on the unchanged files; `None` when nothing was recorded.
@@ -134,10 +96,9 @@ fn call(
     wall: Duration,
 ) -> Result<Option<Outcomes>, RunError> {
     let end = Instant::now() + wall;
-    let mut of: Vec<Option<String>> = vec![None; recording.inputs.len()];
-    let mut unstable = BTreeSet::new();
+    let mut outcomes = Outcomes::new(recording.inputs.len());
     for _ in 0..=RESTARTS {
-        let Some(next) = of.iter().position(Option::is_none) else { break };
+        let Some(next) = outcomes.next() else { break };
         if left(end) < SHORTEST {
             return Ok(None);
         }
@@ -152,24 +113,13 @@ fn call(
         let ask = Ask { only: Some(tests), brief: true, more, ..Ask::default() };
         let round = trials.round(files, tests, &ask, left(end))?;
         for (index, outcome, stable) in round.events.probes {
-            if let Some(slot) = of.get_mut(index)
-                && outcome.len() <= OUTCOME_BYTES
-                && outcome.is_ascii()
-            {
-                *slot = Some(outcome);
-                if !stable {
-                    unstable.insert(index);
-                }
-            }
+            outcomes.note(index, outcome, stable);
         }
         if round.events.probed || round.events.finish.is_some() {
             // The function is gone, or an outcome is not to be had.
             break;
         }
-        let Some(fatal) = of.iter().position(Option::is_none) else { break };
-        let timed_out = round.outcome.state == ExitState::TimedOut;
-        of[fatal] = Some(if timed_out { "timeout" } else { "ends the process" }.to_owned());
+        outcomes.ended(round.outcome.state == ExitState::TimedOut);
     }
-    let of: Option<Vec<String>> = of.into_iter().collect();
-    Ok(of.map(|of| Outcomes { of, unstable }))
+    Ok(outcomes.complete())
 }

@@ -16,6 +16,7 @@ mod go;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod node_probe;
 mod node_spectrum;
 #[cfg(test)]
 mod node_suites;
