@@ -16,6 +16,9 @@ pub struct Features {
     pub removed: u32,
     /// Tokens put in.
     pub added: u32,
+    /// Whether it only makes the code do less.
+    #[serde(default)]
+    pub shortcut: bool,
     /// Green candidates that behave alike; 0 where not compared.
     pub alike: u32,
     /// Different behaviours of green candidates.
@@ -37,6 +40,7 @@ impl Features {
             features.score = merit.score;
             features.naturalness = merit.naturalness.unwrap_or_default();
             (features.removed, features.added) = (merit.removed, merit.added);
+            features.shortcut = merit.shortcut;
         }
         if let Some(agreement) = evidence.agreement {
             features.alike = agreement.alike;

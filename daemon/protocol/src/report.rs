@@ -168,6 +168,8 @@ pub struct Merit {
     pub removed: u32,
     /// Tokens put in.
     pub added: u32,
+    /// Whether it makes the code do less: only takes code away, or leaves something early.
+    pub shortcut: bool,
 }
 
 /// How candidates that pass the same tests behave on inputs that the tests do not use.

@@ -10,7 +10,7 @@ use crate::causes::Failures;
 use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
 use crate::locate::{Cause, locate};
-use crate::ranking::{Standing, rank, strength};
+use crate::ranking::{Standing, Withheld, rank, strength, withhold};
 use crate::search::{
     Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix,
 };
@@ -66,6 +66,8 @@ pub enum RepairEvent {
 pub struct RepairOutcome {
     /// Best first.
     pub fixes: Vec<VerifiedFix>,
+    /// Green, and not offered.
+    pub withheld: Vec<Withheld>,
     /// The suspicious lines of every project with targets, merged.
     pub localization: Option<Localization>,
     /// Time to the suspicious lines.
@@ -192,16 +194,31 @@ impl Repair<'_> {
         let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
         let keep = self.limits.max_fixes;
         let mut fixes = rank(self.bench, project, &targets, found.fixes, &found.promising, keep);
-        if let Some(best) = fixes.first_mut() {
-            let generator = self.generator;
-            let guards = &cause.guards;
-            match strength(self.bench, self.baseline, project, generator, best, guards) {
-                Ok(strength) => best.standing.strength = strength,
-                Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
-                Err(error) => tracing::debug!(%error, "the tests' strength is not known"),
-            }
+        self.judge_tests(project, cause, &mut fixes)?;
+        let withheld = withhold(&mut fixes);
+        if !withheld.is_empty() {
+            // Another fix is the first one now.
+            outcome.withheld.extend(withheld);
+            self.judge_tests(project, cause, &mut fixes)?;
         }
         Ok(fixes)
+    }
+
+    /// Finds out how strong the tests are around the first fix.
+    fn judge_tests(
+        &self,
+        project: &Project,
+        cause: &Cause,
+        fixes: &mut [VerifiedFix],
+    ) -> Result<(), WorkError> {
+        let Some(best) = fixes.first_mut() else { return Ok(()) };
+        let (bench, baseline, generator) = (self.bench, self.baseline, self.generator);
+        match strength(bench, baseline, project, generator, best, &cause.guards) {
+            Ok(strength) => best.standing.strength = strength,
+            Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
+            Err(error) => tracing::debug!(%error, "the tests' strength is not known"),
+        }
+        Ok(())
     }
 
     fn search(

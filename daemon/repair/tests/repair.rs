@@ -122,6 +122,35 @@ fn python_the_strength_of_the_tests_is_told() {
 }
 
 #[test]
+fn python_shortcuts_past_weak_tests_are_withheld() {
+    let text = |end: &str| {
+        format!(
+            "def price(kind, amount, count):\n    if kind == 'many':\n        amount = amount * 0.9\n        count = count - 10\n    elif kind == 'member':\n        amount = amount - 5\n        count = count + 1\n    elif kind == 'staff':\n        amount = amount / 2\n        count = count + 3\n    return amount * count{end}\n"
+        )
+    };
+    let test =
+        |calls: &str| format!("from price import price\n\ndef test_price():\n    assert {calls}\n");
+    let weak = test("price('', 4, 3) == 12");
+    let outcome =
+        repair(&Fixture::new(&[("price.py", &text(" + count")), ("test_price.py", &weak)]));
+    let shortcuts = |outcome: &RepairOutcome| {
+        outcome.fixes.iter().filter(|fix| fix.standing.change.shortcut).count()
+    };
+    assert!(!outcome.withheld.is_empty(), "`+ count` can be dropped: {:?}", outcome.counts);
+    assert_eq!(shortcuts(&outcome), 0, "{:?}", outcome.withheld);
+    for withheld in &outcome.withheld {
+        assert!(withheld.strength.survived * 2 > withheld.strength.mutants, "{withheld:?}");
+    }
+    let strong = test(
+        "[price(k, 4, 12) for k in ('', 'many', 'member', 'staff')] == [48, 3.6 * 2, -13, 30]",
+    );
+    let outcome =
+        repair(&Fixture::new(&[("price.py", &text(" + count")), ("test_price.py", &strong)]));
+    assert_eq!(outcome.withheld, [], "every line is looked at");
+    assert!(shortcuts(&outcome) > 0, "{:?}", outcome.counts);
+}
+
+#[test]
 fn python_fixes_that_behave_alike_are_one_entry_where_enough_was_compared() {
     let fixture = Fixture::new(&[
         ("sizes.py", "def is_small(n):\n    return n <= 10\n"),

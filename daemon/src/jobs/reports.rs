@@ -116,6 +116,7 @@ pub(crate) fn fix_entry(
                 naturalness: fix.standing.naturalness,
                 removed: fix.standing.change.removed,
                 added: fix.standing.change.added,
+                shortcut: fix.standing.change.shortcut,
             }),
         },
         tests,

@@ -163,6 +163,14 @@ impl Job<'_> {
             );
             notices.push(Notice { kind: "budget".into(), message });
         }
+        notices.extend(outcome.withheld.iter().map(|fix| Notice {
+            kind: "weak-tests".into(),
+            message: format!(
+                "not offered, though green: {}; it only makes the code do less, and of {} small changes \
+                 there the tests miss {}",
+                fix.summary, fix.strength.mutants, fix.strength.survived
+            ),
+        }));
         Ok(self.fix_answer(baseline, &targets, outcome, notices))
     }
 

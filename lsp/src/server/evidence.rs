@@ -109,6 +109,9 @@ fn judge(text: &mut String, evidence: &FixEvidence) -> std::fmt::Result {
             )?;
         }
     }
+    if evidence.merit.is_some_and(|merit| merit.shortcut) {
+        writeln!(text, "- **it makes the code do less**: see whether what is skipped is needed")?;
+    }
     if let Some(TestStrength { mutants, survived }) = evidence.test_strength {
         let weak = if survived * WEAK > mutants { " **(the tests are weak here)**" } else { "" };
         writeln!(

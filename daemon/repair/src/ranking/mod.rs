@@ -8,6 +8,8 @@ mod agreement;
 mod change;
 mod naturalness;
 mod strength;
+mod weights;
+mod withheld;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,6 +21,9 @@ use self::agreement::behaviours;
 pub use self::change::Change;
 use self::naturalness::Naturalness;
 pub(crate) use self::strength::strength;
+use self::weights::WEIGHTS;
+pub use self::withheld::Withheld;
+pub(crate) use self::withheld::withhold;
 use crate::locate::source;
 use crate::patch::PatchedFile;
 use crate::project_files::code_files;
@@ -53,11 +58,6 @@ pub struct Strength {
     pub survived: u32,
 }
 
-// The weights below are guesses: no data was used to set them, and none shows that they are good.
-/// How much naturalness may change a score, up or down.
-const NATURALNESS: f64 = 0.15;
-/// What each doubling of the candidates that behave alike adds to a score.
-const AGREEMENT: f64 = 0.06;
 /// Inputs on which fixes have to behave alike to be taken for the same. On fewer, fixes that differ
 /// may well look alike: both are shown, the second behind those that certainly differ.
 const TELLING: u32 = 20;
@@ -124,7 +124,7 @@ fn merits(
     }
     let merit = |fix: &VerifiedFix| {
         let natural = fix.standing.naturalness.unwrap_or_default();
-        fix.candidate.score * (1.0 + NATURALNESS * natural.tanh())
+        fix.candidate.score * (1.0 + WEIGHTS.naturalness.weight * natural.tanh())
     };
     let mut merits: Vec<f64> = fixes.iter().map(merit).collect();
     let candidates: Vec<&[PatchedFile]> = fixes
@@ -146,7 +146,7 @@ fn merits(
         standing.agreement = u32::try_from(alike).unwrap_or(u32::MAX);
         standing.behaviours = u32::try_from(kinds.len()).unwrap_or(u32::MAX);
         standing.probes = found.inputs;
-        merits[index] += AGREEMENT * (alike as f64).log2();
+        merits[index] += WEIGHTS.agreement.weight * (alike as f64).log2();
         let tests = |index: usize| &fixes[index].plausible.red_to_green;
         match best_of_group[group] {
             Some(best) if tests(best) == tests(index) && merits[index] > merits[best] => {
