@@ -29,7 +29,7 @@ pub struct FunctionItem {
 
 impl Parsed {
     /// Every named function, in source order. Functions bound to a constant (`const f = () => …`)
-    /// count under that name.
+    /// or to a member (`exports.f = () => …`) count under that name.
     pub fn functions(&self) -> Vec<FunctionItem> {
         let mut found = Vec::new();
         for node in self.descendants(self.root(), Role::is_function_like) {
@@ -70,6 +70,11 @@ impl Parsed {
         let parent = self.parent(function)?;
         match self.role(parent) {
             Role::Declarator => self.target_of(parent),
+            // `exports.f = () => …`
+            Role::Assignment => {
+                let (target, _) = self.assignment(parent)?;
+                self.member(target).map(|(_, name)| name)
+            }
             // `f := func() {…}`
             Role::Declaration => self.assignment(parent).map(|(target, _)| target),
             _ => None,

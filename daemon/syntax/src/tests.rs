@@ -34,6 +34,17 @@ fn functions_are_named_with_their_class_parameters_and_calls() {
 }
 
 #[test]
+fn functions_assigned_to_members_have_the_members_name() {
+    let text = "exports.f = (a) => a;\nmodule.exports = function (b) { return b; };\nlet x; x = () => 1;\n";
+    let script = parsed(Language::JavaScript, text);
+    let names: Vec<_> = script.functions().into_iter().map(|f| (f.name, f.parameters)).collect();
+    assert_eq!(
+        names,
+        [("f".into(), vec!["a".into()]), ("exports".to_owned(), vec!["b".to_owned()])]
+    );
+}
+
+#[test]
 fn a_chained_comparison_is_several_operations_and_not_in_is_one_operator() {
     let chain = parsed(Language::Python, "a < b <= c not in d\n");
     let node = chain.descendants(chain.root(), |r| r == Role::Binary)[0];

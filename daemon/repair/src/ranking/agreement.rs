@@ -8,7 +8,7 @@ use std::time::Duration;
 use greenlit_runner::{ProbeTarget, Project, TestId};
 use greenlit_sandbox::CacheMode;
 
-use super::changed_function;
+use super::called_function;
 use crate::patch::PatchedFile;
 use crate::verify::writes;
 use crate::workbench::Workbench;
@@ -32,7 +32,7 @@ pub(super) fn behaviours(
     wall: Duration,
 ) -> Option<Behaviours> {
     let function = |patch: &[PatchedFile]| match patch {
-        [file] => Some((file.path.clone(), changed_function(file)?)),
+        [file] => Some((file.path.clone(), called_function(file)?)),
         _ => None,
     };
     let (path, changed) = function(candidates.first()?)?;

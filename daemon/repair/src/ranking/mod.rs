@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use greenlit_runner::{Project, TestId};
-use greenlit_syntax::{Language, parse};
+use greenlit_syntax::{FunctionItem, Language, parse};
 
 use self::agreement::behaviours;
 pub use self::change::Change;
@@ -185,19 +185,24 @@ fn cut(fixes: Vec<VerifiedFix>, keep: usize) -> Vec<VerifiedFix> {
 
 /// The innermost named function of the unpatched text around all of a patch's changes.
 pub(crate) fn changed_function(file: &PatchedFile) -> Option<ChangedFunction> {
+    let around = functions_around(file)?;
+    around.into_iter().min_by_key(|function| function.range.len()).map(ChangedFunction::from)
+}
+
+/// The outermost one: what is nested in it can be called through it only.
+fn called_function(file: &PatchedFile) -> Option<ChangedFunction> {
+    let around = functions_around(file)?;
+    around.into_iter().max_by_key(|function| function.range.len()).map(ChangedFunction::from)
+}
+
+fn functions_around(file: &PatchedFile) -> Option<Vec<FunctionItem>> {
     let parsed = parse(Language::from_path(&file.path)?, file.before.clone()).ok()?;
     let start = common_prefix(&file.before, &file.after);
     let end = file.before.len() - common_suffix(&file.before[start..], &file.after[start..]);
-    let around = parsed
-        .functions()
-        .into_iter()
-        .filter(|function| function.range.start <= start && end.max(start) <= function.range.end);
-    let function = around.min_by_key(|function| function.range.len())?;
-    let name = match &function.class {
-        Some(class) => format!("{class}.{}", function.name),
-        None => function.name.clone(),
-    };
-    Some(ChangedFunction { name, start_line: function.start_line, end_line: function.end_line })
+    let mut functions = parsed.functions();
+    functions
+        .retain(|function| function.range.start <= start && end.max(start) <= function.range.end);
+    Some(functions)
 }
 
 /// A function by its dotted name and its lines (1-based, inclusive) in the unpatched text.
@@ -206,6 +211,16 @@ pub(crate) struct ChangedFunction {
     pub(crate) name: String,
     pub(crate) start_line: u32,
     pub(crate) end_line: u32,
+}
+
+impl From<FunctionItem> for ChangedFunction {
+    fn from(function: FunctionItem) -> Self {
+        let name = match &function.class {
+            Some(class) => format!("{class}.{}", function.name),
+            None => function.name,
+        };
+        Self { name, start_line: function.start_line, end_line: function.end_line }
+    }
 }
 
 fn common_prefix(a: &str, b: &str) -> usize {
@@ -222,6 +237,15 @@ fn common_suffix(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nested_functions_are_called_through_the_outermost_one() {
+        let before = "def f(a):\n    def g(b):\n        return b + 1\n    return g(a)\n";
+        let after = before.replace("b + 1", "b + 2");
+        let file = PatchedFile { path: "/w/m.py".into(), before: before.into(), after };
+        assert_eq!(changed_function(&file).map(|f| f.name).as_deref(), Some("g"));
+        assert_eq!(called_function(&file).map(|f| f.name).as_deref(), Some("f"));
+    }
 
     #[test]
     fn the_changed_function_is_the_innermost_around_every_change() {

@@ -17,6 +17,7 @@ mod go;
 mod node;
 #[cfg(test)]
 mod node_probe;
+#[cfg(test)]
 mod node_spectrum;
 #[cfg(test)]
 mod node_suites;
