@@ -240,15 +240,17 @@ impl CargoProject {
     pub(super) fn metadata(
         &self,
         sandbox: &mut Sandbox,
-        built: &Built,
+        binaries: &[Binary],
         wall: Duration,
         watch: &mut Stopwatch,
     ) -> Result<Metadata, RunError> {
         let mut manifests: BTreeSet<&Path> = BTreeSet::new();
-        manifests.extend(built.binaries.iter().map(|binary| binary.manifest.as_path()));
+        manifests.extend(binaries.iter().map(|binary| binary.manifest.as_path()));
         let workspace = sandbox.inside(&self.dir).join("Cargo.toml");
         manifests.insert(&workspace);
         let mut hasher = blake3::Hasher::new();
+        // Packages are known by the paths that they have inside.
+        hasher.update(workspace.as_os_str().as_encoded_bytes()).update(b"\0");
         for manifest in manifests {
             let text = sandbox.read(manifest, 1 << 20).unwrap_or_default().unwrap_or_default();
             hasher.update(&(text.len() as u64).to_le_bytes()).update(&text);

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use greenlit_sandbox::{ExecOutcome, ExitState, Sandbox};
 
 use crate::cargo::CargoProject;
 use crate::cargo::build::{Binary, Built, Metadata};
+use crate::cargo::fresh::Sources;
 use crate::cargo::libtest::{self, Ended, Report, Status};
 use crate::cargo::panics::{self, Places};
 use crate::error::RunError;
@@ -52,18 +54,36 @@ impl CargoProject {
         sandbox: &mut Sandbox,
         request: &RunRequest,
     ) -> Result<TestRun, RunError> {
+        Ok(self.run_twice(sandbox, request, &mut |_| None)?.0)
+    }
+
+    /// Builds once, runs, and runs what `again` asks for on the same executables.
+    pub(crate) fn run_twice(
+        &self,
+        sandbox: &mut Sandbox,
+        request: &RunRequest,
+        again: &mut dyn FnMut(&TestRun) -> Option<RunRequest>,
+    ) -> Result<(TestRun, Option<TestRun>), RunError> {
         let mut watch = Stopwatch::start();
         let built = match self.fresh_build(sandbox, request.build_wall, &mut watch)? {
             Ok(built) => built,
-            Err(state) => return Ok(watch.finish(state, Vec::new())),
+            Err(state) => return Ok((watch.finish(state, Vec::new()), None)),
         };
-        let only = match &request.selection {
-            Selection::All => None,
-            Selection::Only(ids) => Some(ids.as_slice()),
+        let mut run = |request: &RunRequest, mut watch: Stopwatch| {
+            let only = match &request.selection {
+                Selection::All => None,
+                Selection::Only(ids) => Some(ids.as_slice()),
+            };
+            let (state, results) =
+                self.run_built(sandbox, &built, only, Care::Full, request.test_wall, &mut watch)?;
+            Ok::<_, RunError>(watch.finish(state, results))
         };
-        let (state, results) =
-            self.run_built(sandbox, &built, only, Care::Full, request.test_wall, &mut watch)?;
-        Ok(watch.finish(state, results))
+        let first = run(request, watch)?;
+        let second = match again(&first) {
+            Some(request) => Some(run(&request, Stopwatch::start())?),
+            None => None,
+        };
+        Ok((first, second))
     }
 
     pub(crate) fn list(&self, sandbox: &mut Sandbox, wall: Duration) -> Result<TestList, RunError> {
@@ -98,11 +118,44 @@ impl CargoProject {
         watch: &mut Stopwatch,
     ) -> Result<Result<Built, RunState>, RunError> {
         let sources = self.freshen(sandbox, &self.target)?;
+        self.build_all(sandbox, &sources, wall, watch)
+    }
+
+    fn build_all(
+        &self,
+        sandbox: &mut Sandbox,
+        sources: &Sources,
+        wall: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<Result<Built, RunState>, RunError> {
         let built = self.build(sandbox, &self.all_targets(), wall, watch)?;
-        if built.is_ok() {
+        if let Ok(built) = &built {
             sources.built(sandbox)?;
+            let layout = sources.layout();
+            let mut known = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some((layout, built.binaries.clone()));
         }
         Ok(built)
+    }
+
+    /// The test executables of a complete build, which takes place only where none before says which
+    /// there are. They need not exist in this sandbox; its sources are as [`Self::freshen`] leaves them.
+    pub(super) fn executables(
+        &self,
+        sandbox: &mut Sandbox,
+        wall: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<Result<Vec<Binary>, RunState>, RunError> {
+        let sources = self.freshen(sandbox, &self.target)?;
+        let layout = sources.layout();
+        let known = self.executables.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some((known, binaries)) if known == layout => Ok(Ok(binaries)),
+            _ => {
+                let built = self.build_all(sandbox, &sources, wall, watch)?;
+                Ok(built.map(|built| built.binaries))
+            }
+        }
     }
 
     pub(super) fn session<'a>(
@@ -115,7 +168,7 @@ impl CargoProject {
     ) -> Result<Session<'a>, RunError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let scope = Scope::new(sandbox, &self.root);
-        let metadata = self.metadata(sandbox, built, left, watch)?;
+        let metadata = self.metadata(sandbox, &built.binaries, left, watch)?;
         let mut libraries = None;
         if built.binaries.iter().any(|binary| binary.dynamic) {
             let rustc = self.cargo.with_file_name("rustc");

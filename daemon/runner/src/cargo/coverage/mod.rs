@@ -67,9 +67,8 @@ impl CargoProject {
         wall: Duration,
     ) -> Result<Option<Spectrum>, RunError> {
         let mut watch = Stopwatch::start();
-        let Ok(plain) = self.fresh_build(sandbox, wall, &mut watch)? else { return Ok(None) };
-        let holding: Vec<&Binary> =
-            tests.iter().filter_map(|test| holder(&plain.binaries, test)).collect();
+        let Ok(plain) = self.executables(sandbox, wall, &mut watch)? else { return Ok(None) };
+        let holding: Vec<&Binary> = tests.iter().filter_map(|test| holder(&plain, test)).collect();
         let targets = choose(&holding);
         if targets.is_empty() {
             return Ok(None);
