@@ -120,10 +120,15 @@ fn run_project(
         return Ok(());
     }
     let mut flaky = BTreeSet::new();
+    let mut traced = BTreeMap::new();
     if let Some(second) = second {
         // Passing now, they prove nothing: flaky, or dependent on the tests before them.
         baseline.cpu += second.cpu;
         flaky = passing(&second);
+        traced.extend(second.results.into_iter().filter_map(|result| match result.outcome {
+            Outcome::Failed(failure) => Some((result.id, failure)),
+            _ => None,
+        }));
     }
     baseline.projects.push(ProjectBaseline {
         project: project.clone(),
@@ -134,7 +139,11 @@ fn run_project(
         let outcome = match result.outcome {
             _ if flaky.contains(&result.id) => BaselineOutcome::Flaky,
             Outcome::Passed => BaselineOutcome::Passed,
-            Outcome::Failed(failure) => BaselineOutcome::Failed(failure),
+            Outcome::Failed(failure) => match traced.remove(&result.id) {
+                // The second run may say more of the same failure.
+                Some(second) if second.kind == failure.kind => BaselineOutcome::Failed(second),
+                _ => BaselineOutcome::Failed(failure),
+            },
             Outcome::Skipped => BaselineOutcome::Skipped,
         };
         baseline.durations.insert(result.id.clone(), result.duration);

@@ -125,10 +125,7 @@ impl<'a> Screen<'a> {
     /// best come first: the sooner they are tried, the sooner there is a fix. Later on fewer builds
     /// count more.
     pub(crate) fn batch(&self) -> usize {
-        match self.trials.batch() {
-            0 | 1 => 1,
-            most => (self.prepared * 2).clamp(FIRST_BATCH.min(most), most),
-        }
+        batch_after(self.prepared, self.trials.batch())
     }
 
     /// Makes patches ready together; see [`Trials::prepare`].
@@ -322,6 +319,12 @@ impl<'a> Screen<'a> {
     }
 }
 
+/// The size of the next batch of at most `most`, when so many candidates were in earlier ones.
+fn batch_after(prepared: usize, most: usize) -> usize {
+    let most = most.max(1);
+    (prepared * 2).clamp(FIRST_BATCH.min(most), most)
+}
+
 struct Attempt {
     files: Vec<FileWrite>,
     variant: Option<usize>,
@@ -361,4 +364,26 @@ const QUICK_GRACE: Duration = Duration::from_millis(100);
 fn passed(run: &TestRun) -> BTreeSet<TestId> {
     let passed = run.results.iter().filter(|result| result.outcome == Outcome::Passed);
     passed.map(|result| result.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_begin_small_and_grow() {
+        let mut prepared = 0;
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            sizes.push(batch_after(prepared, 60));
+            prepared += sizes[sizes.len() - 1];
+        }
+        assert_eq!(sizes, [12, 24, 60, 60]);
+        assert_eq!(batch_after(0, 5), 5);
+        assert_eq!(
+            [batch_after(0, 0), batch_after(100, 1)],
+            [1, 1],
+            "where there is nothing to gain"
+        );
+    }
 }

@@ -263,7 +263,8 @@ impl Project {
 
     /// As [`Self::run`], and then what `again` asks for when it saw the first run: on what was built for
     /// that, where the runner builds, but in processes of its own. The second request's limit for
-    /// builds does not count.
+    /// builds does not count. Where traces of failures cost time (cargo), only the second run's
+    /// failures have them.
     ///
     /// # Errors
     /// As [`Self::run`].

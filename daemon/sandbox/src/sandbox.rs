@@ -183,7 +183,12 @@ impl Sandbox {
             Reply::Outcome(outcome) => {
                 let outcome = ExecOutcome::from(outcome);
                 let called: Vec<_> = command.argv.iter().take(SHOWN).collect();
-                tracing::debug!(ms = outcome.wall.as_millis(), ?called, "ran a command");
+                tracing::debug!(
+                    ms = outcome.wall.as_millis(),
+                    cpu_ms = outcome.cpu.as_millis(),
+                    ?called,
+                    "ran a command"
+                );
                 Ok(outcome)
             }
             other => Err(unexpected(other)),

@@ -12,6 +12,7 @@ mod fresh;
 mod libtest;
 mod locate;
 mod messages;
+mod metadata;
 mod panics;
 mod run;
 mod schemata;
@@ -34,7 +35,7 @@ use crate::types::TestId;
 
 pub(crate) use locate::{Workspace, workspaces};
 
-use build::{Binary, Metadata};
+use build::Binary;
 
 /// A cargo workspace, or a package without one.
 #[derive(Debug, Clone)]
@@ -48,8 +49,6 @@ pub(crate) struct CargoProject {
     /// Where build products go: inside the checkout.
     target: PathBuf,
     env: BTreeMap<OsString, OsString>,
-    /// Package facts, with a hash of the manifests that they were read from. Clones share them.
-    metadata: Arc<Mutex<Option<(String, Metadata)>>>,
     /// Test executables, with a hash of what decides which there are. Clones share them.
     executables: Arc<Mutex<Option<(blake3::Hash, Vec<Binary>)>>>,
 }
@@ -92,7 +91,6 @@ impl CargoProject {
             rustup_home,
             target,
             env,
-            metadata: Arc::default(),
             executables: Arc::default(),
         })
     }

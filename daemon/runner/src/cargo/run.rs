@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use greenlit_sandbox::{ExecOutcome, ExitState, Sandbox};
 
 use crate::cargo::CargoProject;
-use crate::cargo::build::{Binary, Built, Metadata};
+use crate::cargo::build::{Binary, Built};
 use crate::cargo::fresh::Sources;
 use crate::cargo::libtest::{self, Ended, Report, Status};
+use crate::cargo::metadata::Metadata;
 use crate::cargo::panics::{self, Places};
 use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
@@ -30,6 +31,8 @@ const TESTS_FAILED: i32 = 101;
 pub(super) enum Care {
     /// Backtraces, and a process of its own for each test where one of them crashes its process.
     Full,
+    /// As `Full`, without backtraces: to write one takes longer than many a suite.
+    Untraced,
     /// As fast as it goes.
     Quick,
 }
@@ -54,10 +57,16 @@ impl CargoProject {
         sandbox: &mut Sandbox,
         request: &RunRequest,
     ) -> Result<TestRun, RunError> {
-        Ok(self.run_twice(sandbox, request, &mut |_| None)?.0)
+        let mut watch = Stopwatch::start();
+        let built = match self.fresh_build(sandbox, request.build_wall, &mut watch)? {
+            Ok(built) => built,
+            Err(state) => return Ok(watch.finish(state, Vec::new())),
+        };
+        self.run_request(sandbox, &built, request, Care::Full, watch)
     }
 
-    /// Builds once, runs, and runs what `again` asks for on the same executables.
+    /// Builds once, runs without backtraces, and runs what `again` asks for on the same executables,
+    /// with them.
     pub(crate) fn run_twice(
         &self,
         sandbox: &mut Sandbox,
@@ -69,21 +78,28 @@ impl CargoProject {
             Ok(built) => built,
             Err(state) => return Ok((watch.finish(state, Vec::new()), None)),
         };
-        let mut run = |request: &RunRequest, mut watch: Stopwatch| {
-            let only = match &request.selection {
-                Selection::All => None,
-                Selection::Only(ids) => Some(ids.as_slice()),
-            };
-            let (state, results) =
-                self.run_built(sandbox, &built, only, Care::Full, request.test_wall, &mut watch)?;
-            Ok::<_, RunError>(watch.finish(state, results))
+        let first = self.run_request(sandbox, &built, request, Care::Untraced, watch)?;
+        let Some(request) = again(&first) else { return Ok((first, None)) };
+        let watch = Stopwatch::start();
+        let second = self.run_request(sandbox, &built, &request, Care::Full, watch)?;
+        Ok((first, Some(second)))
+    }
+
+    fn run_request(
+        &self,
+        sandbox: &mut Sandbox,
+        built: &Built,
+        request: &RunRequest,
+        care: Care,
+        mut watch: Stopwatch,
+    ) -> Result<TestRun, RunError> {
+        let only = match &request.selection {
+            Selection::All => None,
+            Selection::Only(ids) => Some(ids.as_slice()),
         };
-        let first = run(request, watch)?;
-        let second = match again(&first) {
-            Some(request) => Some(run(&request, Stopwatch::start())?),
-            None => None,
-        };
-        Ok((first, second))
+        let (state, results) =
+            self.run_built(sandbox, built, only, care, request.test_wall, &mut watch)?;
+        Ok(watch.finish(state, results))
     }
 
     pub(crate) fn list(&self, sandbox: &mut Sandbox, wall: Duration) -> Result<TestList, RunError> {

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use greenlit_sandbox::{FileWrite, Sandbox, SandboxError};
 
 use crate::cargo::CargoProject;
-use crate::cargo::build::{Binary, Broken, Built, Metadata};
+use crate::cargo::build::{Binary, Broken, Built};
+use crate::cargo::metadata::Metadata;
 use crate::cargo::run::{Care, names_in};
 use crate::cargo::trials::{choose, holder};
 use crate::error::RunError;

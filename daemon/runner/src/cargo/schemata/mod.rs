@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use greenlit_sandbox::{ExitState, FileWrite, Sandbox, SandboxError};
 
 use crate::cargo::CargoProject;
-use crate::cargo::build::{Built, Metadata};
+use crate::cargo::build::Built;
+use crate::cargo::metadata::Metadata;
 use crate::cargo::run::Care;
 use crate::error::RunError;
 use crate::outcome::{Stopwatch, said};
