@@ -37,6 +37,13 @@ pub(crate) use locate::{Workspace, workspaces};
 
 use build::Binary;
 
+/// Test executables, with a hash of what decides which there are.
+#[derive(Debug, Clone)]
+struct Executables {
+    layout: blake3::Hash,
+    binaries: Vec<Binary>,
+}
+
 /// A cargo workspace, or a package without one.
 #[derive(Debug, Clone)]
 pub(crate) struct CargoProject {
@@ -49,8 +56,8 @@ pub(crate) struct CargoProject {
     /// Where build products go: inside the checkout.
     target: PathBuf,
     env: BTreeMap<OsString, OsString>,
-    /// Test executables, with a hash of what decides which there are. Clones share them.
-    executables: Arc<Mutex<Option<(blake3::Hash, Vec<Binary>)>>>,
+    /// Those of the last complete build. Clones share them.
+    executables: Arc<Mutex<Option<Executables>>>,
 }
 
 impl CargoProject {

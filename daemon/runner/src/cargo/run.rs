@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use greenlit_sandbox::{ExecOutcome, ExitState, Sandbox};
 
-use crate::cargo::CargoProject;
 use crate::cargo::build::{Binary, Built};
 use crate::cargo::fresh::Sources;
 use crate::cargo::libtest::{self, Ended, Report, Status};
 use crate::cargo::metadata::Metadata;
 use crate::cargo::panics::{self, Places};
+use crate::cargo::{CargoProject, Executables};
 use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::project::TestList;
@@ -147,9 +147,9 @@ impl CargoProject {
         let built = self.build(sandbox, &self.all_targets(), wall, watch)?;
         if let Ok(built) = &built {
             sources.built(sandbox)?;
-            let layout = sources.layout();
+            let (layout, binaries) = (sources.layout(), built.binaries.clone());
             let mut known = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = Some((layout, built.binaries.clone()));
+            *known = Some(Executables { layout, binaries });
         }
         Ok(built)
     }
@@ -166,7 +166,7 @@ impl CargoProject {
         let layout = sources.layout();
         let known = self.executables.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
-            Some((known, binaries)) if known == layout => Ok(Ok(binaries)),
+            Some(known) if known.layout == layout => Ok(Ok(known.binaries)),
             _ => {
                 let built = self.build_all(sandbox, &sources, wall, watch)?;
                 Ok(built.map(|built| built.binaries))
