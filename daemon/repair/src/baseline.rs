@@ -97,33 +97,38 @@ fn run_project(
     let mut open = bench.open(project, CacheMode::Keep, &[])?;
     let layer = open.sandbox.layer();
     baseline.layer = Some(baseline.layer.map_or(layer, |weakest| weakest.min(layer)));
-    let mut run = |selection: &Selection, per_test: Duration| -> Result<TestRun, WorkError> {
-        let request = RunRequest {
-            selection: selection.clone(),
-            build_wall: bench.walls.build,
-            test_wall: bench.walls.tests,
-            per_test: Some(per_test),
-        };
-        project.run(&mut open.sandbox, &request).map_err(|error| bench.run_error(error))
+    let request = |selection: Selection, per_test: Duration| RunRequest {
+        selection,
+        build_wall: bench.walls.build,
+        test_wall: bench.walls.tests,
+        per_test: Some(per_test),
     };
-    let first = run(selection, bench.walls.per_test)?;
+    let both = project.run_twice(
+        &mut open.sandbox,
+        &request(selection.clone(), bench.walls.per_test),
+        &mut |first| {
+            let failed = failed_ids(first);
+            let again = first.state == RunState::Completed && !failed.is_empty();
+            again.then(|| request(Selection::Only(failed), second_limit(bench, first)))
+        },
+    );
+    let (first, second) = both.map_err(|error| bench.run_error(error))?;
     baseline.cpu += first.cpu;
     if first.state != RunState::Completed {
         let problem = ProjectProblem { label: project.label(), state: first.state };
         baseline.problems.push(problem);
         return Ok(());
     }
-    let failed = failed_ids(&first);
-    // A test that hung once need not hang as long again to be believed, if the others are quick.
-    let slowest = first.results.iter().filter(|result| result.outcome == Outcome::Passed);
-    let slowest = slowest.map(|result| result.duration).max().unwrap_or_default();
-    let again = (bench.walls.per_test / 4).max(slowest * 4).min(bench.walls.per_test);
     let mut flaky = BTreeSet::new();
-    if !failed.is_empty() {
+    let mut traced = BTreeMap::new();
+    if let Some(second) = second {
         // Passing now, they prove nothing: flaky, or dependent on the tests before them.
-        let second = run(&Selection::Only(failed), again)?;
         baseline.cpu += second.cpu;
         flaky = passing(&second);
+        traced.extend(second.results.into_iter().filter_map(|result| match result.outcome {
+            Outcome::Failed(failure) => Some((result.id, failure)),
+            _ => None,
+        }));
     }
     baseline.projects.push(ProjectBaseline {
         project: project.clone(),
@@ -134,13 +139,24 @@ fn run_project(
         let outcome = match result.outcome {
             _ if flaky.contains(&result.id) => BaselineOutcome::Flaky,
             Outcome::Passed => BaselineOutcome::Passed,
-            Outcome::Failed(failure) => BaselineOutcome::Failed(failure),
+            Outcome::Failed(failure) => match traced.remove(&result.id) {
+                // The second run may say more of the same failure.
+                Some(second) if second.kind == failure.kind => BaselineOutcome::Failed(second),
+                _ => BaselineOutcome::Failed(failure),
+            },
             Outcome::Skipped => BaselineOutcome::Skipped,
         };
         baseline.durations.insert(result.id.clone(), result.duration);
         baseline.tests.insert(result.id, outcome);
     }
     Ok(())
+}
+
+/// A test that hung once need not hang as long again to be believed, if the others are quick.
+fn second_limit(bench: &Workbench, first: &TestRun) -> Duration {
+    let slowest = first.results.iter().filter(|result| result.outcome == Outcome::Passed);
+    let slowest = slowest.map(|result| result.duration).max().unwrap_or_default();
+    (bench.walls.per_test / 4).max(slowest * 4).min(bench.walls.per_test)
 }
 
 fn failed_ids(run: &TestRun) -> Vec<TestId> {

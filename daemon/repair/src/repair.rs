@@ -11,8 +11,9 @@ use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
 use crate::locate::{Cause, locate};
 use crate::ranking::{Standing, Withheld, rank, strength, withhold};
+use crate::screen::Screen;
 use crate::search::{
-    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix,
+    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix, groups,
 };
 use crate::verdict::BaselineOutcome;
 use crate::verify::{SandboxVerifier, Verdict, Verifier};
@@ -122,7 +123,7 @@ impl Repair<'_> {
         outcome: &mut RepairOutcome,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let causes = locate(self.bench, self.baseline, project, failures)?;
+        let (causes, mut screen) = self.prepare(project, failures)?;
         outcome.localized += started.elapsed();
         for cause in &causes {
             match &mut outcome.localization {
@@ -144,7 +145,8 @@ impl Repair<'_> {
             // What one cause leaves of its share is the others'.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(causes.len() - index).unwrap_or(1);
-            match self.repair_cause(project, cause, Instant::now() + share, outcome) {
+            let until = Instant::now() + share;
+            match self.repair_cause(project, cause, until, &mut screen, outcome) {
                 Ok(fixes) => found.extend(fixes),
                 Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
                 Err(error) => errors = Some(error),
@@ -159,12 +161,33 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Localizes, and opens a session for trials meanwhile. One that does not open is tried again by
+    /// the search, which says why.
+    fn prepare<'p>(
+        &'p self,
+        project: &'p Project,
+        failures: Failures,
+    ) -> Result<(Vec<Cause>, Option<Screen<'p>>), WorkError> {
+        let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
+        let groups = groups(&targets);
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| Screen::open(self.bench, self.baseline, project, &groups));
+            let causes = locate(self.bench, self.baseline, project, failures);
+            let screen = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            if let Err(error) = &screen {
+                tracing::debug!(%error, "no session for trials was opened");
+            }
+            Ok((causes?, screen.ok()))
+        })
+    }
+
     /// Searches with one edit, and where that mends nothing, with two.
-    fn repair_cause(
-        &self,
-        project: &Project,
+    fn repair_cause<'p>(
+        &'p self,
+        project: &'p Project,
         cause: &Cause,
         deadline: Instant,
+        screen: &mut Option<Screen<'p>>,
         outcome: &mut RepairOutcome,
     ) -> Result<Vec<VerifiedFix>, WorkError> {
         let context = FaultContext {
@@ -172,16 +195,22 @@ impl Repair<'_> {
             neighbours: &cause.neighbours,
             localization: &cause.localization,
         };
+        let started = Instant::now();
         let candidates = self.generator.candidates(&context);
+        tracing::debug!(
+            ms = started.elapsed().as_millis(),
+            candidates = candidates.len(),
+            "wrote candidates"
+        );
         let left = deadline.saturating_duration_since(Instant::now());
         let first = Instant::now() + left.mul_f64(FIRST_SHARE);
-        let mut found = self.search(project, cause, candidates, first)?;
+        let mut found = self.search(project, cause, candidates, first, screen)?;
         if found.fixes.is_empty() && !(found.steps.is_empty() && found.untried.is_empty()) {
             let mut rest = self.second_edits(cause, &found.steps);
             // They will be counted when they are tried.
             found.counts.generated -= found.untried.len() as u64;
             rest.append(&mut found.untried);
-            let more = self.search(project, cause, rest, deadline)?;
+            let more = self.search(project, cause, rest, deadline, screen)?;
             found.fixes = more.fixes;
             found.promising.extend(more.promising);
             found.out_of_time = more.out_of_time;
@@ -221,12 +250,13 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn search(
-        &self,
-        project: &Project,
+    fn search<'p>(
+        &'p self,
+        project: &'p Project,
         cause: &Cause,
         candidates: Vec<Candidate>,
         deadline: Instant,
+        screen: &mut Option<Screen<'p>>,
     ) -> Result<SearchOutcome, WorkError> {
         let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
         let known =
@@ -245,7 +275,7 @@ impl Repair<'_> {
             },
             on_event: &|event| (self.on_event)(RepairEvent::Search(event)),
         };
-        let found = search.run(candidates);
+        let found = search.run_in(candidates, screen);
         known.save();
         found
     }

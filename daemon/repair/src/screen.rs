@@ -53,6 +53,8 @@ pub(crate) struct Screen<'a> {
     overhead: Duration,
     /// What an attempt at the unpatched view took; `None` where nothing could be timed.
     pace: Option<Duration>,
+    /// Candidates made ready together so far.
+    prepared: usize,
 }
 
 impl<'a> Screen<'a> {
@@ -62,6 +64,7 @@ impl<'a> Screen<'a> {
         project: &'a Project,
         groups: &[Group],
     ) -> Result<Self, WorkError> {
+        let started = Instant::now();
         let open = bench.open(project, CacheMode::Discard, &[])?;
         let tests: Vec<_> = groups.concat();
         let trials = project
@@ -73,10 +76,28 @@ impl<'a> Screen<'a> {
         let overhead = starting.min(Duration::from_secs(10));
         let _registration = open.registration;
         let groups = groups.to_vec();
-        let mut screen =
-            Self { bench, baseline, groups, trials, _registration, overhead, pace: None };
+        let mut screen = Self {
+            bench,
+            baseline,
+            groups,
+            trials,
+            _registration,
+            overhead,
+            pace: None,
+            prepared: 0,
+        };
         screen.measure_pace(project)?;
+        tracing::debug!(
+            ms = started.elapsed().as_millis(),
+            pace_ms = screen.pace.map(|pace| pace.as_millis()),
+            "opened a session for trials"
+        );
         Ok(screen)
+    }
+
+    /// Judges by these groups from now on: all tests that it was opened for, or some.
+    pub(crate) fn judge_by(&mut self, groups: &[Group]) {
+        self.groups = groups.to_vec();
     }
 
     /// Times an attempt at the unpatched view. Targets that hang tell nothing; a quick passing test
@@ -96,13 +117,15 @@ impl<'a> Screen<'a> {
         let wall = self.wall(&cases);
         let run = self.trials.attempt(&[], &cases, wall);
         run.map_err(|error| self.bench.run_error(error))?;
-        self.pace = Some(started.elapsed());
+        self.pace = Some(started.elapsed().max(PACE));
         Ok(())
     }
 
-    /// How many candidates are worth preparing together; 1 where there is nothing to gain.
+    /// How many candidates are worth preparing together now; 1 where there is nothing to gain. The
+    /// best come first: the sooner they are tried, the sooner there is a fix. Later on fewer builds
+    /// count more.
     pub(crate) fn batch(&self) -> usize {
-        self.trials.batch().max(1)
+        batch_after(self.prepared, self.trials.batch())
     }
 
     /// Makes patches ready together; see [`Trials::prepare`].
@@ -112,6 +135,7 @@ impl<'a> Screen<'a> {
     ) -> Result<Vec<Prepared>, WorkError> {
         let variants: Vec<_> = patches.map(writes).collect();
         let prepared = self.trials.prepare(&variants).map_err(|e| self.bench.run_error(e))?;
+        self.prepared += variants.len();
         assert_eq!(prepared.len(), variants.len(), "a session answers for each variant");
         Ok(prepared)
     }
@@ -295,6 +319,12 @@ impl<'a> Screen<'a> {
     }
 }
 
+/// The size of the next batch of at most `most`, when so many candidates were in earlier ones.
+fn batch_after(prepared: usize, most: usize) -> usize {
+    let most = most.max(1);
+    (prepared * 2).clamp(FIRST_BATCH.min(most), most)
+}
+
 struct Attempt {
     files: Vec<FileWrite>,
     variant: Option<usize>,
@@ -322,6 +352,10 @@ fn further(before: &Failure, now: &Failure) -> bool {
 const CASES: usize = 8;
 /// A further case of a group is run at once if it takes less than this.
 const QUICK: Duration = Duration::from_millis(50);
+/// Candidates made ready together at first.
+const FIRST_BATCH: usize = 12;
+/// No attempt is expected to be quicker: what is measured of so little is noise.
+const PACE: Duration = Duration::from_millis(50);
 /// Added to every limit: noise of a busy machine.
 const GRACE: Duration = Duration::from_millis(300);
 /// The same for the first limit, where noise only means a second try.
@@ -330,4 +364,26 @@ const QUICK_GRACE: Duration = Duration::from_millis(100);
 fn passed(run: &TestRun) -> BTreeSet<TestId> {
     let passed = run.results.iter().filter(|result| result.outcome == Outcome::Passed);
     passed.map(|result| result.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_begin_small_and_grow() {
+        let mut prepared = 0;
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            sizes.push(batch_after(prepared, 60));
+            prepared += sizes[sizes.len() - 1];
+        }
+        assert_eq!(sizes, [12, 24, 60, 60]);
+        assert_eq!(batch_after(0, 5), 5);
+        assert_eq!(
+            [batch_after(0, 0), batch_after(100, 1)],
+            [1, 1],
+            "where there is nothing to gain"
+        );
+    }
 }

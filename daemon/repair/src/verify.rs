@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use greenlit_runner::{RunRequest, Selection, TestId};
+use greenlit_runner::{RunRequest, Selection, TestId, TestRun};
 use greenlit_sandbox::{CacheMode, FileWrite, Layer};
 
 use crate::baseline::{Baseline, ProjectBaseline, selection_of};
@@ -102,25 +102,25 @@ impl SandboxVerifier<'_> {
         };
         let mut open = bench.open(&project.project, CacheMode::Discard, &writes(patch))?;
         total.layer = total.layer.min(open.sandbox.layer());
-        let mut run = |selection: Selection| {
-            let request = RunRequest {
-                selection,
-                build_wall: bench.walls.build,
-                test_wall: bench.walls.tests.min(project.wall * 4 + Duration::from_secs(5)),
-                per_test: Some(bench.walls.per_test),
-            };
-            let run = project.project.run(&mut open.sandbox, &request);
-            run.map_err(|error| bench.run_error(error))
+        let request = |selection: Selection| RunRequest {
+            selection,
+            build_wall: bench.walls.build,
+            test_wall: bench.walls.tests.min(project.wall * 4 + Duration::from_secs(5)),
+            per_test: Some(bench.walls.per_test),
         };
-        let first = run(selection)?;
+        let judge = |first: &TestRun| compare(&self.baseline.tests, &project.ids, first);
+        let both =
+            project.project.run_twice(&mut open.sandbox, &request(selection), &mut |first| {
+                let targets: Vec<_> = judge(first).ok()?.red_to_green.into_iter().collect();
+                (!targets.is_empty()).then(|| request(Selection::Only(targets)))
+            });
+        let (first, second) = both.map_err(|error| bench.run_error(error))?;
         total.cpu += first.cpu;
-        let comparison = match compare(&self.baseline.tests, &project.ids, &first) {
+        let comparison = match judge(&first) {
             Ok(comparison) => comparison,
             Err(fall) => return Ok(Err(fall)),
         };
-        if !comparison.red_to_green.is_empty() {
-            let targets = comparison.red_to_green.iter().cloned().collect();
-            let second = run(Selection::Only(targets))?;
+        if let Some(second) = second {
             total.cpu += second.cpu;
             let again = compare(&self.baseline.tests, &comparison.red_to_green, &second);
             match again {

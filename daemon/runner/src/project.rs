@@ -261,6 +261,30 @@ impl Project {
         }
     }
 
+    /// As [`Self::run`], and then what `again` asks for when it saw the first run: on what was built for
+    /// that, where the runner builds, but in processes of its own. The second request's limit for
+    /// builds does not count. Where traces of failures cost time (cargo), only the second run's
+    /// failures have them.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_twice(
+        &self,
+        sandbox: &mut Sandbox,
+        request: &RunRequest,
+        again: &mut dyn FnMut(&TestRun) -> Option<RunRequest>,
+    ) -> Result<(TestRun, Option<TestRun>), RunError> {
+        if let Adapter::Cargo(project) = &*self.adapter {
+            return project.run_twice(sandbox, request, again);
+        }
+        let first = self.run(sandbox, request)?;
+        let second = match again(&first) {
+            Some(request) => Some(self.run(sandbox, &request)?),
+            None => None,
+        };
+        Ok((first, second))
+    }
+
     /// Lists the tests within `wall`, building them where needed. node can only tell its tests by
     /// running them.
     ///

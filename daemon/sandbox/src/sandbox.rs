@@ -21,6 +21,8 @@ use crate::wire::{Open, Reply, Request, WireCommand, WireWrite};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Building the copy of a large checkout takes longer than anything else.
 const OPEN_PATIENCE: Duration = Duration::from_secs(600);
+/// Words of a command that the log shows.
+const SHOWN: usize = 4;
 /// How long a closed helper may take to kill and reap its processes.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -62,6 +64,7 @@ impl Sandbox {
     /// and the remedy for each), or when the files cannot be written.
     pub fn open(spec: &SandboxSpec, helper: &Helper) -> Result<Self, OpenError> {
         check_paths(spec)?;
+        let started = Instant::now();
         let layers = match spec.isolation {
             Isolation::Auto => vec![Layer::Namespaces, Layer::Bubblewrap, Layer::Copy],
             Isolation::Only(layer) => vec![layer],
@@ -77,6 +80,7 @@ impl Sandbox {
                     if !spec.files.is_empty() {
                         sandbox.write(&spec.files).map_err(OpenError::Files)?;
                     }
+                    tracing::debug!(ms = started.elapsed().as_millis(), ?layer, "opened a sandbox");
                     return Ok(sandbox);
                 }
                 Err(refusal) => {
@@ -176,7 +180,17 @@ impl Sandbox {
     pub fn exec(&mut self, command: &Command) -> Result<ExecOutcome, SandboxError> {
         let request = Request::Exec(WireCommand::from(command));
         match self.link.call(&request, command.wall.saturating_add(PATIENCE))? {
-            Reply::Outcome(outcome) => Ok(outcome.into()),
+            Reply::Outcome(outcome) => {
+                let outcome = ExecOutcome::from(outcome);
+                let called: Vec<_> = command.argv.iter().take(SHOWN).collect();
+                tracing::debug!(
+                    ms = outcome.wall.as_millis(),
+                    cpu_ms = outcome.cpu.as_millis(),
+                    ?called,
+                    "ran a command"
+                );
+                Ok(outcome)
+            }
             other => Err(unexpected(other)),
         }
     }

@@ -16,6 +16,7 @@ use crate::baseline::Baseline;
 use crate::known::KnownFalls;
 use crate::patch::{self, PatchedFile};
 use crate::ranking::Standing;
+use crate::screen::Screen;
 use crate::verdict::Fall;
 use crate::verify::{Plausible, Verifier};
 use crate::workbench::{WorkError, Workbench};
@@ -138,14 +139,14 @@ pub enum SearchEvent {
     },
 }
 
-/// A search in one project.
-pub struct Search<'a> {
+/// A search in one project; `'s` is what its sessions live on, which may outlive it.
+pub struct Search<'a, 's> {
     /// Opens the sandboxes.
-    pub bench: &'a Workbench,
+    pub bench: &'s Workbench,
     /// What fails.
-    pub baseline: &'a Baseline,
+    pub baseline: &'s Baseline,
     /// The project that owns the targets.
-    pub project: &'a Project,
+    pub project: &'s Project,
     /// Failing tests to turn green.
     pub targets: &'a [TestId],
     /// Decides.
@@ -161,25 +162,43 @@ pub struct Search<'a> {
 /// Failing tests that one fix has to turn green together: the cases of one test function.
 pub(crate) type Group = Vec<TestId>;
 
-impl Search<'_> {
+impl<'s> Search<'_, 's> {
     /// Tries `candidates` in order.
     ///
     /// # Errors
     /// When nothing could be tried at all. Fixes found before an error are kept and returned.
     pub fn run(&self, candidates: Vec<Candidate>) -> Result<SearchOutcome, WorkError> {
+        self.run_in(candidates, &mut None)
+    }
+
+    /// As [`Self::run`], with a session that may be open already for these targets and others; it
+    /// leaves one for the next.
+    pub(crate) fn run_in(
+        &self,
+        candidates: Vec<Candidate>,
+        screen: &mut Option<Screen<'s>>,
+    ) -> Result<SearchOutcome, WorkError> {
         let mut outcome = SearchOutcome::default();
         let (items, texts) = self.admit(candidates, &mut outcome.counts);
         let groups = groups(self.targets);
+        if let Some(screen) = screen {
+            screen.judge_by(&groups);
+        }
         let queue = Queue::new(items, texts, outcome, self.limits.deadline);
-        std::thread::scope(|scope| {
-            for _ in 0..self.limits.jobs.max(1) {
-                scope.spawn(|| {
-                    if let Err(error) = Worker::new(self, &queue, &groups).run() {
-                        queue.fail(error);
-                    }
-                });
+        let mut first = Worker::new(self, &queue, &groups, screen.take());
+        let work = |worker: &mut Worker<'_, 's>| {
+            if let Err(error) = worker.run() {
+                worker.close();
+                queue.fail(error);
             }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.limits.jobs {
+                scope.spawn(|| work(&mut Worker::new(self, &queue, &groups, None)));
+            }
+            work(&mut first);
         });
+        *screen = first.into_screen();
         let mut outcome = queue.into_outcome()?;
         outcome.steps.sort_by(|a, b| {
             b.progress.cmp(&a.progress).then(b.candidate.score.total_cmp(&a.candidate.score))

@@ -18,19 +18,35 @@ use crate::workbench::WorkError;
 /// chance makes any candidate look like a fix.
 const CONFIRMATIONS: usize = 5;
 
-pub(super) struct Worker<'a> {
-    search: &'a Search<'a>,
+pub(super) struct Worker<'a, 's> {
+    search: &'a Search<'a, 's>,
     queue: &'a Queue,
     groups: &'a [Group],
-    screen: Option<Screen<'a>>,
+    screen: Option<Screen<'s>>,
     rejector: Rejector,
     flaky: BTreeSet<TestId>,
 }
 
-impl<'a> Worker<'a> {
-    pub(super) fn new(search: &'a Search<'a>, queue: &'a Queue, groups: &'a [Group]) -> Self {
+impl<'a, 's> Worker<'a, 's> {
+    /// `screen` is one that is open already, for these groups.
+    pub(super) fn new(
+        search: &'a Search<'a, 's>,
+        queue: &'a Queue,
+        groups: &'a [Group],
+        screen: Option<Screen<'s>>,
+    ) -> Self {
         let rejector = Rejector::default();
-        Self { search, queue, groups, screen: None, rejector, flaky: BTreeSet::new() }
+        Self { search, queue, groups, screen, rejector, flaky: BTreeSet::new() }
+    }
+
+    /// Ends a session that nobody should go on with.
+    pub(super) fn close(&mut self) {
+        self.screen = None;
+    }
+
+    /// The session that it worked with, for others.
+    pub(super) fn into_screen(self) -> Option<Screen<'s>> {
+        self.screen
     }
 
     pub(super) fn run(&mut self) -> Result<(), WorkError> {
@@ -73,7 +89,7 @@ impl<'a> Worker<'a> {
         kept
     }
 
-    fn screen(&mut self) -> &mut Screen<'a> {
+    fn screen(&mut self) -> &mut Screen<'s> {
         self.screen.as_mut().expect("the screen is opened before candidates are tried")
     }
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use greenlit_sandbox::{ExecOutcome, ExitState, Sandbox};
-use serde::Deserialize;
 
 use crate::cargo::CargoProject;
 use crate::cargo::locate::without_harness;
 use crate::cargo::messages::{Messages, RustcMessage, Script};
+use crate::cargo::metadata::Metadata;
 use crate::error::RunError;
-use crate::outcome::{Stopwatch, no_report, said};
+use crate::outcome::{Stopwatch, no_report};
 use crate::scope::Scope;
 use crate::text::{first_line, plain, tail};
 use crate::types::{Diagnostic, RunState};
@@ -36,7 +36,7 @@ pub(super) struct Binary {
     pub(super) dynamic: bool,
     /// cargo's own name for the package, unambiguous since cargo 1.77.
     pub(super) package_id: String,
-    manifest: PathBuf,
+    pub(super) manifest: PathBuf,
 }
 
 /// What a successful build made.
@@ -54,26 +54,6 @@ pub(super) struct Broken {
     pub(super) state: RunState,
     /// The compiler's errors, unbounded.
     pub(super) errors: Vec<RustcMessage>,
-}
-
-/// Package facts by package id.
-pub(super) type Metadata = BTreeMap<String, Package>;
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Package {
-    id: String,
-    name: String,
-    pub(super) manifest_path: PathBuf,
-    version: String,
-    authors: Vec<String>,
-    description: Option<String>,
-    homepage: Option<String>,
-    repository: Option<String>,
-    license: Option<String>,
-    license_file: Option<String>,
-    rust_version: Option<String>,
-    readme: Option<String>,
 }
 
 impl CargoProject {
@@ -236,56 +216,6 @@ impl CargoProject {
         RunState::BuildFailed { diagnostics, details: tail(&plain(&details)) }
     }
 
-    /// Package facts, read again only when a manifest changed.
-    pub(super) fn metadata(
-        &self,
-        sandbox: &mut Sandbox,
-        built: &Built,
-        wall: Duration,
-        watch: &mut Stopwatch,
-    ) -> Result<Metadata, RunError> {
-        let mut manifests: BTreeSet<&Path> = BTreeSet::new();
-        manifests.extend(built.binaries.iter().map(|binary| binary.manifest.as_path()));
-        let workspace = sandbox.inside(&self.dir).join("Cargo.toml");
-        manifests.insert(&workspace);
-        let mut hasher = blake3::Hasher::new();
-        for manifest in manifests {
-            let text = sandbox.read(manifest, 1 << 20).unwrap_or_default().unwrap_or_default();
-            hasher.update(&(text.len() as u64).to_le_bytes()).update(&text);
-        }
-        let key = hasher.finalize().to_hex().to_string();
-        let mut cached = match self.metadata.lock() {
-            Ok(cached) => cached,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        if let Some((known, metadata)) = &*cached
-            && *known == key
-        {
-            return Ok(metadata.clone());
-        }
-        let scope = Scope::new(sandbox, &self.root);
-        let mut argv: Vec<OsString> = vec![self.cargo.clone().into()];
-        argv.extend(
-            ["metadata", "--offline", "--no-deps", "--format-version", "1"].map(OsString::from),
-        );
-        let command = self.command(argv, self.dir.clone(), self.build_env(&scope), wall);
-        let outcome = sandbox.exec(&command)?;
-        watch.add(&outcome);
-        #[derive(Deserialize)]
-        struct Answer {
-            packages: Vec<Package>,
-        }
-        // Without it the tests still run; they only miss variables that few of them read.
-        let metadata: Metadata = serde_json::from_slice::<Answer>(&outcome.stdout)
-            .map(|answer| answer.packages.into_iter().map(|p| (p.id.clone(), p)).collect())
-            .unwrap_or_default();
-        if metadata.is_empty() {
-            tracing::warn!(said = said(&outcome), "cargo metadata told nothing");
-        }
-        *cached = Some((key, metadata.clone()));
-        Ok(metadata)
-    }
-
     /// The environment that `cargo test` gives to a test process.
     pub(super) fn test_env(
         &self,
@@ -344,40 +274,6 @@ impl CargoProject {
             env.insert(variable.into(), joined);
         }
         env
-    }
-}
-
-impl Package {
-    fn variables(&self) -> Vec<(String, String)> {
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let (numbers, pre) =
-            match self.version.split('+').next().unwrap_or_default().split_once('-') {
-                Some((numbers, pre)) => (numbers.to_owned(), pre.to_owned()),
-                None => {
-                    (self.version.split('+').next().unwrap_or_default().to_owned(), String::new())
-                }
-            };
-        let mut parts = numbers.split('.').map(str::to_owned);
-        let mut part = || parts.next().unwrap_or_default();
-        [
-            ("VERSION", self.version.clone()),
-            ("VERSION_MAJOR", part()),
-            ("VERSION_MINOR", part()),
-            ("VERSION_PATCH", part()),
-            ("VERSION_PRE", pre),
-            ("AUTHORS", self.authors.join(":")),
-            ("NAME", self.name.clone()),
-            ("DESCRIPTION", text(&self.description)),
-            ("HOMEPAGE", text(&self.homepage)),
-            ("REPOSITORY", text(&self.repository)),
-            ("LICENSE", text(&self.license)),
-            ("LICENSE_FILE", text(&self.license_file)),
-            ("RUST_VERSION", text(&self.rust_version)),
-            ("README", text(&self.readme)),
-        ]
-        .into_iter()
-        .map(|(name, value)| (format!("CARGO_PKG_{name}"), value))
-        .collect()
     }
 }
 

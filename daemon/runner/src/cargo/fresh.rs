@@ -101,6 +101,21 @@ impl CargoProject {
 }
 
 impl Sources {
+    /// A hash of what decides which test executables a complete build has: the names of all files
+    /// and the texts of the manifests.
+    pub(super) fn layout(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        // Executables are known by the paths that they have inside.
+        hasher.update(self.list.as_os_str().as_encoded_bytes()).update(b"\0");
+        for (name, hash) in &self.hashes {
+            hasher.update(name.as_bytes()).update(b"\0");
+            if name.ends_with(".toml") {
+                hasher.update(hash.as_bytes());
+            }
+        }
+        hasher.finalize()
+    }
+
     /// Records that every artifact now comes from these sources.
     pub(super) fn built(&self, sandbox: &mut Sandbox) -> Result<(), SandboxError> {
         if self.changed {

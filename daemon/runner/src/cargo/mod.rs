@@ -12,6 +12,7 @@ mod fresh;
 mod libtest;
 mod locate;
 mod messages;
+mod metadata;
 mod panics;
 mod run;
 mod schemata;
@@ -21,7 +22,7 @@ mod trials;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use greenlit_sandbox::{BuildCache, CacheMode, Command};
 use std::time::Duration;
@@ -34,10 +35,17 @@ use crate::types::TestId;
 
 pub(crate) use locate::{Workspace, workspaces};
 
-use build::Metadata;
+use build::Binary;
+
+/// Test executables, with a hash of what decides which there are.
+#[derive(Debug, Clone)]
+struct Executables {
+    layout: blake3::Hash,
+    binaries: Vec<Binary>,
+}
 
 /// A cargo workspace, or a package without one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CargoProject {
     pub(crate) root: PathBuf,
     pub(crate) dir: PathBuf,
@@ -48,24 +56,8 @@ pub(crate) struct CargoProject {
     /// Where build products go: inside the checkout.
     target: PathBuf,
     env: BTreeMap<OsString, OsString>,
-    /// Package facts, with a hash of the manifests that they were read from.
-    metadata: Mutex<Option<(String, Metadata)>>,
-}
-
-impl Clone for CargoProject {
-    fn clone(&self) -> Self {
-        Self {
-            root: self.root.clone(),
-            dir: self.dir.clone(),
-            workspace: self.workspace.clone(),
-            cargo: self.cargo.clone(),
-            cargo_home: self.cargo_home.clone(),
-            rustup_home: self.rustup_home.clone(),
-            target: self.target.clone(),
-            env: self.env.clone(),
-            metadata: Mutex::new(None),
-        }
-    }
+    /// Those of the last complete build. Clones share them.
+    executables: Arc<Mutex<Option<Executables>>>,
 }
 
 impl CargoProject {
@@ -106,7 +98,7 @@ impl CargoProject {
             rustup_home,
             target,
             env,
-            metadata: Mutex::new(None),
+            executables: Arc::default(),
         })
     }
 

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use greenlit_sandbox::{ExecOutcome, ExitState, Sandbox};
 
-use crate::cargo::CargoProject;
-use crate::cargo::build::{Binary, Built, Metadata};
+use crate::cargo::build::{Binary, Built};
+use crate::cargo::fresh::Sources;
 use crate::cargo::libtest::{self, Ended, Report, Status};
+use crate::cargo::metadata::Metadata;
 use crate::cargo::panics::{self, Places};
+use crate::cargo::{CargoProject, Executables};
 use crate::error::RunError;
 use crate::outcome::{Stopwatch, no_report, said};
 use crate::project::TestList;
@@ -28,6 +31,8 @@ const TESTS_FAILED: i32 = 101;
 pub(super) enum Care {
     /// Backtraces, and a process of its own for each test where one of them crashes its process.
     Full,
+    /// As `Full`, without backtraces: to write one takes longer than many a suite.
+    Untraced,
     /// As fast as it goes.
     Quick,
 }
@@ -57,12 +62,43 @@ impl CargoProject {
             Ok(built) => built,
             Err(state) => return Ok(watch.finish(state, Vec::new())),
         };
+        self.run_request(sandbox, &built, request, Care::Full, watch)
+    }
+
+    /// Builds once, runs without backtraces, and runs what `again` asks for on the same executables,
+    /// with them.
+    pub(crate) fn run_twice(
+        &self,
+        sandbox: &mut Sandbox,
+        request: &RunRequest,
+        again: &mut dyn FnMut(&TestRun) -> Option<RunRequest>,
+    ) -> Result<(TestRun, Option<TestRun>), RunError> {
+        let mut watch = Stopwatch::start();
+        let built = match self.fresh_build(sandbox, request.build_wall, &mut watch)? {
+            Ok(built) => built,
+            Err(state) => return Ok((watch.finish(state, Vec::new()), None)),
+        };
+        let first = self.run_request(sandbox, &built, request, Care::Untraced, watch)?;
+        let Some(request) = again(&first) else { return Ok((first, None)) };
+        let watch = Stopwatch::start();
+        let second = self.run_request(sandbox, &built, &request, Care::Full, watch)?;
+        Ok((first, Some(second)))
+    }
+
+    fn run_request(
+        &self,
+        sandbox: &mut Sandbox,
+        built: &Built,
+        request: &RunRequest,
+        care: Care,
+        mut watch: Stopwatch,
+    ) -> Result<TestRun, RunError> {
         let only = match &request.selection {
             Selection::All => None,
             Selection::Only(ids) => Some(ids.as_slice()),
         };
         let (state, results) =
-            self.run_built(sandbox, &built, only, Care::Full, request.test_wall, &mut watch)?;
+            self.run_built(sandbox, built, only, care, request.test_wall, &mut watch)?;
         Ok(watch.finish(state, results))
     }
 
@@ -98,11 +134,44 @@ impl CargoProject {
         watch: &mut Stopwatch,
     ) -> Result<Result<Built, RunState>, RunError> {
         let sources = self.freshen(sandbox, &self.target)?;
+        self.build_all(sandbox, &sources, wall, watch)
+    }
+
+    fn build_all(
+        &self,
+        sandbox: &mut Sandbox,
+        sources: &Sources,
+        wall: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<Result<Built, RunState>, RunError> {
         let built = self.build(sandbox, &self.all_targets(), wall, watch)?;
-        if built.is_ok() {
+        if let Ok(built) = &built {
             sources.built(sandbox)?;
+            let (layout, binaries) = (sources.layout(), built.binaries.clone());
+            let mut known = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some(Executables { layout, binaries });
         }
         Ok(built)
+    }
+
+    /// The test executables of a complete build, which takes place only where none before says which
+    /// there are. They need not exist in this sandbox; its sources are as [`Self::freshen`] leaves them.
+    pub(super) fn executables(
+        &self,
+        sandbox: &mut Sandbox,
+        wall: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<Result<Vec<Binary>, RunState>, RunError> {
+        let sources = self.freshen(sandbox, &self.target)?;
+        let layout = sources.layout();
+        let known = self.executables.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(known) if known.layout == layout => Ok(Ok(known.binaries)),
+            _ => {
+                let built = self.build_all(sandbox, &sources, wall, watch)?;
+                Ok(built.map(|built| built.binaries))
+            }
+        }
     }
 
     pub(super) fn session<'a>(
@@ -115,7 +184,7 @@ impl CargoProject {
     ) -> Result<Session<'a>, RunError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let scope = Scope::new(sandbox, &self.root);
-        let metadata = self.metadata(sandbox, built, left, watch)?;
+        let metadata = self.metadata(sandbox, &built.binaries, left, watch)?;
         let mut libraries = None;
         if built.binaries.iter().any(|binary| binary.dynamic) {
             let rustc = self.cargo.with_file_name("rustc");

@@ -40,24 +40,28 @@ impl CargoProject {
         setup_wall: Duration,
     ) -> Result<CargoTrials, RunError> {
         let mut watch = Stopwatch::start();
-        // Everything once, to learn which targets hold the tests; then only those, because cargo
-        // resolves features by what is built together and may build dependencies anew.
+        // Only the targets that hold the tests, from the first build on: cargo resolves features by
+        // what is built together and may build dependencies anew.
         let mut targets = self.all_targets();
-        if let Ok(built) = self.fresh_build(&mut sandbox, setup_wall, &mut watch)? {
+        if let Ok(binaries) = self.executables(&mut sandbox, setup_wall, &mut watch)? {
             let holding: Vec<&Binary> =
-                tests.iter().filter_map(|test| holder(&built.binaries, test)).collect();
+                tests.iter().filter_map(|test| holder(&binaries, test)).collect();
             let chosen = choose(&holding);
             if !chosen.is_empty() {
-                let left = setup_wall.saturating_sub(watch.elapsed());
-                // A failure here shows again in each attempt.
-                let _ = self.build(&mut sandbox, &chosen, left, &mut watch)?;
                 targets = chosen;
             }
         }
-        let project = self.clone();
-        let overlay = Overlay::default();
-        let schemata = Schemata::default();
-        Ok(CargoTrials { project, sandbox, overlay, targets, build_wall: setup_wall, schemata })
+        let mut trials = CargoTrials {
+            project: self.clone(),
+            sandbox,
+            overlay: Overlay::default(),
+            targets,
+            build_wall: setup_wall,
+            schemata: Schemata::default(),
+        };
+        let (schemata, mut site) = trials.parts();
+        schemata.open(&mut site, setup_wall.saturating_sub(watch.elapsed()))?;
+        Ok(trials)
     }
 }
 
@@ -119,6 +123,10 @@ impl Trials for CargoTrials {
         tests: &[TestId],
         wall: Duration,
     ) -> Result<TestRun, RunError> {
+        if files.is_empty() && self.schemata.is_open() {
+            let (schemata, mut site) = self.parts();
+            return schemata.attempt_unchanged(&mut site, tests, wall);
+        }
         let mut watch = Stopwatch::start();
         self.schemata.displaced();
         self.overlay.apply(&mut self.sandbox, files)?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use greenlit_runner::{FailureKind, Project, RunRequest, RunState, Selection, TestRun};
+use greenlit_runner::{Failure, FailureKind, Project, RunRequest, RunState, Selection, TestRun};
 use greenlit_sandbox::{CacheMode, Sandbox};
 
 use crate::support::{LONG, Workspace, failure, ids, only, outcomes, set, site, trace};
@@ -248,6 +248,77 @@ fn trials_see_each_candidate_and_only_that() {
     let run = attempt(Some(&endless), Duration::from_secs(6));
     assert_eq!(run.state, RunState::Hung { running: tests.clone() });
     assert_eq!(outcomes(&attempt(None, LONG)), [("gcd::tests::two", "failed")]);
+}
+
+/// Fails with the time when its executable was made.
+const DATED: &str = r#"
+#[test]
+fn dated() {
+    let made = std::env::current_exe().unwrap().metadata().unwrap().modified().unwrap();
+    panic!("made at {:?}", made.duration_since(std::time::UNIX_EPOCH).unwrap());
+}
+"#;
+
+#[test]
+fn the_unpatched_tests_run_without_another_build_between_candidates() {
+    let lib = format!("{LIB}{DATED}");
+    let workspace = Workspace::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", &lib)]);
+    let project = workspace.project();
+    let tests = ids(&["gcd::dated"]);
+    let mut trials = project.trials(workspace.sandbox(&project), &tests, LONG).unwrap();
+    let message = |run: &TestRun| failure(run, "gcd::dated").message.clone();
+    let first = trials.attempt(&[], &tests, LONG).unwrap();
+    let patched = workspace.writes(&[("src/lib.rs", &lib.replace(" + 1", ""))]);
+    let other = trials.attempt(&patched, &tests, LONG).unwrap();
+    assert_ne!(message(&other), message(&first), "a candidate is built");
+    let again = trials.attempt(&[], &tests, LONG).unwrap();
+    assert_eq!(message(&again), message(&first));
+}
+
+#[test]
+fn the_second_of_two_runs_uses_what_the_first_one_built_and_has_the_traces() {
+    let lib = format!("{LIB}{DATED}");
+    let workspace = Workspace::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", &lib)]);
+    let project = workspace.project();
+    let mut sandbox = workspace.sandbox(&project);
+    let request =
+        |selection| RunRequest { selection, build_wall: LONG, test_wall: LONG, per_test: None };
+    let mut asked = 0;
+    let (first, second) = project
+        .run_twice(&mut sandbox, &request(Selection::All), &mut |first| {
+            asked += 1;
+            assert_eq!(first.state, RunState::Completed);
+            // Any later build would leave another executable.
+            workspace.save("src/lib.rs", "syntax error");
+            Some(request(only(&["gcd::dated"])))
+        })
+        .unwrap();
+    assert_eq!(asked, 1);
+    let second = second.unwrap();
+    assert_eq!(second.results.len(), 1);
+    let (untraced, traced) = (failure(&first, "gcd::dated"), failure(&second, "gcd::dated"));
+    assert_eq!(untraced.message, traced.message);
+    assert_eq!(site(&workspace, untraced), site(&workspace, traced));
+    let frames = |failure: &Failure| failure.details.contains("stack backtrace");
+    assert_eq!((frames(untraced), frames(traced)), (false, true));
+    let (first, second) =
+        project.run_twice(&mut sandbox, &request(Selection::All), &mut |_| None).unwrap();
+    assert!(second.is_none());
+    assert!(matches!(first.state, RunState::BuildFailed { .. }), "{first:?}");
+}
+
+#[test]
+fn trials_find_a_test_target_that_is_newer_than_the_last_run() {
+    let workspace = gcd(&[]);
+    let project = workspace.project();
+    let mut sandbox = workspace.sandbox_with(&project, CacheMode::Keep, &[]);
+    assert_eq!(run_in(&project, &mut sandbox, Selection::All).state, RunState::Completed);
+    drop(sandbox);
+    workspace.save("tests/late.rs", "#[test]\nfn late() {}\n");
+    let tests = ids(&["gcd::late::late"]);
+    let mut trials = project.trials(workspace.sandbox(&project), &tests, LONG).unwrap();
+    let run = trials.attempt(&[], &tests, LONG).unwrap();
+    assert_eq!(outcomes(&run), [("gcd::late::late", "passed")], "{run:?}");
 }
 
 #[test]

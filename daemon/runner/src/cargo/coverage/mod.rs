@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use greenlit_sandbox::{FileWrite, Sandbox, SandboxError};
 
 use crate::cargo::CargoProject;
-use crate::cargo::build::{Binary, Broken, Built, Metadata};
+use crate::cargo::build::{Binary, Broken, Built};
+use crate::cargo::metadata::Metadata;
 use crate::cargo::run::{Care, names_in};
 use crate::cargo::trials::{choose, holder};
 use crate::error::RunError;
@@ -67,9 +68,8 @@ impl CargoProject {
         wall: Duration,
     ) -> Result<Option<Spectrum>, RunError> {
         let mut watch = Stopwatch::start();
-        let Ok(plain) = self.fresh_build(sandbox, wall, &mut watch)? else { return Ok(None) };
-        let holding: Vec<&Binary> =
-            tests.iter().filter_map(|test| holder(&plain.binaries, test)).collect();
+        let Ok(plain) = self.executables(sandbox, wall, &mut watch)? else { return Ok(None) };
+        let holding: Vec<&Binary> = tests.iter().filter_map(|test| holder(&plain, test)).collect();
         let targets = choose(&holding);
         if targets.is_empty() {
             return Ok(None);

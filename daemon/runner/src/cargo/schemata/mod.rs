@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use greenlit_sandbox::{ExitState, FileWrite, Sandbox, SandboxError};
 
 use crate::cargo::CargoProject;
-use crate::cargo::build::{Built, Metadata};
+use crate::cargo::build::Built;
+use crate::cargo::metadata::Metadata;
 use crate::cargo::run::Care;
 use crate::error::RunError;
 use crate::outcome::{Stopwatch, said};
@@ -50,11 +51,22 @@ const STACK: usize = 256 << 20;
 /// What is ready to run.
 #[derive(Debug, Default)]
 pub(super) struct Schemata {
+    /// The sources as they are without any variant, if they build.
+    unchanged: Option<Batch>,
     batches: Vec<Batch>,
     /// The batch of each variant that is ready.
     ready: BTreeMap<usize, usize>,
     /// Whose sources and programs are in place.
-    live: Option<usize>,
+    live: Option<Live>,
+}
+
+/// Whose sources and programs are in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Live {
+    /// Nobody's.
+    Unchanged,
+    /// Those of the batch with this index.
+    Batch(usize),
 }
 
 /// One build.
@@ -74,6 +86,8 @@ enum Form {
     Switched,
     /// Each in a function of its own, to be looked at by the compiler.
     Apart,
+    /// Behind a switch, after a build that named only a few.
+    Again,
     /// Behind a switch, after they stood apart once.
     Looked,
 }
@@ -102,13 +116,31 @@ impl Schemata {
         self.live = None;
     }
 
+    /// Builds the sources as they are. A failure here shows again in each attempt.
+    pub(super) fn open(&mut self, site: &mut Site<'_>, wall: Duration) -> Result<(), RunError> {
+        let mut watch = Stopwatch::start();
+        let built = site.project.build(site.sandbox, site.targets, wall, &mut watch)?;
+        if let Ok(built) = built {
+            self.unchanged = kept(site, "greenlit-unchanged-", Vec::new(), built, wall)?;
+            self.live = self.unchanged.is_some().then_some(Live::Unchanged);
+        }
+        Ok(())
+    }
+
+    /// Whether [`Self::attempt_unchanged`] can be used.
+    pub(super) fn is_open(&self) -> bool {
+        self.unchanged.is_some()
+    }
+
     /// Builds `variants` together.
     pub(super) fn prepare(
         &mut self,
         site: &mut Site<'_>,
         variants: &[Vec<FileWrite>],
     ) -> Result<Vec<Prepared>, RunError> {
-        *self = Self::default();
+        self.batches.clear();
+        self.ready.clear();
+        self.live = None;
         site.overlay.apply(site.sandbox, &[])?;
         let mut verdicts = vec![Prepared::Alone; variants.len()];
         let mut originals = BTreeMap::new();
@@ -152,10 +184,14 @@ impl Schemata {
                     continue;
                 }
                 Ok(built) => {
-                    let Some(batch) = self.keep(site, writes, built, left)? else { continue };
+                    let index = self.batches.len();
+                    let prefix = format!("greenlit-{index}-");
+                    let Some(batch) = kept(site, &prefix, writes, built, left)? else { continue };
+                    self.batches.push(batch);
+                    self.live = Some(Live::Batch(index));
                     for variant in plans.keys() {
                         verdicts[*variant] = Prepared::Ready;
-                        self.ready.insert(*variant, batch);
+                        self.ready.insert(*variant, index);
                     }
                     continue;
                 }
@@ -187,49 +223,16 @@ impl Schemata {
                 verdicts[variant] = Prepared::Invalid(message);
             }
             let few = before - plans.len() <= FEW && plans.len() > FEW;
-            let form = if few && form == Form::Switched { Form::Apart } else { form };
+            // Often the few were all. A build that only looks costs more than one that fails.
+            let form = match form {
+                Form::Switched if few => Form::Again,
+                Form::Again if few => Form::Apart,
+                Form::Again => Form::Switched,
+                form => form,
+            };
             open.push((plans, form));
         }
         Ok(verdicts)
-    }
-
-    /// Sets a build aside; `None` when its executables could not be copied.
-    fn keep(
-        &mut self,
-        site: &mut Site<'_>,
-        files: Vec<FileWrite>,
-        mut built: Built,
-        wall: Duration,
-    ) -> Result<Option<usize>, RunError> {
-        let mut watch = Stopwatch::start();
-        let session = site.project.session(
-            site.sandbox,
-            &built,
-            Care::Quick,
-            Instant::now() + wall,
-            &mut watch,
-        )?;
-        let (metadata, libraries) = (session.metadata, session.libraries);
-        let batch = self.batches.len();
-        for binary in &mut built.binaries {
-            let Some(name) = binary.executable.file_name() else { return Ok(None) };
-            let mut copy = OsString::from(format!("greenlit-{batch}-"));
-            copy.push(name);
-            // In the same directory: tests find other products beside themselves.
-            let copy = binary.executable.with_file_name(copy);
-            let argv = vec!["cp".into(), binary.executable.clone().into(), copy.clone().into()];
-            let env = site.project.env.clone();
-            let command = site.project.command(argv, site.project.dir.clone(), env, wall);
-            let outcome = site.sandbox.exec(&command)?;
-            if outcome.state != ExitState::Exited(0) {
-                tracing::warn!(said = said(&outcome), "a build could not be kept");
-                return Ok(None);
-            }
-            binary.executable = copy;
-        }
-        self.batches.push(Batch { files, built, metadata, libraries });
-        self.live = Some(batch);
-        Ok(Some(batch))
     }
 
     /// Runs tests on one variant.
@@ -240,37 +243,96 @@ impl Schemata {
         tests: &[TestId],
         wall: Duration,
     ) -> Result<TestRun, RunError> {
-        let mut watch = Stopwatch::start();
         let Some(index) = self.ready.get(&variant).copied() else {
             return Err(RunError::Session { details: format!("variant {variant} is not ready") });
         };
-        let batch = &self.batches[index];
-        if self.live != Some(index) && !batch.built.programs.is_empty() {
-            // Tests may start the programs of their package, which are those of another build now.
-            site.overlay.apply(site.sandbox, &batch.files)?;
-            let rebuilt =
-                site.project.build(site.sandbox, site.targets, site.build_wall, &mut watch)?;
-            if let Err(state) = rebuilt {
-                return Ok(watch.finish(state, Vec::new()));
-            }
-            self.live = Some(index);
+        let number = Some(switch::number(variant).to_string());
+        let live = &mut self.live;
+        run(site, &self.batches[index], Live::Batch(index), live, number, tests, wall)
+    }
+
+    /// Runs tests on the sources without any variant.
+    pub(super) fn attempt_unchanged(
+        &mut self,
+        site: &mut Site<'_>,
+        tests: &[TestId],
+        wall: Duration,
+    ) -> Result<TestRun, RunError> {
+        let Some(batch) = &self.unchanged else {
+            return Err(RunError::Session { details: "the sources do not build".into() });
+        };
+        run(site, batch, Live::Unchanged, &mut self.live, None, tests, wall)
+    }
+}
+
+/// Runs tests on one build that was set aside.
+fn run(
+    site: &mut Site<'_>,
+    batch: &Batch,
+    own: Live,
+    live: &mut Option<Live>,
+    number: Option<String>,
+    tests: &[TestId],
+    wall: Duration,
+) -> Result<TestRun, RunError> {
+    let mut watch = Stopwatch::start();
+    if *live != Some(own) && !batch.built.programs.is_empty() {
+        // Tests may start the programs of their package, which are those of another build now.
+        site.overlay.apply(site.sandbox, &batch.files)?;
+        let rebuilt =
+            site.project.build(site.sandbox, site.targets, site.build_wall, &mut watch)?;
+        if let Err(state) = rebuilt {
+            return Ok(watch.finish(state, Vec::new()));
         }
-        let mut session = site.project.session_with(
-            site.sandbox,
-            &batch.built,
-            Care::Quick,
-            Instant::now() + wall,
-            (batch.metadata.clone(), batch.libraries.clone()),
-        );
-        let number = switch::number(variant).to_string();
+        *live = Some(own);
+    }
+    let mut session = site.project.session_with(
+        site.sandbox,
+        &batch.built,
+        Care::Quick,
+        Instant::now() + wall,
+        (batch.metadata.clone(), batch.libraries.clone()),
+    );
+    if let Some(number) = number {
         session.extra.insert(switch::VARIABLE.into(), number.into());
         let theirs = site.project.env.get(OsStr::new("RUST_MIN_STACK"));
         let theirs = theirs.and_then(|size| size.to_str()?.parse().ok());
         let stack = STACK.max(theirs.unwrap_or_default());
         session.extra.insert("RUST_MIN_STACK".into(), stack.to_string().into());
-        let state = session.run_all(site.sandbox, Some(tests), &mut watch)?;
-        Ok(watch.finish(state, session.results))
     }
+    let state = session.run_all(site.sandbox, Some(tests), &mut watch)?;
+    Ok(watch.finish(state, session.results))
+}
+
+/// Sets a build aside; `None` when its executables could not be copied.
+fn kept(
+    site: &mut Site<'_>,
+    prefix: &str,
+    files: Vec<FileWrite>,
+    mut built: Built,
+    wall: Duration,
+) -> Result<Option<Batch>, RunError> {
+    let mut watch = Stopwatch::start();
+    let deadline = Instant::now() + wall;
+    let session = site.project.session(site.sandbox, &built, Care::Quick, deadline, &mut watch)?;
+    let (metadata, libraries) = (session.metadata, session.libraries);
+    for binary in &mut built.binaries {
+        let Some(name) = binary.executable.file_name() else { return Ok(None) };
+        let mut copy = OsString::from(prefix);
+        copy.push(name);
+        // In the same directory: tests find other products beside themselves.
+        let copy = binary.executable.with_file_name(copy);
+        let argv = vec!["cp".into(), binary.executable.clone().into(), copy.clone().into()];
+        let env = site.project.env.clone();
+        let command = site.project.command(argv, site.project.dir.clone(), env, wall);
+        let outcome = site.sandbox.exec(&command)?;
+        if outcome.state != ExitState::Exited(0) {
+            tracing::warn!(said = said(&outcome), "a build could not be kept");
+            return Ok(None);
+        }
+        binary.executable = copy;
+    }
+    Ok(Some(Batch { files, built, metadata, libraries }))
 }
 
 /// The edits of one variant; `None` when it cannot share a build.
@@ -343,7 +405,9 @@ fn written(
                 plans.values().filter_map(|files| files.get(path)).flatten().collect();
             let file = match form {
                 Form::Apart => switch::apart(text, places, &edits),
-                Form::Switched | Form::Looked => switch::switched(text, places, &edits),
+                Form::Switched | Form::Again | Form::Looked => {
+                    switch::switched(text, places, &edits)
+                }
             };
             Some((path.clone(), file))
         })
