@@ -1,5 +1,6 @@
 //! The search: candidates in order, screened in warm sandboxes, the promising ones verified.
 
+mod fate;
 mod queue;
 mod worker;
 
@@ -181,6 +182,9 @@ impl Search<'_> {
             }
         });
         let mut outcome = queue.into_outcome()?;
+        for candidate in &outcome.untried {
+            fate::tell(candidate, || "proposed, and not tried in this search".into());
+        }
         outcome.steps.sort_by(|a, b| {
             b.progress.cmp(&a.progress).then(b.candidate.score.total_cmp(&a.candidate.score))
         });
@@ -219,6 +223,7 @@ impl Search<'_> {
             if let Some(reason) = self.known.fall_of(&key) {
                 counts.known += 1;
                 counts.fall(&reason);
+                fate::tell(&candidate, || format!("fell before on these inputs: {}", reason.label()));
                 continue;
             }
             items.push_back(Item { candidate, files: Vec::new(), patient: false });

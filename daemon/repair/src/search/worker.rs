@@ -5,6 +5,7 @@ use std::path::Path;
 
 use greenlit_runner::{Prepared, TestId};
 
+use super::fate;
 use super::queue::{Item, Next, Queue};
 use super::{Group, Search, SearchEvent, VerifiedFix};
 use crate::ranking::Standing;
@@ -64,10 +65,13 @@ impl<'a> Worker<'a> {
         for item in items {
             match self.rejector.reject(root, &item.files, &is_test) {
                 None => kept.push(item),
-                Some(reason) => self.queue.count(|counts| {
-                    counts.rejected_static += 1;
-                    counts.fall(&Fall::Rejected(reason.to_string()));
-                }),
+                Some(reason) => {
+                    fate::tell(&item.candidate, || format!("refused: {reason}"));
+                    self.queue.count(|counts| {
+                        counts.rejected_static += 1;
+                        counts.fall(&Fall::Rejected(reason.to_string()));
+                    });
+                }
             }
         }
         kept
@@ -99,6 +103,7 @@ impl<'a> Worker<'a> {
                 Prepared::Ready => self.attempt(item, Some(index))?,
                 Prepared::Alone => self.queue.defer(item),
                 Prepared::Invalid(_) => {
+                    fate::tell(&item.candidate, || "screening: does not build".into());
                     self.queue.count(|counts| counts.fall(&Fall::DoesNotBuild));
                     self.search.known.add(&item.files, &Fall::DoesNotBuild);
                 }
@@ -127,13 +132,10 @@ impl<'a> Worker<'a> {
         let (tried, of, found) = self.queue.screened(&item, &screened);
         (self.search.on_event)(SearchEvent::Tried { tried, of, found });
         if let Some(fall) = &screened.fall {
-            let failure = screened.failure.as_deref().unwrap_or_default();
-            tracing::trace!(
-                candidate = item.candidate.summary,
-                ?fall,
-                failure,
-                "fell in screening"
-            );
+            fate::tell(&item.candidate, || {
+                let failure = screened.failure.as_deref().unwrap_or_default();
+                format!("screening: {} {failure}", fall.label())
+            });
             self.search.known.add(&item.files, fall);
             if let Some(progress) = screened.progress {
                 self.queue.step(&item, progress);
@@ -155,7 +157,10 @@ impl<'a> Worker<'a> {
         }
         match self.queue.next_for(&item, self.search.limits.max_fixes) {
             Next::Verify => self.verify(item),
-            Next::Noted => Ok(()),
+            Next::Noted => {
+                fate::tell(&item.candidate, || "green in screening; enough were verified".into());
+                Ok(())
+            }
         }
     }
 
@@ -168,6 +173,7 @@ impl<'a> Worker<'a> {
                     ?reason,
                     "fell in verification"
                 );
+                fate::tell(&item.candidate, || format!("verification: {reason:?}"));
                 self.queue.count(|counts| counts.fall(&reason));
                 if reason == Fall::InputsChanged {
                     self.queue.clear();
@@ -181,9 +187,11 @@ impl<'a> Worker<'a> {
             group.iter().all(|id| plausible.red_to_green.contains(id) && !flaky.contains(id))
         };
         if !self.groups.iter().any(whole) {
+            fate::tell(&item.candidate, || "verification: mends no whole test".into());
             self.queue.count(|counts| counts.fall(&Fall::StillRed));
             return Ok(());
         }
+        fate::tell(&item.candidate, || "verified".into());
         let Item { candidate, files, .. } = item;
         let fix = VerifiedFix { files, candidate, plausible, standing: Standing::default() };
         let counts = self.queue.found(fix.clone(), self.search.targets);
