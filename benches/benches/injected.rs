@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use greenlit_benches::checkout::{self, Checkout, prepare};
+use greenlit_benches::fates;
 use greenlit_benches::fetch::Cache;
 use greenlit_benches::inject::{self, Fault};
-use greenlit_benches::fates;
 use greenlit_benches::machine::Machine;
 use greenlit_benches::manifest::{self, Ecosystem, Package};
 use greenlit_benches::options::{Common, Faults};
@@ -42,6 +42,9 @@ struct Args {
     /// Places tried per package until there are enough faults
     #[arg(long, default_value_t = 60)]
     draws: usize,
+    /// Only download, unpack and install: later runs need no network
+    #[arg(long)]
+    prepare: bool,
     /// Only print the table of what the results file has
     #[arg(long)]
     table: bool,
@@ -68,6 +71,13 @@ fn main() -> Result<()> {
             let named = args.which.named(package).unwrap_or(true);
             let role = args.role.as_deref().is_none_or(|r| r == summary::role_name(package.role));
             if named && role {
+                if args.prepare {
+                    match prepare(&cache, ecosystem, package, python.as_deref()) {
+                        Ok(checkout) => println!("{} is ready", checkout.label()),
+                        Err(error) => println!("{} {}: {error:#}", package.name, package.version),
+                    }
+                    continue;
+                }
                 let run = Run { args: &args, product: &product, ecosystem, package };
                 run.package(&cache, python.as_deref(), &mut results)?;
             }
@@ -143,7 +153,8 @@ impl Run<'_> {
         };
         let secs = sound.bare.as_secs_f64();
         eprintln!("{label}: {} tests, {secs:.1} s bare; the product sees {sees}", sound.passed);
-        let plan = inject::plan(&sound.sources, inject::seed_of(self.args.which.seed, &package.name));
+        let plan =
+            inject::plan(&sound.sources, inject::seed_of(self.args.which.seed, &package.name));
         while have < self.args.faults && number < self.args.draws.min(plan.len()) {
             let fault = &plan[number];
             let outcome = self.fault(&sound, fault);
@@ -274,8 +285,7 @@ impl Run<'_> {
             measured.rules.push(fix.source.rule.clone().unwrap_or_default());
         }
         let sound_text = &text.context("the plan names a source")?.1;
-        measured.why =
-            fates::why(&report, &measured, &self.product.fates()?, (fault, sound_text));
+        measured.why = fates::why(&report, &measured, &self.product.fates()?, (fault, sound_text));
         Ok(Outcome::Measured(measured))
     }
 

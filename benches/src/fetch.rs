@@ -63,7 +63,11 @@ impl Cache {
     ///
     /// # Errors
     /// As [`Self::python`].
-    pub fn interpreter(&self, ecosystem: Ecosystem, manifest: &Manifest) -> Result<Option<PathBuf>> {
+    pub fn interpreter(
+        &self,
+        ecosystem: Ecosystem,
+        manifest: &Manifest,
+    ) -> Result<Option<PathBuf>> {
         match ecosystem {
             Ecosystem::Python => self.python(&manifest.environment).map(Some),
             Ecosystem::Rust | Ecosystem::JavaScript => Ok(None),

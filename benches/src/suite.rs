@@ -205,7 +205,8 @@ mod tests {
         assert_eq!(names(Ecosystem::Rust, &said(cargo)), ["a", "b::c"]);
         let pytest = "..\nPASSED t.py::test_x[a b]\n2 passed in 0.1s\n";
         assert_eq!(names(Ecosystem::Python, &said(pytest)), ["t.py::test_x[a b]"]);
-        let tap = "    ok 1 - inner\n  ---\n  duration_ms: 1\nok 1 - outer # time=3ms\nnot ok 2 - x\n";
+        let tap =
+            "    ok 1 - inner\n  ---\n  duration_ms: 1\nok 1 - outer # time=3ms\nnot ok 2 - x\n";
         assert_eq!(names(Ecosystem::JavaScript, &said(tap)), ["inner", "outer"]);
     }
 

@@ -41,7 +41,11 @@ pub fn table(results: &Results) -> String {
             }
             for fault in &faults {
                 if let Some(measured) = &fault.measured {
-                    text.push_str(&format!("  {} {}\n", fault.package, line(&fault.fault, measured)));
+                    text.push_str(&format!(
+                        "  {} {}\n",
+                        fault.package,
+                        line(&fault.fault, measured)
+                    ));
                 }
             }
             text.push_str(&lines(&faults));

@@ -223,10 +223,12 @@ impl Search<'_> {
             if let Some(reason) = self.known.fall_of(&key) {
                 counts.known += 1;
                 counts.fall(&reason);
-                fate::tell(&candidate, || format!("fell before on these inputs: {}", reason.label()));
+                fate::tell(&candidate, || {
+                    format!("fell before on these inputs: {}", reason.label())
+                });
                 continue;
             }
-            items.push_back(Item { candidate, files: Vec::new(), patient: false });
+            items.push_back(Item { candidate, files: Vec::new(), patient: false, later: false });
         }
         (items, texts)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use greenlit_runner::{Prepared, TestId};
 
@@ -120,10 +121,12 @@ impl<'a> Worker<'a> {
         }
         let left = self.queue.time_left();
         let limit = if item.patient { Limit::Patient } else { Limit::Quick };
+        let started = Instant::now();
         let screened = self.screen().screen(&item.files, variant, limit, left)?;
+        self.queue.took(&item, started.elapsed());
         if !item.patient && matches!(screened.fall, Some(Fall::TimedOut | Fall::NoReport)) {
-            // Most that are slow never end; the few that do are tried when the quick ones are done. And a
-            // session that ended may have been ended by the candidate before.
+            // Most that are slow never end; the few that do get a share of the time. And a session that
+            // ended may have been ended by the candidate before.
             item.patient = true;
             self.queue.interrupted(&screened);
             self.queue.defer(item);
