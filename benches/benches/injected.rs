@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use greenlit_benches::checkout::{self, Checkout, prepare};
+use greenlit_benches::fates;
 use greenlit_benches::features::Features;
 use greenlit_benches::fetch::Cache;
 use greenlit_benches::inject::{self, Fault};
 use greenlit_benches::machine::Machine;
 use greenlit_benches::manifest::{self, Ecosystem, Package};
+use greenlit_benches::options::{Common, Faults};
 use greenlit_benches::process;
 use greenlit_benches::product::{Ask, Product};
 use greenlit_benches::results::{FaultRecord, Measured, PackageRecord, Record, Results};
@@ -28,12 +30,10 @@ use greenlit_protocol::{TestOutcome, TestReport};
 #[derive(Debug, Parser)]
 #[command(name = "injected")]
 struct Args {
-    /// Language; may be repeated [default: all]
-    #[arg(long, value_parser = ["rust", "python", "javascript"])]
-    language: Vec<String>,
-    /// Package; may be repeated [default: all]
-    #[arg(long, value_name = "NAME")]
-    package: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    which: Faults,
     /// Only packages for this purpose
     #[arg(long, value_parser = ["development", "evaluation"])]
     role: Option<String>,
@@ -43,55 +43,42 @@ struct Args {
     /// Places tried per package until there are enough faults
     #[arg(long, default_value_t = 60)]
     draws: usize,
-    /// Decides which faults
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Seconds for candidates, per fault
-    #[arg(long, default_value_t = 60)]
-    budget: u64,
-    /// Results, one JSON object per line; what it has is not measured again
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// The product [default: the newest in target/]
-    #[arg(long, value_name = "PATH")]
-    greenlit: Option<PathBuf>,
-    /// Downloads and checkouts [default: .tools/bench]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
+    /// Only download, unpack and install: later runs need no network
+    #[arg(long)]
+    prepare: bool,
     /// Only print the table of what the results file has
     #[arg(long)]
     table: bool,
-    /// What `cargo bench` passes
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
     greenlit_benches::enter()?;
-    let mut results = Results::open(args.json.as_deref())?;
+    let mut results = Results::open(args.common.json.as_deref())?;
     if args.table {
         print!("{}", summary::table(&results));
         return Ok(());
     }
-    let cache = Cache::open(args.cache.clone())?;
-    let product = Product::open(args.greenlit.clone())?;
+    let cache = args.common.cache()?;
+    let product = args.common.product()?.telling_fates();
     let machine = Machine::probe(product.program(), None);
-    println!("injected faults, seed {}, budget {} s\n{}", args.seed, args.budget, machine.head());
+    let (seed, budget) = (args.which.seed, args.common.budget);
+    println!("injected faults, seed {seed}, budget {budget} s\n{}", machine.head());
     results.add(Record::Run { machine, arguments: std::env::args().skip(1).collect() })?;
-    for ecosystem in Ecosystem::ALL {
-        if !args.language.is_empty() && !args.language.iter().any(|l| l == ecosystem.name()) {
-            continue;
-        }
+    for ecosystem in args.which.ecosystems() {
         let manifest = manifest::load(ecosystem)?;
-        let python = match ecosystem {
-            Ecosystem::Python => Some(cache.python(&manifest.environment)?),
-            _ => None,
-        };
+        let python = cache.interpreter(ecosystem, &manifest)?;
         for package in &manifest.package {
-            let named = args.package.is_empty() || args.package.contains(&package.name);
+            let named = args.which.named(package).unwrap_or(true);
             let role = args.role.as_deref().is_none_or(|r| r == summary::role_name(package.role));
             if named && role {
+                if args.prepare {
+                    match prepare(&cache, ecosystem, package, python.as_deref()) {
+                        Ok(checkout) => println!("{} is ready", checkout.label()),
+                        Err(error) => println!("{} {}: {error:#}", package.name, package.version),
+                    }
+                    continue;
+                }
                 let run = Run { args: &args, product: &product, ecosystem, package };
                 run.package(&cache, python.as_deref(), &mut results)?;
             }
@@ -100,6 +87,10 @@ fn main() -> Result<()> {
     print!("{}", summary::table(&results));
     Ok(())
 }
+
+/// How often the bare suite must fit into the time for candidates: the product runs it whole to
+/// verify, and in part for each candidate.
+const RUNS_IN_BUDGET: u32 = 5;
 
 /// One package under measurement.
 struct Run<'a> {
@@ -115,6 +106,8 @@ struct Sound {
     sources: Vec<(PathBuf, std::sync::Arc<str>)>,
     /// Tests that pass, as the plain command counts them.
     passed: u64,
+    /// The same as the product counts them.
+    seen: u64,
     /// Test ids that the product reports.
     ids: BTreeSet<String>,
     bare: Duration,
@@ -125,7 +118,7 @@ impl Run<'_> {
     fn package(&self, cache: &Cache, python: Option<&Path>, results: &mut Results) -> Result<()> {
         let package = self.package;
         let recorded =
-            results.faults(self.ecosystem, &package.name, &package.version, self.args.seed);
+            results.faults(self.ecosystem, &package.name, &package.version, self.args.which.seed);
         let mut have = recorded.iter().filter(|fault| fault.measured.is_some()).count();
         let mut number = recorded.iter().map(|fault| fault.number + 1).max().unwrap_or(0);
         let enough = have >= self.args.faults || number >= self.args.draws;
@@ -140,6 +133,7 @@ impl Run<'_> {
             role: package.role,
             problem: None,
             tests: 0,
+            seen: 0,
             bare_ms: 0.0,
         };
         let sound = match sound {
@@ -150,11 +144,18 @@ impl Run<'_> {
                 return results.add(Record::Package(record));
             }
         };
-        (record.tests, record.bare_ms) = (sound.passed, millis(sound.bare));
+        (record.tests, record.seen) = (sound.passed, sound.seen);
+        record.bare_ms = millis(sound.bare);
         results.add(Record::Package(record))?;
         let label = sound.checkout.label();
-        eprintln!("{label}: {} tests, {:.1} s bare", sound.passed, sound.bare.as_secs_f64());
-        let plan = inject::plan(&sound.sources, inject::seed_of(self.args.seed, &package.name));
+        let sees = match sound.seen == sound.passed {
+            true => "as many".to_owned(),
+            false => format!("{}: OTHER TESTS", sound.seen),
+        };
+        let secs = sound.bare.as_secs_f64();
+        eprintln!("{label}: {} tests, {secs:.1} s bare; the product sees {sees}", sound.passed);
+        let plan =
+            inject::plan(&sound.sources, inject::seed_of(self.args.which.seed, &package.name));
         while have < self.args.faults && number < self.args.draws.min(plan.len()) {
             let fault = &plan[number];
             let outcome = self.fault(&sound, fault);
@@ -166,14 +167,14 @@ impl Run<'_> {
             };
             have += usize::from(measured.is_some());
             if let Some(measured) = &measured {
-                eprintln!("  {}", line(fault, measured));
+                eprintln!("  {}", summary::line(fault, measured));
             }
             results.add(Record::Fault(Box::new(FaultRecord {
                 ecosystem: self.ecosystem,
                 package: package.name.clone(),
                 version: package.version.clone(),
                 role: package.role,
-                seed: self.args.seed,
+                seed: self.args.which.seed,
                 number,
                 fault: fault.clone(),
                 discarded,
@@ -184,18 +185,31 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The suite must be green by the plain command and in the product.
+    /// The suite must be green by the plain command and in the product, with the same tests in
+    /// every run, and leave time for candidates.
     fn sound(&self, checkout: Checkout) -> Result<Sound> {
         let sources = checkout.sources()?;
         let bare = suite::bare(&checkout, &sources)?;
+        let most = Duration::from_secs(self.args.common.budget) / RUNS_IN_BUDGET;
+        if bare.wall > most {
+            let (took, most) = (bare.wall.as_secs_f64(), most.as_secs_f64());
+            bail!("too slow for the budget: a bare run takes {took:.1} s, more than {most:.1} s");
+        }
         let report = self.product_tests(&checkout, bare.wall).context("the product")?;
         let bad = |outcome| matches!(outcome, TestOutcome::Failed | TestOutcome::Hung);
         if let Some(test) = report.tests.iter().find(|test| bad(test.outcome)) {
             let message = test.message.clone().unwrap_or_default();
             bail!("in the product {} fails, plainly it passes: {message}", test.id);
         }
-        let ids = report.tests.into_iter().map(|test| test.id).collect();
-        Ok(Sound { checkout, sources, passed: bare.passed, ids, bare: bare.wall })
+        let passed = report.tests.iter().filter(|test| test.outcome == TestOutcome::Passed);
+        let seen = passed.count() as u64;
+        let ids: BTreeSet<_> = report.tests.into_iter().map(|test| test.id).collect();
+        let again = self.product_tests(&checkout, bare.wall).context("the product")?;
+        let again: BTreeSet<_> = again.tests.into_iter().map(|test| test.id).collect();
+        if let Some(id) = ids.symmetric_difference(&again).next() {
+            bail!("its test ids vary between two runs in the product: {id}");
+        }
+        Ok(Sound { checkout, sources, passed: bare.passed, seen, ids, bare: bare.wall })
     }
 
     fn fault(&self, sound: &Sound, fault: &Fault) -> Result<Outcome> {
@@ -240,7 +254,7 @@ impl Run<'_> {
             bare_ms: millis(sound.bare),
             ..Measured::default()
         };
-        let budget = Duration::from_secs(self.args.budget);
+        let budget = Duration::from_secs(self.args.common.budget);
         let ask = Ask {
             root: &checkout.work,
             env: &checkout.env(&checkout.work),
@@ -248,6 +262,7 @@ impl Run<'_> {
             budget,
             limit: budget + sound.bare * 20 + Duration::from_secs(120),
         };
+        self.product.forget_fates()?;
         let started = Instant::now();
         let answer = self.product.fix(&ask);
         measured.elapsed_ms = millis(started.elapsed());
@@ -271,6 +286,8 @@ impl Run<'_> {
             measured.rules.push(fix.source.rule.clone().unwrap_or_default());
             measured.features.push(Features::of(fix));
         }
+        let sound_text = &text.context("the plan names a source")?.1;
+        measured.why = fates::why(&report, &measured, &self.product.fates()?, (fault, sound_text));
         Ok(Outcome::Measured(measured))
     }
 
@@ -331,26 +348,4 @@ fn write(dir: &Path, fault: &Fault, text: &str) -> Result<()> {
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
-}
-
-fn line(fault: &Fault, measured: &Measured) -> String {
-    let verdict = match (&measured.error, measured.right.first()) {
-        (Some(error), _) => format!("no answer: {error}"),
-        (None, Some(true)) => "first right".to_owned(),
-        (None, Some(false)) => format!("first wrong, {} offered", measured.right.len()),
-        (None, None) => "nothing offered".to_owned(),
-    };
-    format!(
-        "{} {}:{}: {verdict}; failing {}+{} hidden; line rank {} ({}); {} of {} candidates run; {:.1} × bare",
-        fault.operator,
-        fault.path.display(),
-        fault.first_line,
-        measured.visible,
-        measured.hidden,
-        measured.line_rank.map_or_else(|| "none".to_owned(), |rank| rank.to_string()),
-        measured.method.as_deref().unwrap_or("not located"),
-        measured.run,
-        measured.generated,
-        measured.elapsed_ms / measured.bare_ms.max(1.0),
-    )
 }

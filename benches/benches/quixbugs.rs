@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use greenlit_benches::features::Features;
-use greenlit_benches::fetch::Cache;
 use greenlit_benches::machine::Machine;
+use greenlit_benches::options::Common;
 use greenlit_benches::product::{Ask, Product};
 use greenlit_benches::{median, process};
 use serde::Serialize;
@@ -34,21 +34,8 @@ struct Args {
     /// Program; may be repeated [default: all]
     #[arg(long, value_name = "NAME")]
     program: Vec<String>,
-    /// Seconds for candidates, per program
-    #[arg(long, default_value_t = 60)]
-    budget: u64,
-    /// Results, one JSON object
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// The product [default: the newest in target/]
-    #[arg(long, value_name = "PATH")]
-    greenlit: Option<PathBuf>,
-    /// Where pytest is installed [default: .tools/bench]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// What `cargo bench` passes
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// What became of one program.
@@ -83,15 +70,15 @@ fn main() -> Result<()> {
     let args = Args::parse();
     greenlit_benches::enter()?;
     let dataset = dataset(args.dataset.as_deref())?;
-    let cache = Cache::open(args.cache.clone())?;
+    let cache = args.common.cache()?;
     let python = cache.python(&[PYTEST.to_owned()])?;
-    let product = Product::open(args.greenlit.clone())?;
+    let product = args.common.product()?;
     let machine = Machine::probe(product.program(), Some(&python));
     let mut git = process::command("git");
     git.args(["rev-parse", "HEAD"]).current_dir(&dataset);
     let found = process::run(&mut git, PATIENCE)?;
     let commit = if found.success() { found.stdout.trim() } else { "of unknown commit" }.to_owned();
-    println!("QuixBugs Python {commit}, budget {} s, every second case hidden", args.budget);
+    println!("QuixBugs Python {commit}, budget {} s, every second case hidden", args.common.budget);
     println!("{}\n", machine.head());
 
     let bench = Bench { args: &args, dataset: &dataset, python: &python, product: &product };
@@ -108,17 +95,12 @@ fn main() -> Result<()> {
         }
     }
     println!("\n{}", totals(&rows));
-    if let Some(path) = &args.json {
-        let report = Report {
-            machine: &machine,
-            dataset_commit: commit,
-            budget_secs: args.budget,
-            programs: &rows,
-        };
-        fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    args.common.write(&Report {
+        machine: &machine,
+        dataset_commit: commit,
+        budget_secs: args.common.budget,
+        programs: &rows,
+    })
 }
 
 fn dataset(given: Option<&Path>) -> Result<PathBuf> {
@@ -169,7 +151,7 @@ impl Bench<'_> {
             halves.reverse();
         }
         let [shown, hidden] = halves;
-        let budget = Duration::from_secs(self.args.budget);
+        let budget = Duration::from_secs(self.args.common.budget);
         let env = self.env()?;
         let ask = Ask {
             root: &work,

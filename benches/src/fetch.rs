@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::manifest::{Ecosystem, Package};
+use crate::manifest::{Ecosystem, Manifest, Package};
 use crate::process;
 
 /// Downloads and installations take as long as the network does.
@@ -57,6 +57,21 @@ impl Cache {
         }
         verify(&archive, package)?;
         Ok(archive)
+    }
+
+    /// What runs the packages of a language, where that is installed here.
+    ///
+    /// # Errors
+    /// As [`Self::python`].
+    pub fn interpreter(
+        &self,
+        ecosystem: Ecosystem,
+        manifest: &Manifest,
+    ) -> Result<Option<PathBuf>> {
+        match ecosystem {
+            Ecosystem::Python => self.python(&manifest.environment).map(Some),
+            Ecosystem::Rust | Ecosystem::JavaScript => Ok(None),
+        }
     }
 
     /// An interpreter with the given requirements installed.

@@ -7,11 +7,13 @@
 //! Invariant: no daemon of the person who runs a benchmark is used or stopped.
 
 pub mod checkout;
+pub mod fates;
 pub mod features;
 pub mod fetch;
 pub mod inject;
 pub mod machine;
 pub mod manifest;
+pub mod options;
 pub mod process;
 pub mod product;
 pub mod results;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use greenlit_protocol::{FixReport, TestReport};
 use serde::de::DeserializeOwned;
 
+use crate::fates::{self, Fate};
 use crate::process::{self, Finished};
 
 /// Names the executable when it does not lie in `target/`.
@@ -18,6 +19,8 @@ pub const PROGRAM_ENV: &str = "GREENLIT_BENCH_PROGRAM";
 pub struct Product {
     program: PathBuf,
     dir: tempfile::TempDir,
+    /// What its daemon logs beyond the usual.
+    filter: Option<&'static str>,
 }
 
 impl Product {
@@ -40,7 +43,7 @@ impl Product {
         // Short: a socket's path is limited.
         let dir = tempfile::Builder::new().prefix("glb").tempdir()?;
         std::fs::write(dir.path().join("greenlit.toml"), "")?;
-        Ok(Self { program, dir })
+        Ok(Self { program, dir, filter: None })
     }
 
     /// The executable.
@@ -57,6 +60,41 @@ impl Product {
             ("GREENLIT_CACHE_DIR", dir.join("c").into()),
             ("GREENLIT_CONFIG", dir.join("greenlit.toml").into()),
         ]
+    }
+
+    /// Its daemon says in the log what becomes of each candidate.
+    #[must_use]
+    pub fn telling_fates(mut self) -> Self {
+        self.filter = Some(fates::FILTER);
+        self
+    }
+
+    /// What became of the candidates since [`Self::forget_fates`], as far as the log goes back.
+    ///
+    /// # Errors
+    /// When a line of the log has another shape.
+    pub fn fates(&self) -> Result<Vec<Fate>> {
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        fates::parse(&self.logs().into_iter().rev().map(read).collect::<String>())
+    }
+
+    /// Empties the log.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn forget_fates(&self) -> Result<()> {
+        for path in self.logs().into_iter().filter(|path| path.exists()) {
+            // The daemon appends to the newest: it stays the same file.
+            std::fs::File::options().write(true).open(path)?.set_len(0)?;
+        }
+        Ok(())
+    }
+
+    /// The daemon's logs, newest first.
+    fn logs(&self) -> Vec<PathBuf> {
+        let newest = self.dir.path().join("s/daemon.log");
+        let older = (1..=3).map(|number| newest.with_extension(format!("log.{number}")));
+        std::iter::once(newest.clone()).chain(older).collect()
     }
 
     /// `greenlit fix --json` on a checkout.
@@ -89,6 +127,7 @@ impl Product {
     fn command(&self, ask: &Ask<'_>) -> Command {
         let mut command = process::command(&self.program);
         command.envs(self.isolation()).envs(ask.env.iter().cloned()).current_dir(ask.root);
+        command.envs(self.filter.map(|filter| ("GREENLIT_LOG", filter)));
         command
     }
 

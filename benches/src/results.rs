@@ -45,6 +45,9 @@ pub struct PackageRecord {
     pub problem: Option<String>,
     /// Tests that pass.
     pub tests: u64,
+    /// Tests that pass in the product.
+    #[serde(default)]
+    pub seen: u64,
     /// Median wall time of the plain test command after a source was touched, in milliseconds.
     pub bare_ms: f64,
 }
@@ -100,6 +103,9 @@ pub struct Measured {
     pub method: Option<String>,
     /// Place (1 is first) of the first suspicious line that belongs to the fault.
     pub line_rank: Option<usize>,
+    /// Why the first offer is not right, or there is none; see [`crate::fates::why`].
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// What was recorded until now, and the file for more.
@@ -107,6 +113,13 @@ pub struct Results {
     file: Option<File>,
     /// Every record, oldest first.
     pub records: Vec<Record>,
+}
+
+impl Measured {
+    /// Wall time of the command in runs of the plain test command.
+    pub fn ratio(&self) -> f64 {
+        self.elapsed_ms / self.bare_ms.max(1.0)
+    }
 }
 
 impl Results {
@@ -195,6 +208,7 @@ mod tests {
                 role: Role::Development,
                 problem: None,
                 tests: 3,
+                seen: 3,
                 bare_ms: 10.0,
             })
         };

@@ -20,6 +20,8 @@ pub struct SuiteRun {
     pub green: bool,
     /// How many tests passed, as the runner counts them.
     pub passed: u64,
+    /// The names of those, as the runner prints them, sorted; equal ones are there as often.
+    pub names: Vec<String>,
     /// Whether the time limit ended it.
     pub timed_out: bool,
     /// Whether the code does not build.
@@ -41,6 +43,7 @@ pub fn run(checkout: &Checkout, dir: &Path, limit: Duration) -> Result<SuiteRun>
     Ok(SuiteRun {
         green: finished.success(),
         passed: passed(checkout.ecosystem, &finished),
+        names: names(checkout.ecosystem, &finished),
         timed_out: finished.timed_out,
         build_failed: checkout.ecosystem == Ecosystem::Rust
             && finished.stderr.contains("could not compile"),
@@ -50,10 +53,12 @@ pub fn run(checkout: &Checkout, dir: &Path, limit: Duration) -> Result<SuiteRun>
 }
 
 /// A green suite, and how long it takes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Bare {
     /// Tests that pass.
     pub passed: u64,
+    /// Their names.
+    pub names: Vec<String>,
     /// Median wall time of three runs, each after every source was touched: of a compiled language
     /// that is an incremental build with its tests.
     pub wall: Duration,
@@ -62,7 +67,7 @@ pub struct Bare {
 /// Runs the sound suite in the judge's copy.
 ///
 /// # Errors
-/// When it is not green every time.
+/// When it is not green every time, or other tests run from time to time.
 pub fn bare(checkout: &Checkout, sources: &[(PathBuf, Arc<str>)]) -> Result<Bare> {
     const PATIENCE: Duration = Duration::from_secs(600);
     let first = run(checkout, &checkout.judge, PATIENCE)?;
@@ -79,6 +84,9 @@ pub fn bare(checkout: &Checkout, sources: &[(PathBuf, Arc<str>)]) -> Result<Bare
         if !again.green || again.passed != first.passed {
             bail!("its own suite is green only sometimes: {}", again.tail);
         }
+        if let Some(name) = differing(&first.names, &again.names) {
+            bail!("its test ids vary between two runs: {name}");
+        }
         walls.push(again.wall.as_secs_f64());
     }
     if checkout.ecosystem == Ecosystem::Rust {
@@ -86,7 +94,14 @@ pub fn bare(checkout: &Checkout, sources: &[(PathBuf, Arc<str>)]) -> Result<Bare
         run(checkout, &checkout.work, PATIENCE)?;
     }
     let wall = Duration::from_secs_f64(median(walls).unwrap_or_default());
-    Ok(Bare { passed: first.passed, wall })
+    Ok(Bare { passed: first.passed, names: first.names, wall })
+}
+
+/// A name that one run has and the other has not.
+fn differing<'a>(one: &'a [String], other: &'a [String]) -> Option<&'a str> {
+    let lacks = |names: &[String], name: &String| names.binary_search(name).is_err();
+    let found = one.iter().find(|name| lacks(other, name));
+    found.or_else(|| other.iter().find(|name| lacks(one, name))).map(String::as_str)
 }
 
 /// Why a fault whose suite ran like this cannot be measured with.
@@ -114,7 +129,7 @@ pub fn command(checkout: &Checkout) -> Command {
         Ecosystem::Python => {
             let python = checkout.python.as_deref().unwrap_or(Path::new("python3"));
             let mut python = process::command(python);
-            python.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]);
+            python.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "-rp"]);
             python
         }
         Ecosystem::JavaScript => {
@@ -144,6 +159,21 @@ fn passed(ecosystem: Ecosystem, finished: &Finished) -> u64 {
     }
 }
 
+fn names(ecosystem: Ecosystem, finished: &Finished) -> Vec<String> {
+    let name = |line: &str| match ecosystem {
+        Ecosystem::Rust => line.strip_prefix("test ")?.strip_suffix(" ... ok").map(str::to_owned),
+        Ecosystem::Python => line.strip_prefix("PASSED ").map(str::to_owned),
+        Ecosystem::JavaScript => {
+            let (number, name) = line.trim_start().strip_prefix("ok ")?.split_once(" - ")?;
+            // Comments behind a name hold times.
+            number.parse::<u32>().ok().map(|_| name.split(" # ").next().unwrap_or(name).to_owned())
+        }
+    };
+    let mut names: Vec<_> = finished.stdout.lines().filter_map(name).collect();
+    names.sort();
+    names
+}
+
 /// 12 in `1 failed, 12 passed, 3 subtests passed`.
 fn number_before(line: &str, word: &str) -> Option<u64> {
     let words: Vec<_> = line.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
@@ -167,5 +197,24 @@ mod tests {
         assert_eq!(passed(Ecosystem::Python, &said(pytest)), 465);
         assert_eq!(passed(Ecosystem::JavaScript, &said("ok 1\n# tests 3\n# pass 2\n")), 2);
         assert_eq!(passed(Ecosystem::Python, &said("no tests ran in 0.01s\n")), 0);
+    }
+
+    #[test]
+    fn names_are_read_as_each_runner_prints_them() {
+        let cargo = "test b::c ... ok\ntest d ... FAILED\ntest a ... ok\ntest result: ok.\n";
+        assert_eq!(names(Ecosystem::Rust, &said(cargo)), ["a", "b::c"]);
+        let pytest = "..\nPASSED t.py::test_x[a b]\n2 passed in 0.1s\n";
+        assert_eq!(names(Ecosystem::Python, &said(pytest)), ["t.py::test_x[a b]"]);
+        let tap =
+            "    ok 1 - inner\n  ---\n  duration_ms: 1\nok 1 - outer # time=3ms\nnot ok 2 - x\n";
+        assert_eq!(names(Ecosystem::JavaScript, &said(tap)), ["inner", "outer"]);
+    }
+
+    #[test]
+    fn a_test_with_another_name_in_the_next_run_is_told() {
+        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(differing(&list(&["a", "b 1"]), &list(&["a", "b 2"])), Some("b 1"));
+        assert_eq!(differing(&list(&["a"]), &list(&["a", "c"])), Some("c"));
+        assert_eq!(differing(&list(&["a"]), &list(&["a"])), None);
     }
 }

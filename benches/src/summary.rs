@@ -1,5 +1,6 @@
 //! The table: per language and purpose.
 
+use crate::inject::Fault;
 use crate::manifest::{Ecosystem, Role};
 use crate::median;
 use crate::results::{FaultRecord, Measured, Record, Results};
@@ -38,10 +39,43 @@ pub fn table(results: &Results) -> String {
                     text.push_str(&format!("  {} {}: {shown}\n", package.name, package.version));
                 }
             }
+            for fault in &faults {
+                if let Some(measured) = &fault.measured {
+                    text.push_str(&format!(
+                        "  {} {}\n",
+                        fault.package,
+                        line(&fault.fault, measured)
+                    ));
+                }
+            }
             text.push_str(&lines(&faults));
         }
     }
     text
+}
+
+/// One fault in one line.
+pub fn line(fault: &Fault, measured: &Measured) -> String {
+    let verdict = match (&measured.error, measured.right.first()) {
+        (Some(error), _) => format!("no answer: {error}"),
+        (None, Some(true)) => "first right".to_owned(),
+        (None, Some(false)) => format!("first wrong, {} offered", measured.right.len()),
+        (None, None) => "nothing offered".to_owned(),
+    };
+    let why = measured.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+    format!(
+        "{} {}:{}: {verdict}{why}; {:.1} × bare; failing {}+{} hidden; line rank {} ({}); {} of {} candidates run",
+        fault.operator,
+        fault.path.display(),
+        fault.first_line,
+        measured.ratio(),
+        measured.visible,
+        measured.hidden,
+        measured.line_rank.map_or_else(|| "none".to_owned(), |rank| rank.to_string()),
+        measured.method.as_deref().unwrap_or("not located"),
+        measured.run,
+        measured.generated,
+    )
 }
 
 /// As in the manifests.
@@ -65,17 +99,12 @@ fn lines(faults: &[&FaultRecord]) -> String {
     let every: Vec<bool> = measured.iter().flat_map(|m| m.right.iter().copied()).collect();
     let located = count(&|m| m.method.is_some());
     let hits = [1, 5, 10].map(|n| count(&|m| m.line_rank.is_some_and(|rank| rank <= n)));
-    let numbers = |value: &dyn Fn(&Measured) -> f64| {
-        let middle = median(measured.iter().map(|m| value(m)).collect());
+    let numbers = |of: &[&Measured], value: &dyn Fn(&Measured) -> f64| {
+        let middle = median(of.iter().map(|m| value(m)).collect());
         middle.map_or_else(|| "none".to_owned(), |middle| format!("{middle:.1}"))
     };
-    let fixed = median(
-        measured
-            .iter()
-            .filter(|m| !m.right.is_empty())
-            .map(|m| m.elapsed_ms / m.bare_ms.max(1.0))
-            .collect(),
-    );
+    let mended: Vec<&Measured> = measured.iter().copied().filter(|m| !m.right.is_empty()).collect();
+    let worst = mended.iter().map(|m| m.ratio()).max_by(f64::total_cmp).unwrap_or_default();
     let mut text = format!(
         "  faults {all} ({} with hidden failing tests; {} drawn and discarded)\n\
          \x20 offered                     {}\n\
@@ -85,7 +114,8 @@ fn lines(faults: &[&FaultRecord]) -> String {
          \x20 precision, every offer      {}\n\
          \x20 fault among suspicious lines, top 1: {}  top 5: {}  top 10: {}  (located: {})\n\
          \x20 candidates per fault, median: {} proposed, {} run\n\
-         \x20 command, in bare test runs, median: {} all, {} with an offer\n\
+         \x20 candidates per fix, median: {} proposed, {} run\n\
+         \x20 command, in bare test runs, median: {} all, {} with an offer (worst {worst:.1})\n\
          \x20 no answer                   {}\n",
         count(&|m| m.hidden > 0),
         faults.len() - all,
@@ -98,14 +128,17 @@ fn lines(faults: &[&FaultRecord]) -> String {
         of(hits[1], all),
         of(hits[2], all),
         of(located, all),
-        numbers(&|m| m.generated as f64),
-        numbers(&|m| m.run as f64),
-        numbers(&|m| m.elapsed_ms / m.bare_ms.max(1.0)),
-        fixed.map_or_else(|| "none".to_owned(), |fixed| format!("{fixed:.1}")),
+        numbers(&measured, &|m| m.generated as f64),
+        numbers(&measured, &|m| m.run as f64),
+        numbers(&mended, &|m| m.generated as f64),
+        numbers(&mended, &|m| m.run as f64),
+        numbers(&measured, &|m| m.ratio()),
+        numbers(&mended, &|m| m.ratio()),
         of(count(&|m| m.error.is_some()), all),
     );
     text.push_str(&tally("  located by", measured.iter().filter_map(|m| m.method.clone())));
     text.push_str(&tally("  discarded", faults.iter().filter_map(|f| f.discarded.clone())));
+    text.push_str(&tally("  why not right", measured.iter().filter_map(|m| m.why.clone())));
     let by_operator = faults.iter().filter(|f| f.measured.is_some()).map(|f| {
         let right = f.measured.as_ref().is_some_and(|m| m.right.first() == Some(&true));
         format!("{} {}", f.fault.operator, if right { "✓" } else { "✗" })

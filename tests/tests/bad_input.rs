@@ -1,7 +1,7 @@
 //! Bad input gives a clear error, each its own, and nothing is lost.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use greenlit_tests::{Installation, Project, Ran, python_project};
+use greenlit_tests::{Installation, Project, Ran, node_project, python_project};
 
 fn fix(project: &Project) -> Ran {
     let root = project.root().to_str().unwrap();
@@ -50,6 +50,30 @@ fn rust_that_does_not_build() {
         )
         .file("src/lib.rs", "pub fn f() -> u32 { \"text\" }\n");
     assert_error(&fix(&project), "build-failed");
+}
+
+#[test]
+fn node_that_does_not_load() {
+    let project = node_project("broken").file("clamp.js", "export function clamp( {\n");
+    assert_error(&fix(&project), "build-failed");
+}
+
+#[test]
+fn rust_examples_in_documentation_are_said_not_to_run() {
+    let documented = "//! Doubles.\n\n/// ```\n/// assert_eq!(demo::double(2), 5);\n/// ```\npub fn double(n: u32) -> u32 {\n    n + n\n}\n\n#[test]\nfn two() {\n    assert_eq!(double(1), 2);\n}\n";
+    let project = Project::named("demo")
+        .file("Cargo.toml", "[package]\nname = \"demo\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
+        .file("src/lib.rs", documented);
+    let root = project.root().to_str().unwrap();
+    let installation = Installation::new();
+    let ran = installation.greenlit(["test", "--json", "--root", root]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let notices = ran.json()["notices"].clone();
+    assert_eq!(notices[0]["kind"], "doctests", "{notices:#}");
+    assert!(notices[0]["message"].as_str().unwrap().contains("1 in 1 files"), "{notices:#}");
+    project.write("src/lib.rs", documented.replace("///", "//"));
+    let ran = installation.greenlit(["test", "--json", "--root", root]);
+    assert_eq!(ran.json()["notices"], serde_json::json!([]), "{}", ran.stdout);
 }
 
 #[test]

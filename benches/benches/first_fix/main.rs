@@ -12,17 +12,16 @@ mod peer;
 mod session;
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use greenlit_benches::checkout::{Checkout, prepare};
-use greenlit_benches::fetch::Cache;
 use greenlit_benches::inject::{self, Fault};
 use greenlit_benches::machine::Machine;
 use greenlit_benches::manifest::{self, Ecosystem, Package, Role};
 use greenlit_benches::median;
+use greenlit_benches::options::{Common, Faults};
 use greenlit_benches::product::Product;
 use greenlit_benches::suite::{self, Bare};
 use serde::Serialize;
@@ -33,33 +32,13 @@ use session::Saved;
 #[derive(Debug, Parser)]
 #[command(name = "first_fix")]
 struct Args {
-    /// Language; may be repeated [default: all]
-    #[arg(long, value_parser = ["rust", "python", "javascript"])]
-    language: Vec<String>,
-    /// Package; may be repeated [default: those for development]
-    #[arg(long, value_name = "NAME")]
-    package: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    which: Faults,
     /// Faults per package
     #[arg(long, default_value_t = 3)]
     faults: usize,
-    /// Decides which faults
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Seconds for candidates, per fault and side
-    #[arg(long, default_value_t = 60)]
-    budget: u64,
-    /// Results, one JSON object
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// The product [default: the newest in target/]
-    #[arg(long, value_name = "PATH")]
-    greenlit: Option<PathBuf>,
-    /// Downloads and checkouts [default: .tools/bench]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// What `cargo bench` passes
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 /// One fault, both sides; times in seconds.
@@ -91,8 +70,8 @@ struct Report<'a> {
 fn main() -> Result<()> {
     let args = Args::parse();
     greenlit_benches::enter()?;
-    let cache = Cache::open(args.cache.clone())?;
-    let product = Product::open(args.greenlit.clone())?;
+    let cache = args.common.cache()?;
+    let product = args.common.product()?;
     for (name, value) in product.isolation() {
         #[expect(unsafe_code, reason = "the client reads its directories from the environment")]
         // SAFETY: no other thread exists yet.
@@ -103,25 +82,17 @@ fn main() -> Result<()> {
     let machine = Machine::probe(product.program(), None);
     println!(
         "first fix, seed {}, budget {} s per side\n{}",
-        args.seed,
-        args.budget,
+        args.which.seed,
+        args.common.budget,
         machine.head()
     );
     let mut rows = Vec::new();
-    for ecosystem in Ecosystem::ALL {
-        if !args.language.is_empty() && !args.language.iter().any(|l| l == ecosystem.name()) {
-            continue;
-        }
+    for ecosystem in args.which.ecosystems() {
         let manifest = manifest::load(ecosystem)?;
-        let python = match ecosystem {
-            Ecosystem::Python => Some(cache.python(&manifest.environment)?),
-            _ => None,
-        };
+        let python = cache.interpreter(ecosystem, &manifest)?;
         for package in &manifest.package {
-            let wanted = match args.package.is_empty() {
-                true => package.role == Role::Development,
-                false => args.package.contains(&package.name),
-            };
+            let development = package.role == Role::Development;
+            let wanted = args.which.named(package).unwrap_or(development);
             if !wanted {
                 continue;
             }
@@ -133,13 +104,12 @@ fn main() -> Result<()> {
         }
     }
     print!("{}", table(&rows));
-    if let Some(path) = &args.json {
-        let report =
-            Report { machine: &machine, seed: args.seed, budget_secs: args.budget, faults: &rows };
-        fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    args.common.write(&Report {
+        machine: &machine,
+        seed: args.which.seed,
+        budget_secs: args.common.budget,
+        faults: &rows,
+    })
 }
 
 fn measure(
@@ -152,7 +122,7 @@ fn measure(
     let sources = checkout.sources()?;
     let limit = suite::bare(checkout, &sources)?.wall * 10 + Duration::from_secs(30);
     let mut done = 0;
-    for fault in inject::plan(&sources, inject::seed_of(args.seed, &package.name)) {
+    for fault in inject::plan(&sources, inject::seed_of(args.which.seed, &package.name)) {
         if done == args.faults {
             break;
         }
@@ -167,7 +137,7 @@ fn measure(
         checkout.restore()?;
         // Anew for each fault: on a shared machine a ratio of distant times says nothing.
         let bare = suite::bare(checkout, &sources)?;
-        match both(args, product, checkout, &fault, &faulty, bare) {
+        match both(args, product, checkout, &fault, &faulty, &bare) {
             Ok(row) => {
                 println!("{}", line(&row));
                 rows.push(row);
@@ -186,9 +156,9 @@ fn both(
     checkout: &Checkout,
     fault: &Fault,
     faulty: &str,
-    bare: Bare,
+    bare: &Bare,
 ) -> Result<Row> {
-    let budget = Duration::from_secs(args.budget);
+    let budget = Duration::from_secs(args.common.budget);
     // The editor is open on the sound state when the fault is saved.
     let Saved { diagnosed, fixed } = session::save(product, checkout, &fault.path, faulty, budget)?;
     let candidates = peer::candidates(product, checkout)?;

@@ -85,7 +85,7 @@ pub(crate) fn one_by_one(
     checkout: &Checkout,
     broken: &Path,
     candidates: &[Candidate],
-    bare: Bare,
+    bare: &Bare,
     budget: Duration,
 ) -> Result<Alone> {
     let scratch = tempfile::tempdir()?;
@@ -103,7 +103,7 @@ fn try_each(
     checkout: &Checkout,
     tree: &Path,
     candidates: &[Candidate],
-    bare: Bare,
+    bare: &Bare,
     started: Instant,
     budget: Duration,
 ) -> Result<Alone> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use greenlit_sandbox::{BuildCache, CacheMode, FileWrite, Sandbox};
 
-use crate::cargo::CargoProject;
+use crate::cargo::{CargoProject, doctests};
 use crate::environment::Environment;
 use crate::error::RunError;
 use crate::go::GoProject;
@@ -229,6 +229,15 @@ impl Project {
         };
         let source = inner.extension().is_some_and(|e| extensions.iter().any(|known| e == *known));
         source && !patterns::is_foreign(inner) && !self.is_test_file(path)
+    }
+
+    /// How many examples in the documentation of a file the ecosystem's own command would run as
+    /// tests, and this does not.
+    pub fn unrun_examples(&self, path: &Path, text: &str) -> usize {
+        match &*self.adapter {
+            Adapter::Cargo(_) if self.is_source_file(path) => doctests::count(text),
+            Adapter::Cargo(_) | Adapter::Pytest(_) | Adapter::Node(_) | Adapter::Go(_) => 0,
+        }
     }
 
     fn inner<'p>(&self, path: &'p Path) -> Option<&'p Path> {

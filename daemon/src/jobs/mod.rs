@@ -8,6 +8,7 @@ mod findings;
 mod problem;
 mod reports;
 mod run;
+mod unrun;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

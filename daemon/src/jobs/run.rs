@@ -19,7 +19,7 @@ use greenlit_workspace::{Inputs, config};
 use super::findings::findings;
 use super::problem::{chain, project_error, remote_error};
 use super::reports;
-use super::{Answer, JobInput, JobNews, JobResult, Work};
+use super::{Answer, JobInput, JobNews, JobResult, Work, unrun};
 
 pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
 
@@ -82,12 +82,15 @@ impl Job<'_> {
         }
         self.known().inputs = Some(inputs.digest());
         let Detection { projects, problems } = detect(root, &self.input.environment);
-        let notices: Vec<_> = problems
+        let mut notices: Vec<_> = problems
             .iter()
             .map(|problem| Notice { kind: "runner".into(), message: problem.message.clone() })
             .collect();
         if projects.is_empty() {
             return Err(no_runner(&notices));
+        }
+        if self.input.waited_for {
+            notices.extend(unrun::doctests(&projects, &inputs, &self.input.view));
         }
         let bench = self.workbench()?;
         let selection = self.selection();

@@ -62,6 +62,8 @@ pub enum RejectReason {
     TestTouched,
     /// Touches a file that says how tests are built or run.
     ConfigurationTouched,
+    /// Changes a file that a program writes: the next time it is written, the change is gone.
+    Generated,
 }
 
 impl fmt::Display for RejectReason {
@@ -80,6 +82,7 @@ impl fmt::Display for RejectReason {
             RejectReason::Suppression(what) => write!(f, "silences a tool: `{what}`"),
             RejectReason::Assertion(what) => write!(f, "removes or changes `{what}`"),
             RejectReason::TestTouched => f.write_str("touches a test"),
+            RejectReason::Generated => f.write_str("changes a generated file"),
             RejectReason::ConfigurationTouched => f.write_str("touches test configuration"),
         }
     }
@@ -128,6 +131,7 @@ struct Original {
     text: Arc<str>,
     before: Parsed,
     errors: usize,
+    generated: bool,
     tests: Vec<String>,
     examples: BTreeMap<String, usize>,
     inventory: Inventory,
@@ -139,6 +143,7 @@ impl Original {
         Some(Original {
             text,
             errors: before.error_offsets().len(),
+            generated: regions::is_generated(&before),
             tests: regions::texts(&before),
             examples: regions::examples(&before),
             inventory: Inventory::new(&before),
@@ -149,6 +154,9 @@ impl Original {
     fn reject(&self, patched: &str, author: Author) -> Option<RejectReason> {
         if *self.text == *patched {
             return Some(RejectReason::NoChange);
+        }
+        if self.generated {
+            return Some(RejectReason::Generated);
         }
         let Ok(after) = self.before.reparse(Arc::from(patched)) else {
             return Some(RejectReason::ParseError);

@@ -1,5 +1,6 @@
 //! The search: candidates in order, screened in warm sandboxes, the promising ones verified.
 
+mod fate;
 mod queue;
 mod worker;
 
@@ -200,6 +201,9 @@ impl<'s> Search<'_, 's> {
         });
         *screen = first.into_screen();
         let mut outcome = queue.into_outcome()?;
+        for candidate in &outcome.untried {
+            fate::tell(candidate, || "proposed, and not tried in this search".into());
+        }
         outcome.steps.sort_by(|a, b| {
             b.progress.cmp(&a.progress).then(b.candidate.score.total_cmp(&a.candidate.score))
         });
@@ -238,9 +242,12 @@ impl<'s> Search<'_, 's> {
             if let Some(reason) = self.known.fall_of(&key) {
                 counts.known += 1;
                 counts.fall(&reason);
+                fate::tell(&candidate, || {
+                    format!("fell before on these inputs: {}", reason.label())
+                });
                 continue;
             }
-            items.push_back(Item { candidate, files: Vec::new(), patient: false });
+            items.push_back(Item { candidate, files: Vec::new(), patient: false, later: false });
         }
         (items, texts)
     }

@@ -20,6 +20,10 @@ const STEPS: usize = 40;
 /// Unverified green candidates kept to compare behaviour with.
 const PROMISING: usize = 40;
 
+/// One part in so many of the time spent on candidates may go to second tries while there are fresh
+/// ones: most of them never end, and the right one may be among them on a busy machine.
+const SECOND_TRIES: u32 = 4;
+
 /// A candidate that waits.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
@@ -28,12 +32,17 @@ pub(super) struct Item {
     pub(super) files: Vec<PatchedFile>,
     /// It is the second try, with the long limit.
     pub(super) patient: bool,
+    /// It was deferred once.
+    pub(super) later: bool,
 }
 
 struct State {
     fresh: VecDeque<Item>,
     /// Those that cost more: too slow for the first limit, or not to be built with others.
     later: VecDeque<Item>,
+    /// Time spent on first tries and on those of `later`.
+    first_tries: Duration,
+    second_tries: Duration,
     outcome: SearchOutcome,
     tried: usize,
     of: usize,
@@ -70,6 +79,8 @@ impl Queue {
             of: items.len(),
             fresh: items,
             later: VecDeque::new(),
+            first_tries: Duration::ZERO,
+            second_tries: Duration::ZERO,
             outcome,
             tried: 0,
             stop_at: deadline,
@@ -91,11 +102,15 @@ impl Queue {
             state.outcome.out_of_time |= waiting;
             return Vec::new();
         }
-        let size = size.min(state.fresh.len());
-        let mut batch: Vec<_> = state.fresh.drain(..size).collect();
-        if batch.is_empty() {
-            batch.extend(state.later.pop_front());
-        }
+        let behind = state.second_tries * (SECOND_TRIES - 1) < state.first_tries;
+        let second = if behind || state.fresh.is_empty() { state.later.pop_front() } else { None };
+        let mut batch: Vec<_> = match second {
+            Some(item) => vec![item],
+            None => {
+                let size = size.min(state.fresh.len());
+                state.fresh.drain(..size).collect()
+            }
+        };
         drop(state);
         for item in batch.iter_mut().filter(|item| item.files.is_empty()) {
             let files = patch::apply(&item.candidate.edits, &|path| self.texts.get(path).cloned());
@@ -112,9 +127,19 @@ impl Queue {
         }
     }
 
-    /// Tries a candidate again after all the cheap ones.
-    pub(super) fn defer(&self, item: Item) {
+    /// Tries a candidate again, in a share of the time as long as there are cheap ones.
+    pub(super) fn defer(&self, mut item: Item) {
+        item.later = true;
         self.lock().later.push_back(item);
+    }
+
+    /// Notes how long one try of a candidate took.
+    pub(super) fn took(&self, item: &Item, time: Duration) {
+        let mut state = self.lock();
+        match item.later {
+            true => state.second_tries += time,
+            false => state.first_tries += time,
+        }
     }
 
     /// Whether time ran out or an error ended the search.
@@ -247,7 +272,7 @@ mod tests {
     fn item(name: &str) -> Item {
         let source = Source { tier: "template".into(), rule: "test".into(), adapter: None };
         let candidate = Candidate { edits: Vec::new(), source, summary: name.into(), score: 1.0 };
-        Item { candidate, files: Vec::new(), patient: false }
+        Item { candidate, files: Vec::new(), patient: false, later: false }
     }
 
     fn queue(names: &[&str], time: Duration) -> Queue {
@@ -267,6 +292,26 @@ mod tests {
         queue.give_back(taken);
         let outcome = queue.into_outcome().unwrap();
         assert_eq!(names(&outcome.untried), ["b", "c", "a"], "deferred ones come last");
+    }
+
+    #[test]
+    fn a_deferred_candidate_gets_a_share_of_the_time_and_does_not_wait_for_all_others() {
+        let queue = queue(&["slow", "b", "c", "d", "e"], Duration::from_secs(3600));
+        let second = Duration::from_secs(1);
+        let slow = queue.take(1).remove(0);
+        queue.took(&slow, second);
+        queue.defer(slow);
+        let mut order = Vec::new();
+        loop {
+            let taken = queue.take(1);
+            let Some(item) = taken.first() else { break };
+            queue.took(item, second);
+            order.push(item.candidate.summary.clone());
+            if item.candidate.summary == "b" && !item.later {
+                queue.defer(item.clone());
+            }
+        }
+        assert_eq!(order, ["slow", "b", "c", "d", "b", "e"]);
     }
 
     #[test]

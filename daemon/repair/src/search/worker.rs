@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use greenlit_runner::{Prepared, TestId};
 
+use super::fate;
 use super::queue::{Item, Next, Queue};
 use super::{Group, Search, SearchEvent, VerifiedFix};
 use crate::ranking::Standing;
@@ -80,10 +82,13 @@ impl<'a, 's> Worker<'a, 's> {
         for item in items {
             match self.rejector.reject(root, &item.files, &is_test, Author::Search) {
                 None => kept.push(item),
-                Some(reason) => self.queue.count(|counts| {
-                    counts.rejected_static += 1;
-                    counts.fall(&Fall::Rejected(reason.to_string()));
-                }),
+                Some(reason) => {
+                    fate::tell(&item.candidate, || format!("refused: {reason}"));
+                    self.queue.count(|counts| {
+                        counts.rejected_static += 1;
+                        counts.fall(&Fall::Rejected(reason.to_string()));
+                    });
+                }
             }
         }
         kept
@@ -115,6 +120,7 @@ impl<'a, 's> Worker<'a, 's> {
                 Prepared::Ready => self.attempt(item, Some(index))?,
                 Prepared::Alone => self.queue.defer(item),
                 Prepared::Invalid(_) => {
+                    fate::tell(&item.candidate, || "screening: does not build".into());
                     self.queue.count(|counts| counts.fall(&Fall::DoesNotBuild));
                     self.search.known.add(&item.files, &Fall::DoesNotBuild);
                 }
@@ -131,10 +137,12 @@ impl<'a, 's> Worker<'a, 's> {
         }
         let left = self.queue.time_left();
         let limit = if item.patient { Limit::Patient } else { Limit::Quick };
+        let started = Instant::now();
         let screened = self.screen().screen(&item.files, variant, limit, left)?;
+        self.queue.took(&item, started.elapsed());
         if !item.patient && matches!(screened.fall, Some(Fall::TimedOut | Fall::NoReport)) {
-            // Most that are slow never end; the few that do are tried when the quick ones are done. And a
-            // session that ended may have been ended by the candidate before.
+            // Most that are slow never end; the few that do get a share of the time. And a session that
+            // ended may have been ended by the candidate before.
             item.patient = true;
             self.queue.interrupted(&screened);
             self.queue.defer(item);
@@ -143,13 +151,10 @@ impl<'a, 's> Worker<'a, 's> {
         let (tried, of, found) = self.queue.screened(&item, &screened);
         (self.search.on_event)(SearchEvent::Tried { tried, of, found });
         if let Some(fall) = &screened.fall {
-            let failure = screened.failure.as_deref().unwrap_or_default();
-            tracing::trace!(
-                candidate = item.candidate.summary,
-                ?fall,
-                failure,
-                "fell in screening"
-            );
+            fate::tell(&item.candidate, || {
+                let failure = screened.failure.as_deref().unwrap_or_default();
+                format!("screening: {} {failure}", fall.label())
+            });
             self.search.known.add(&item.files, fall);
             if let Some(progress) = screened.progress {
                 self.queue.step(&item, progress);
@@ -171,7 +176,10 @@ impl<'a, 's> Worker<'a, 's> {
         }
         match self.queue.next_for(&item, self.search.limits.max_fixes) {
             Next::Verify => self.verify(item),
-            Next::Noted => Ok(()),
+            Next::Noted => {
+                fate::tell(&item.candidate, || "green in screening; enough were verified".into());
+                Ok(())
+            }
         }
     }
 
@@ -184,6 +192,7 @@ impl<'a, 's> Worker<'a, 's> {
                     ?reason,
                     "fell in verification"
                 );
+                fate::tell(&item.candidate, || format!("verification: {reason:?}"));
                 self.queue.count(|counts| counts.fall(&reason));
                 if reason == Fall::InputsChanged {
                     self.queue.clear();
@@ -197,9 +206,11 @@ impl<'a, 's> Worker<'a, 's> {
             group.iter().all(|id| plausible.red_to_green.contains(id) && !flaky.contains(id))
         };
         if !self.groups.iter().any(whole) {
+            fate::tell(&item.candidate, || "verification: mends no whole test".into());
             self.queue.count(|counts| counts.fall(&Fall::StillRed));
             return Ok(());
         }
+        fate::tell(&item.candidate, || "verified".into());
         let Item { candidate, files, .. } = item;
         let fix = VerifiedFix { files, candidate, plausible, standing: Standing::default() };
         let counts = self.queue.found(fix.clone(), self.search.targets);

@@ -1,13 +1,14 @@
 //! cargo: builds with `cargo test --no-run`, then runs each test executable directly and reads
 //! libtest's JSON.
 //!
-//! Doctests are not run. Test targets with `harness = false` are skipped: their reports are not
+//! Doctests are not run; [`doctests`] counts them. Test targets with `harness = false` are skipped: their reports are not
 //! libtest's. cargo itself runs inside the sandbox too, because a checkout's configuration can
 //! name programs for it to run.
 
 mod build;
 mod check;
 mod coverage;
+pub(crate) mod doctests;
 mod fresh;
 mod libtest;
 mod locate;

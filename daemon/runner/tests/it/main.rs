@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod cargo;
 #[cfg(test)]
+mod cargo_bad_input;
+#[cfg(test)]
 mod cargo_schemata;
 #[cfg(test)]
 mod cargo_spectrum;
@@ -14,8 +16,11 @@ mod detect;
 #[cfg(test)]
 mod go;
 #[cfg(test)]
+mod go_bad_input;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
+mod node_bad_input;
 mod node_probe;
 #[cfg(test)]
 mod node_spectrum;
