@@ -90,14 +90,14 @@ fn pages(bytes: u64) -> u64 {
 mod tests {
     use super::*;
 
-
     #[test]
     fn growth_is_what_is_allocated_afterwards_and_was_not_before() {
         let layout = Layout::new(100);
         for (len, more) in [(0, 1), (0, 16), (5, 3), (10, 6), (10, 7), (16, 100)] {
             let all = |len: u32| {
                 let whole = u64::from(len / RECORDS) * layout.allocated(RECORDS);
-                whole + if len % RECORDS == 0 { 0 } else { layout.allocated(len % RECORDS) }
+                whole
+                    + if len.is_multiple_of(RECORDS) { 0 } else { layout.allocated(len % RECORDS) }
             };
             assert_eq!(layout.growth(len, more), all(len + more) - all(len), "{len} {more}");
         }

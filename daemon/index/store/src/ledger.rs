@@ -17,7 +17,8 @@ use crate::key::{Owner, SpaceId};
 const SPACES: TableDefinition<&[u8; 32], Space> = TableDefinition::new("spaces");
 type Space = (&'static [u8; 32], &'static str, u32, u64, u64, u32, &'static [u8]);
 /// Digest of the space, repository, branch → last use, slots.
-const OWNERS: TableDefinition<(&[u8; 32], &str, &str), (u64, &[u8])> = TableDefinition::new("owners");
+const OWNERS: TableDefinition<OwnerKey, (u64, &[u8])> = TableDefinition::new("owners");
+type OwnerKey = (&'static [u8; 32], &'static str, &'static str);
 
 /// Pages that the database holds in memory: it is read once and written a page or two at a time.
 const CACHE_BYTES: usize = 1 << 20;
@@ -190,8 +191,7 @@ fn bytes(bitmap: &RoaringBitmap) -> Vec<u8> {
 }
 
 fn bitmap(bytes: &[u8]) -> Result<RoaringBitmap, LedgerError> {
-    RoaringBitmap::deserialize_from(bytes)
-        .map_err(|error| LedgerError::damage(&error.to_string()))
+    RoaringBitmap::deserialize_from(bytes).map_err(|error| LedgerError::damage(&error.to_string()))
 }
 
 /// The file, without redb's own locks: the whole store is locked, and a second lock on the same file

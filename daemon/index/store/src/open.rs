@@ -185,7 +185,9 @@ fn space(data: &Path, mut entry: Entry, report: &mut Report) -> io::Result<State
     for number in row.segments.clone() {
         let why = match Segment::open(&segment_path(&dir, number)) {
             Ok((segment, header))
-                if header.space == row.id && header.birth == row.birth && header.number == number =>
+                if header.space == row.id
+                    && header.birth == row.birth
+                    && header.number == number =>
             {
                 match snapshot.segments.get_mut(number as usize) {
                     Some(place) => {

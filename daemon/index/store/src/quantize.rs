@@ -22,11 +22,11 @@ pub fn quantize(vector: &[f32]) -> (Vec<i8>, f32) {
     (vector.iter().map(code).collect(), scale)
 }
 
-/// One bit per value, set where it is zero or more: value `i` is bit `i % 64` of word `i / 64`. The
-/// bits above the last value are zero.
+/// One bit per value, set where its sign is minus: value `i` is bit `i % 64` of word `i / 64`. The bits
+/// above the last value are zero.
 pub fn signs(vector: &[f32]) -> Vec<u64> {
     let word = |values: &[f32]| {
-        let bits = values.iter().enumerate().filter(|(_, value)| **value >= 0.0);
+        let bits = values.iter().enumerate().filter(|(_, value)| value.is_sign_negative());
         bits.fold(0, |word, (bit, _)| word | 1 << bit)
     };
     vector.chunks(64).map(word).collect()
@@ -52,11 +52,12 @@ mod tests {
 
     #[test]
     fn signs_fill_words_from_the_lowest_bit() {
-        let mut vector = vec![-1.0; 70];
-        vector[0] = 1.0;
-        vector[3] = 0.0;
-        vector[65] = 0.5;
-        assert_eq!(signs(&vector), [0b1001, 0b10]);
+        let mut vector = vec![0.5; 70];
+        vector[0] = -1.0;
+        vector[3] = -0.1;
+        vector[4] = -0.0; // its sign bit is set as well
+        vector[65] = -0.5;
+        assert_eq!(signs(&vector), [0b11001, 0b10]);
     }
 
     #[test]

@@ -67,9 +67,12 @@ impl Store {
     /// taken before stay as they are. Every step is committed before files are removed, so that a
     /// process that is killed here loses nothing.
     pub fn make_room(&self, bytes: u64, keep: &Owner) -> Room {
+        self.make_room_within(self.shared.options.quota_bytes, bytes, keep)
+    }
+
+    pub(crate) fn make_room_within(&self, quota: u64, bytes: u64, keep: &Owner) -> Room {
         let mut moved = BTreeMap::new();
         let mut writer = lock(&self.shared.writer);
-        let quota = self.shared.options.quota_bytes;
         let outcome = make_room(&mut writer, bytes, quota, keep, &mut moved);
         Room { moved, outcome }
     }
@@ -140,7 +143,8 @@ fn clean(writer: &mut Writer, id: &SpaceId, number: u32) -> Result<SlotMap, Room
     let owners = state.entry.owners.clone();
     let slots = snapshot.slots_of(number);
     // The last segment may be the one that is to go: then records follow in a new one.
-    let len = if number == space.len / RECORDS { space.len.next_multiple_of(RECORDS) } else { space.len };
+    let len =
+        if number == space.len / RECORDS { space.len.next_multiple_of(RECORDS) } else { space.len };
 
     let keep: Vec<u32> =
         live.range(slots.clone()).filter(|&slot| snapshot.is_sound(slot)).collect();

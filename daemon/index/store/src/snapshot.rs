@@ -70,7 +70,9 @@ impl Snapshot {
 
     /// The vector as it was put, bit by bit.
     pub fn full(&self, slot: u32) -> &[f32] {
-        self.at(slot).and_then(|(segment, record)| segment.full(record)).unwrap_or(&self.nothing.full)
+        self.at(slot)
+            .and_then(|(segment, record)| segment.full(record))
+            .unwrap_or(&self.nothing.full)
     }
 
     /// One signed byte per value: `value ≈ code × scale`.
@@ -85,7 +87,7 @@ impl Snapshot {
         self.at(slot).and_then(|(segment, record)| segment.scale(record)).unwrap_or(0.0)
     }
 
-    /// One bit per value, set where it is zero or more; value `i` is bit `i % 64` of word `i / 64`.
+    /// One bit per value, set where it is negative; value `i` is bit `i % 64` of word `i / 64`.
     pub fn signs(&self, slot: u32) -> &[u64] {
         self.at(slot)
             .and_then(|(segment, record)| segment.signs(record))

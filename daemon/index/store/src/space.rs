@@ -48,11 +48,7 @@ impl Space {
     /// # Errors
     /// Vectors must have the dimensions of the space, be finite and of length one. After
     /// [`CommitError::Broken`] alone a batch may turn out to be there when the store is opened again.
-    pub fn append(
-        &self,
-        owner: &Owner,
-        batch: &[(Key, &[f32])],
-    ) -> Result<Vec<u32>, AppendError> {
+    pub fn append(&self, owner: &Owner, batch: &[(Key, &[f32])]) -> Result<Vec<u32>, AppendError> {
         self.check(batch)?;
         let mut writer = lock(&self.shared.writer);
         let snapshot = self.snapshot();

@@ -198,12 +198,8 @@ fn open_tail(
         files::sync_names(data)?;
     }
     let row = &entry.space;
-    let header = Header {
-        space: row.id.clone(),
-        birth: row.birth,
-        generation: row.generation,
-        number,
-    };
+    let header =
+        Header { space: row.id.clone(), birth: row.birth, generation: row.generation, number };
     let (segment, file) = Segment::create(&path, &header)?;
     Ok((number, Arc::new(segment), file))
 }

@@ -9,6 +9,7 @@ mod basics;
 mod damage;
 mod disk_full;
 mod model;
+mod readers;
 mod room;
 
 /// Two words of signs, and no multiple of anything.

@@ -13,10 +13,21 @@ const OWNERS: u32 = 4;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { who: u32, keys: Vec<u32> },
-    Retain { who: u32, keys: BTreeSet<u32> },
-    Forget { who: u32 },
-    MakeRoom { bytes: u64, keep: u32 },
+    Append {
+        who: u32,
+        keys: Vec<u32>,
+    },
+    Retain {
+        who: u32,
+        keys: BTreeSet<u32>,
+    },
+    Forget {
+        who: u32,
+    },
+    MakeRoom {
+        bytes: u64,
+        keep: u32,
+    },
     /// Closes and opens.
     Reopen,
     /// Opens a copy of the directory that was made while everything was open.
@@ -151,8 +162,7 @@ impl World {
         let owners = space.owners();
         let left: Vec<u32> =
             self.order.iter().copied().filter(|&who| owners.contains(&owner(who))).collect();
-        let gone: Vec<u32> =
-            self.order.iter().copied().filter(|who| !left.contains(who)).collect();
+        let gone: Vec<u32> = self.order.iter().copied().filter(|who| !left.contains(who)).collect();
         let oldest: Vec<u32> = self.order.iter().copied().filter(|&who| who != keep).collect();
         assert!(oldest.starts_with(&gone), "{gone:?} of {oldest:?}");
         self.needed.retain(|who, _| left.contains(who));

@@ -1,34 +1,44 @@
 use super::*;
 use crate::layout::{Layout, RECORDS};
-use crate::{AppendError, RoomError};
+use crate::{AppendError, Room, RoomError};
 
-/// What so many whole segments take, with the ledger and what appends leave free.
-fn quota_of(segments: u64, dir: &Path) -> u64 {
-    let ledger = fs::metadata(dir.join("data/ledger")).unwrap().len();
-    (segments + 1) * Layout::new(DIMS).total + ledger
-}
-
-/// A store in which three owners fill three segments, with no room for a fourth.
+/// A store in which three owners fill three segments.
 fn full(dir: &Path) -> Store {
-    drop(open(dir, PLENTY));
-    let store = open(dir, quota_of(3, dir));
+    let store = open(dir, PLENTY);
     let space = store.space(&space_id()).unwrap();
     for who in 0..3 {
         append(&space, who, who * RECORDS..(who + 1) * RECORDS).unwrap();
     }
+    // A new ledger is larger than it needs to be and becomes smaller with each commit.
+    for who in (0..3).cycle().take(12) {
+        append(&space, who, [who * RECORDS]).unwrap();
+    }
     store
+}
+
+/// Makes the store a little smaller than it is.
+fn shrink(store: &Store, keep: u32) -> Room {
+    let quota = store.used_bytes().unwrap() + Layout::new(DIMS).total;
+    store.make_room_within(quota, 1, &owner(keep))
 }
 
 #[test]
 fn the_quota_is_not_exceeded() {
+    const QUOTA: u64 = 1_500_000;
     let dir = tempfile::tempdir().unwrap();
-    let store = full(dir.path());
+    let store = open(dir.path(), QUOTA);
     let space = store.space(&space_id()).unwrap();
-    let error = append(&space, 3, [100]).unwrap_err();
-    let AppendError::Quota { used, quota, .. } = error else { panic!("{error}") };
-    assert!(used <= quota);
-    assert_eq!(slot(&space, 100), None);
+    let refused = (0..1000).find_map(|n| match append(&space, n % 3, n * 10..(n + 1) * 10) {
+        Ok(_) => None,
+        Err(error) => Some((n, error)),
+    });
+    let (n, AppendError::Quota { needed, used, quota }) = refused.unwrap() else { panic!() };
+    assert!(n > 10 && used <= quota && used + needed + Layout::new(DIMS).total > quota);
+    assert_eq!(slot(&space, n * 10), None);
     append(&space, 3, [1, 2]).expect("what is there needs no room");
+    store.make_room(needed, &owner(3)).outcome.unwrap();
+    append(&space, 3, n * 10..(n + 1) * 10).unwrap();
+    assert!(store.used_bytes().unwrap() <= QUOTA);
 }
 
 #[test]
@@ -39,7 +49,7 @@ fn unreferenced_vectors_go_first() {
     // Nobody needs half of the last segment; the first owner was used longest ago.
     space.retain(&owner(2), &(2 * RECORDS..2 * RECORDS + 8).collect()).unwrap();
     let before = space.snapshot();
-    let room = store.make_room(1, &owner(9));
+    let room = shrink(&store, 9);
     room.outcome.unwrap();
     let moved = &room.moved[&space_id()];
     assert_eq!(moved.moved.len() as u64 + moved.gone.len(), u64::from(RECORDS));
@@ -65,7 +75,7 @@ fn then_the_owner_that_was_used_longest_ago() {
     let space = store.space(&space_id()).unwrap();
     // The first owner was used again since.
     space.retain(&owner(0), &(0..RECORDS).collect()).unwrap();
-    store.make_room(1, &owner(9)).outcome.unwrap();
+    shrink(&store, 9).outcome.unwrap();
     assert_eq!(space.owners(), [owner(2), owner(0)]);
     assert!(slot(&space, 0).is_some() && slot(&space, RECORDS).is_none());
     append(&space, 3, 100..100 + RECORDS).unwrap();
@@ -77,7 +87,7 @@ fn what_two_owners_need_stays_until_both_are_gone() {
     let store = full(dir.path());
     let space = store.space(&space_id()).unwrap();
     append(&space, 2, 0..RECORDS).unwrap();
-    store.make_room(1, &owner(9)).outcome.unwrap();
+    shrink(&store, 9).outcome.unwrap();
     assert_eq!(space.owners(), [owner(2)], "the first one's were needed by the last one as well");
     assert!(slot(&space, 0).is_some() && slot(&space, RECORDS).is_none());
 }
@@ -88,7 +98,7 @@ fn the_owner_that_asks_is_never_forgotten() {
     let store = full(dir.path());
     let space = store.space(&space_id()).unwrap();
     append(&space, 2, 0..3 * RECORDS).unwrap();
-    let room = store.make_room(1, &owner(2));
+    let room = shrink(&store, 2);
     assert!(matches!(room.outcome, Err(RoomError::Quota { .. })));
     assert_eq!(space.references(&owner(2)).len(), u64::from(3 * RECORDS));
     assert_eq!(space.owners(), [owner(2)]);
@@ -118,10 +128,11 @@ fn removed_files_are_gone_and_their_bytes_are_counted_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let store = full(dir.path());
     let used = store.used_bytes().unwrap();
-    store.make_room(1, &owner(9)).outcome.unwrap();
+    shrink(&store, 9).outcome.unwrap();
     assert!(store.used_bytes().unwrap() < used);
     let files = dir.path().join("data").join(space_id().directory());
-    assert_eq!(fs::read_dir(files).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(&files).unwrap().count(), 2);
+    assert!(!files.join("00000000").exists());
 }
 
 #[cfg(target_os = "linux")]
