@@ -252,6 +252,27 @@ fn what_a_killed_process_left_behind_is_removed() {
     assert!(strays.iter().all(|stray| !stray.exists()) && !data.join("unknown").exists());
 }
 
+#[test]
+fn a_segment_of_an_earlier_generation_comes_back() {
+    for with_ledger in [true, false] {
+        let dir = filled();
+        let early = dir.path().join("early");
+        fs::copy(segment(dir.path(), 0), &early).unwrap();
+        let store = open(dir.path(), PLENTY);
+        let space = store.space(&space_id()).unwrap();
+        space.retain(&owner(1), &(1..KEYS).collect()).unwrap();
+        let _ = store.make_room_within(0, 0, &owner(1));
+        assert!(!segment(dir.path(), 0).exists() && slot(&space, 0).is_none());
+        drop((store, space));
+        fs::rename(&early, segment(dir.path(), 0)).unwrap();
+        if !with_ledger {
+            fs::remove_file(dir.path().join("data/ledger")).unwrap();
+        }
+        // Without a ledger nobody knows that it was given up; what it holds is right all the same.
+        assert_eq!(survive(dir.path(), "early"), u32::from(with_ledger));
+    }
+}
+
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 0x10;
