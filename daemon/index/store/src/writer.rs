@@ -152,6 +152,7 @@ impl Writer {
         let mut entry = self.state(&id).entry.clone();
         change.apply(&mut entry);
         if let Err(error) = outcome {
+            tracing::warn!(%error, "the ledger of the store could not be written");
             drop(ledger);
             let (ledger, entries) =
                 open::read_ledger(&self.data).map_err(|_| CommitError::Broken)?;
