@@ -1,0 +1,85 @@
+//! Names: of a vector, of the space that it lies in, of those who need it.
+
+use std::fmt;
+
+/// The name of a vector: a digest of everything that it depends on. Made by [`SpaceId::key`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub [u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", hex(&self.0[..6]))
+    }
+}
+
+/// Vectors that can be compared with each other: made by one model in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpaceId {
+    /// The digest of the model's files.
+    pub model: [u8; 32],
+    /// What computed the vectors, with its version: backends differ in the last bits and more.
+    pub backend: String,
+    /// How many numbers a vector has.
+    pub dims: u32,
+}
+
+impl SpaceId {
+    /// The key of a text, cut by a version of the chunker, in this space.
+    pub fn key(&self, chunker_version: u32, text: &str) -> Key {
+        let mut hasher = blake3::Hasher::new_derive_key("greenlit store 1 key");
+        hasher.update(&self.digest());
+        hasher.update(&chunker_version.to_le_bytes());
+        hasher.update(text.as_bytes());
+        Key(*hasher.finalize().as_bytes())
+    }
+
+    /// Names the space in files.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("greenlit store 1 space");
+        hasher.update(&self.model);
+        hasher.update(&self.dims.to_le_bytes());
+        hasher.update(self.backend.as_bytes());
+        *hasher.finalize().as_bytes()
+    }
+
+    /// The name of its directory.
+    pub(crate) fn directory(&self) -> String {
+        hex(&self.digest()[..16])
+    }
+}
+
+/// Who needs vectors: one branch of one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// Names the repository, for example by the path of its git directory.
+    pub repository: String,
+    /// Names the branch, or the commit of a detached head.
+    pub branch: String,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_a_vector_depends_on_is_in_its_key() {
+        let space = SpaceId { model: [1; 32], backend: "ort 1.24 cpu".into(), dims: 384 };
+        let others = [
+            SpaceId { model: [2; 32], ..space.clone() },
+            SpaceId { backend: "ort 1.25 cpu".into(), ..space.clone() },
+            SpaceId { dims: 385, ..space.clone() },
+        ];
+        let key = space.key(1, "fn main() {}");
+        assert_eq!(key, space.clone().key(1, "fn main() {}"));
+        assert_ne!(key, space.key(2, "fn main() {}"));
+        assert_ne!(key, space.key(1, "fn main() { }"));
+        for other in others {
+            assert_ne!(key, other.key(1, "fn main() {}"));
+            assert_ne!(space.directory(), other.directory());
+        }
+    }
+}
