@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use greenlit_embed::test_util::write_tiny_model;
 use greenlit_embed::{
@@ -15,15 +16,18 @@ fn from_environment(name: &str) -> PathBuf {
     path.unwrap_or_else(|| panic!("{name} is not set; `cargo xtask test` sets it")).into()
 }
 
-fn runtime() -> Runtime {
-    let configured = Some(from_environment("GREENLIT_TEST_ONNXRUNTIME"));
-    let search = Search { configured, accelerator: Accelerator::None, directories: Vec::new() };
-    let prober = Prober::new(env!("CARGO_BIN_EXE_greenlit-embed-probe").into(), Vec::new());
-    Runtime::load(&find(&search, &prober).unwrap()).unwrap()
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let configured = Some(from_environment("GREENLIT_TEST_ONNXRUNTIME"));
+        let search = Search { configured, accelerator: Accelerator::None, directories: Vec::new() };
+        let prober = Prober::new(env!("CARGO_BIN_EXE_greenlit-embed-probe").into(), Vec::new());
+        Runtime::load(&find(&search, &prober).unwrap()).unwrap()
+    })
 }
 
 fn load(dir: &Path, overrides: &Overrides) -> Result<OnnxEmbedder, EmbedError> {
-    OnnxEmbedder::load(Model::open(dir, overrides).unwrap(), &runtime(), 1)
+    OnnxEmbedder::load(Model::open(dir, overrides).unwrap(), runtime(), 1)
 }
 
 /// The model of four words.
