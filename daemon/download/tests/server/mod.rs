@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex};
 
 /// What a client asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
-    pub path: String,
+pub(crate) struct Asked {
+    pub(crate) path: String,
     /// The first byte of an open range
-    pub from: Option<usize>,
-    pub if_range: Option<String>,
+    pub(crate) from: Option<usize>,
+    pub(crate) if_range: Option<String>,
 }
 
 /// What the server sends, byte for byte.
-pub struct Reply {
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub fn new(status: &str, headers: &[&str], body: &[u8]) -> Self {
+    pub(crate) fn new(status: &str, headers: &[&str], body: &[u8]) -> Self {
         let mut head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n");
         for header in headers {
             head.push_str(header);
@@ -30,7 +30,7 @@ impl Reply {
     }
 
     /// An honest server's answer: ranges, entity tags, sizes.
-    pub fn honest(asked: &Asked, file: &[u8], etag: &str) -> Self {
+    pub(crate) fn honest(asked: &Asked, file: &[u8], etag: &str) -> Self {
         let same = asked.if_range.as_ref().is_none_or(|tag| tag == etag);
         let tag = format!("ETag: {etag}");
         match asked.from.filter(|_| same) {
@@ -52,21 +52,21 @@ impl Reply {
     }
 
     /// The connection breaks after this many bytes of the body.
-    pub fn cut(mut self, after: usize) -> Self {
+    pub(crate) fn cut(mut self, after: usize) -> Self {
         self.body.truncate(after);
         self
     }
 }
 
 /// A server on the loopback device; ends with the test.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
     /// `answer` gets the number of the request, from 0, and the request.
-    pub fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(usize, &Asked) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -83,12 +83,12 @@ impl Server {
     }
 
     /// An honest server.
-    pub fn honest(file: &'static [u8]) -> Self {
+    pub(crate) fn honest(file: &'static [u8]) -> Self {
         Self::start(|_, asked| Reply::honest(asked, file, "\"a\""))
     }
 
     /// All requests until now.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -111,8 +111,8 @@ fn serve(mut stream: TcpStream, answer: impl FnOnce(&Asked) -> Reply) {
 }
 
 fn read(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> Option<Asked> {
-    let mut asked = Asked::default();
-    asked.path = lines.next()?.ok()?.split(' ').nth(1).unwrap().to_owned();
+    let path = lines.next()?.ok()?.split(' ').nth(1).unwrap().to_owned();
+    let mut asked = Asked { path, ..Asked::default() };
     for line in lines {
         let line = line.ok()?;
         let Some((name, value)) = line.split_once(": ") else { return Some(asked) };
