@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod embedding;
 mod install;
 mod run;
 mod test;
@@ -23,6 +24,8 @@ enum Task {
     Demo,
     /// Install what the tests need into `.tools/`, then check and test everything.
     Test,
+    /// Install ONNX Runtime and an embedding model into `.tools/` and say where they are.
+    Embedding,
     /// Install the binaries into cargo's bin directory, and the editor plugin.
     Install {
         /// Link the Neovim plugin into Neovim's package directory.
@@ -47,6 +50,7 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Demo => demo::demo(),
         Task::Test => test::test(),
+        Task::Embedding => embedding::show(),
         Task::Install { nvim } => install::install(nvim),
         Task::Bench { name, debug, args } => bench::bench(name, debug, &args),
     }

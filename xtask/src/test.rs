@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::embedding;
 use crate::run::{cargo, output, root, run, say, step};
 use crate::tools;
 
@@ -20,6 +21,7 @@ pub(crate) fn test() -> Result<()> {
     let nextest = tools::nextest()?;
     let deny = tools::deny()?;
     let python = tools::python()?;
+    let embedding = embedding::install()?;
     let node = tools::node();
     let typescript = if node.is_some() { tools::typescript()? } else { None };
 
@@ -55,6 +57,17 @@ pub(crate) fn test() -> Result<()> {
             not_run.push("tests with Python, ruff, Neovim and Go: there is no python3");
             // Tests of cargo have the same letters in their names.
             without.push(r"test(python) | test(pytest) | test(nvim) | test(ruff) | test(/\bgo_/)");
+        }
+    }
+    match &embedding {
+        Some(embedding) => {
+            tests.env("GREENLIT_TEST_ONNXRUNTIME", &embedding.runtime);
+            tests.env("GREENLIT_TEST_MODELS", &embedding.models);
+        }
+        None => {
+            not_run
+                .push("tests with ONNX Runtime: there is no python3, or no build for this system");
+            without.push("test(onnx)");
         }
     }
     if node.is_none() {

@@ -2,4 +2,22 @@
 //!
 //! This crate must not know what it downloads, nor ask anybody for consent.
 //!
+//! Bytes go to `NAME.part` beside the final name; `NAME.part.from` says where they came from. A later
+//! call, in this process or another, asks the server for the rest only, and only of the same
+//! content (`If-Range` with a strong `ETag`, or a digest that is known in advance).
+//!
 //! Invariant: a file appears under its final name only when its size and digest are right.
+//! Invariant: one process at a time writes a partial file; it holds the file's lock.
+//! Invariant: never more bytes are kept than the caller allowed.
+
+mod attempt;
+mod client;
+mod digest;
+mod error;
+mod hub;
+mod part;
+
+pub use client::{Client, Fetched, Options, Progress, Size, Wanted};
+pub use digest::{Digest, DigestError};
+pub use error::DownloadError;
+pub use hub::{HUB, hub_url};

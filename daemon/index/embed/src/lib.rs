@@ -2,5 +2,36 @@
 //!
 //! This crate must not know chunks, branches or where vectors are kept.
 //!
-//! Invariant: no vector with a value that is not finite leaves this crate.
+//! The way to an [`Embedder`]: [`find`] a runtime (each candidate is loaded in a child process first),
+//! [`Runtime::load`] it, [`Model::open`] a directory or fetch a [`recommended`] model into one, then
+//! [`OnnxEmbedder::load`]. Each step's error says what can be done about it; [`Availability`] is what a
+//! person is shown.
+//!
+//! Invariant: no vector with a value that is not finite leaves this crate; all have unit length.
 //! Invariant: nothing is downloaded without consent that the caller states.
+//! Invariant: a vector depends on its text and the [`Identity`] only, not on the texts beside it.
+//! (Activations of dynamically quantized models are scaled over a whole batch: those get batches of
+//! one. With float models the padding of a batch changes the last bits.)
+//! Invariant: a library that crashes when it is loaded takes a child process down, not this one.
+//! Invariant: ONNX Runtime is asked for no telemetry.
+
+mod availability;
+mod embedder;
+mod model;
+mod onnx;
+mod runtime;
+mod tiny;
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
+
+pub use availability::{Availability, Unavailable};
+pub use embedder::{EmbedError, Embedder, Identity};
+pub use model::{
+    Consent, Hub, Model, ModelError, Overrides, Pooling, Quantization, Recommended, recommended,
+};
+pub use onnx::OnnxEmbedder;
+pub use runtime::{
+    Accelerator, Device, Found, ONNXRUNTIME_VARIABLE, Prober, Runtime, RuntimeError, Search, find,
+    probe_child,
+};
