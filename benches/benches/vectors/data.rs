@@ -34,7 +34,8 @@ impl Data {
     pub(crate) fn made_up(rows: usize, queries: usize, dims: usize, seed: u64) -> Result<Self> {
         const INNER: usize = 32;
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut normal = |count: usize| -> Vec<f32> { (0..count).map(|_| bell(&mut random)).collect() };
+        let mut normal =
+            |count: usize| -> Vec<f32> { (0..count).map(|_| bell(&mut random)).collect() };
         let basis = normal(INNER * dims);
         let centres: Vec<_> = (0..rows.div_ceil(50)).map(|_| normal(INNER)).collect();
         let mut point = |inner: &[f32]| -> Vec<f32> {

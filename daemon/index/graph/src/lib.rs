@@ -12,8 +12,10 @@
 //! Invariant: a search among `n` slots for `k` returns `min(n, k)`.
 //! Invariant: similarities lie in -1..=1; a query that is not finite is an error.
 
+mod costs;
 mod graph;
 pub mod kernels;
+mod memory;
 mod planner;
 pub mod scan;
 mod segment;
@@ -21,10 +23,11 @@ mod top;
 mod vectors;
 mod view;
 
+pub use costs::Costs;
 pub use graph::build::{BuildError, Control, Params};
 pub use graph::file::{LoadError, SaveError, Stamp};
 pub use graph::{Graph, Walk};
-pub use planner::{Costs, Plan, Planner, Shape};
+pub use planner::{Plan, Planner, Shape};
 pub use scan::exact;
 pub use segment::{Fold, Segment, Thresholds};
 pub use top::Near;

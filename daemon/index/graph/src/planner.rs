@@ -1,23 +1,14 @@
 //! Which way of searching answers soonest and well enough.
 
-use std::time::Instant;
-
-use roaring::RoaringBitmap;
-
-use crate::graph::Graph;
+use crate::costs::Costs;
 use crate::scan;
-use crate::vectors::{Query, Vectors};
-use crate::view::View;
 
 /// A way that finds less of the best ten, on the vectors at hand, is not taken. It lies above what is
 /// promised (0.97), because it is measured on few queries.
 pub(crate) const FLOOR: f64 = 0.98;
 
 /// The number of neighbours that costs and recall are measured for.
-const MEASURED_K: usize = 10;
-
-/// Queries of a measurement.
-const QUERIES: usize = 16;
+pub(crate) const MEASURED_K: usize = 10;
 
 /// A way of searching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,44 +35,6 @@ pub struct Shape {
     pub tail: u64,
     /// In the graph, dead ones included; 0 without a graph.
     pub nodes: u64,
-}
-
-/// What searching costs on this machine with these vectors. Times in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Costs {
-    /// A vector in eight bits, one after the other.
-    pub code: f64,
-    /// A vector's signs, one after the other.
-    pub sign: f64,
-    /// A vector in eight bits, here and there.
-    pub look: f64,
-    /// A node of the graph.
-    pub visit: f64,
-    /// Candidates to keep in the graph for the recall below.
-    pub width: usize,
-    /// Nodes that an unfiltered search of that width looks at.
-    pub visits: f64,
-    /// Part of the best ten that the graph finds at that width.
-    pub graph_recall: f64,
-    /// Part of the best ten that signs find.
-    pub sign_recall: f64,
-}
-
-impl Default for Costs {
-    /// What was measured at a hundred thousand chunks of code; good until [`Costs::measured`] says
-    /// what holds here.
-    fn default() -> Self {
-        Self {
-            code: 25.0,
-            sign: 7.0,
-            look: 60.0,
-            visit: 250.0,
-            width: 96,
-            visits: 2000.0,
-            graph_recall: 0.98,
-            sign_recall: 0.99,
-        }
-    }
 }
 
 /// Chooses by costs, and by nothing else.
@@ -141,140 +94,6 @@ impl Planner {
             _ => live * self.costs.code,
         }
     }
-}
-
-impl Costs {
-    /// Measures some searches for members of `view`, themselves left out. Takes about as long as
-    /// twenty scans of the view and twenty searches of the graph for each width that is tried: at a
-    /// hundred thousand vectors 0.2 s, for the background. `None` where there are too few members.
-    pub fn measured(view: &View) -> Option<Self> {
-        let vectors = view.vectors();
-        let population = match view.graph() {
-            Some(graph) => view.members() & graph.members(),
-            None => view.members().clone(),
-        };
-        let samples = samples(vectors, &population)?;
-        let mut costs = Self { graph_recall: 0.0, ..Self::default() };
-        let (truth, time) = timed(&samples, |sample| {
-            scan::exact(vectors, &population, &sample.query, MEASURED_K + 1)
-                .into_iter()
-                .map(|near| near.slot)
-                .collect()
-        });
-        costs.code = time / population.len() as f64;
-        costs.look = look(vectors, &population, &samples[0].query);
-        let (found, time) = timed(&samples, |sample| {
-            scan::by_signs(vectors, &population, &sample.query, MEASURED_K + 1)
-                .into_iter()
-                .map(|near| near.slot)
-                .collect()
-        });
-        let looks = scan::sign_shortlist(population.len(), MEASURED_K) as f64 * costs.look;
-        costs.sign = ((time - looks) / population.len() as f64).max(1.0);
-        costs.sign_recall = recall(vectors, &samples, &truth, &found);
-        if let Some(graph) = view.graph() {
-            costs.of_graph(graph, vectors, &population, &samples, &truth);
-        }
-        Some(costs)
-    }
-
-    /// The least width that finds enough; without one `graph_recall` stays below the floor.
-    fn of_graph(
-        &mut self,
-        graph: &Graph,
-        vectors: &dyn Vectors,
-        population: &RoaringBitmap,
-        samples: &[Sample],
-        truth: &[Vec<u32>],
-    ) {
-        let all = population.len() == graph.members().len();
-        let live = (!all).then_some(population);
-        for width in [32, 48, 64, 96, 128, 192, 256, 384, 512] {
-            let mut visits = 0;
-            let (found, time) = timed(samples, |sample| {
-                let k = MEASURED_K + 1;
-                let walk = graph.search(vectors, &sample.query, k, width, live, usize::MAX);
-                let walk = walk.expect("nothing exceeds a budget without end");
-                visits += walk.visited;
-                walk.near.into_iter().map(|near| near.slot).collect()
-            });
-            let per_search = visits as f64 / samples.len() as f64;
-            self.width = width;
-            self.visit = time / per_search;
-            // The plan multiplies by the share of nodes that do not live.
-            self.visits = per_search * population.len() as f64 / graph.members().len() as f64;
-            self.graph_recall = recall(vectors, samples, truth, &found);
-            if self.graph_recall >= FLOOR {
-                return;
-            }
-        }
-    }
-}
-
-/// A member as a query.
-struct Sample {
-    slot: u32,
-    query: Query,
-}
-
-/// Members at even distances; `None` where there are too few to tell anything.
-fn samples(vectors: &dyn Vectors, population: &RoaringBitmap) -> Option<Vec<Sample>> {
-    let step = u32::try_from(population.len() / QUERIES as u64).ok()?;
-    if step < MEASURED_K as u32 {
-        return None;
-    }
-    let slots = (0..QUERIES as u32).filter_map(|i| population.select(i * step));
-    let sample = |slot| {
-        let query = Query::new(vectors.full(slot), vectors.dims()).ok()?;
-        Some(Sample { slot, query })
-    };
-    slots.map(sample).collect()
-}
-
-/// What is found for each sample, and the middle of the times in nanoseconds.
-fn timed(
-    samples: &[Sample],
-    mut search: impl FnMut(&Sample) -> Vec<u32>,
-) -> (Vec<Vec<u32>>, f64) {
-    let mut times = Vec::new();
-    let found = samples.iter().map(|sample| {
-        let started = Instant::now();
-        let found = search(sample);
-        times.push(started.elapsed().as_nanos() as f64);
-        found
-    });
-    let found = found.collect();
-    times.sort_unstable_by(f64::total_cmp);
-    (found, times[times.len() / 2].max(1.0))
-}
-
-/// Nanoseconds for a vector whose neighbours in memory are not looked at.
-fn look(vectors: &dyn Vectors, population: &RoaringBitmap, query: &Query) -> f64 {
-    let count = u32::try_from(population.len()).unwrap_or(u32::MAX);
-    // Steps of a large odd number come by everywhere, in no order that memory foresees.
-    let slots = (0..1000_u32).filter_map(|i| population.select(i.wrapping_mul(2_654_435_761) % count));
-    let slots: Vec<_> = slots.collect();
-    let started = Instant::now();
-    let sum: f32 = slots.iter().map(|slot| query.rough(vectors, *slot)).sum();
-    std::hint::black_box(sum);
-    started.elapsed().as_nanos() as f64 / slots.len().max(1) as f64
-}
-
-/// The part of what is as near as the tenth that was found, each sample itself left out. Of vectors
-/// that are equally near any counts: code has many copies.
-fn recall(vectors: &dyn Vectors, samples: &[Sample], truth: &[Vec<u32>], found: &[Vec<u32>]) -> f64 {
-    let (mut hits, mut wanted) = (0, 0);
-    for ((sample, truth), found) in samples.iter().zip(truth).zip(found) {
-        let others = |slots: &[u32]| -> Vec<f32> {
-            let others = slots.iter().filter(|slot| **slot != sample.slot).take(MEASURED_K);
-            others.map(|slot| sample.query.similarity(vectors, *slot)).collect()
-        };
-        let truth = others(truth);
-        let Some(last) = truth.last() else { continue };
-        wanted += truth.len();
-        hits += others(found).iter().filter(|near| **near >= last - 1e-6).count();
-    }
-    hits as f64 / wanted.max(1) as f64
 }
 
 #[cfg(test)]

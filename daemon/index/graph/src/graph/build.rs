@@ -13,6 +13,7 @@ use roaring::RoaringBitmap;
 
 use super::Graph;
 use crate::kernels;
+use crate::memory;
 use crate::vectors::{Vectors, clamped};
 
 /// How a graph is built.
@@ -91,8 +92,11 @@ impl Graph {
         let effort = params.effort.max(2 * links);
         // Sixteen layers are all that hnsw_rs has.
         let builder = Hnsw::new(links, slots.len(), 16, effort, BySlot(vectors));
-        insert(&builder, &slots, params.threads.max(1), control)?;
-        Self::freeze(&builder, members.clone(), slots)
+        let inserted = insert(&builder, &slots, params.threads.max(1), control);
+        let graph = inserted.and_then(|()| Self::freeze(&builder, members.clone(), slots));
+        drop(builder);
+        memory::release();
+        graph
     }
 }
 

@@ -51,7 +51,9 @@ impl Graph {
     /// Bytes that it takes in memory.
     pub fn bytes(&self) -> usize {
         let upper: usize = self.upper.iter().map(Layer::bytes).sum();
-        size_of_val(self.slots.as_slice()) + self.base.bytes() + upper
+        size_of_val(self.slots.as_slice())
+            + self.base.bytes()
+            + upper
             + self.members.serialized_size()
     }
 
@@ -92,10 +94,16 @@ impl Graph {
 
         let mut seen = Seen::new(self.slots.len());
         let mut best = Top::new(width);
-        let mut open = BinaryHeap::from([start]);
-        seen.first_time(start.id);
-        if wanted(start.id) {
-            best.push(start);
+        // All nodes can be reached from the entry, but not from every node that the descent leads to.
+        let entry = Scored { score: score(self.entry), id: self.entry };
+        let mut open = BinaryHeap::new();
+        for first in [start, entry] {
+            if seen.first_time(first.id) {
+                open.push(first);
+                if wanted(first.id) {
+                    best.push(first);
+                }
+            }
         }
         while let Some(node) = open.pop() {
             if best.floor().is_some_and(|floor| node.score < floor.score) {

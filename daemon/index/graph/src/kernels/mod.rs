@@ -26,8 +26,12 @@ pub struct Kernels {
 }
 
 /// What every processor can do.
-pub const SCALAR: Kernels =
-    Kernels { name: "scalar", dot: dot_scalar, dot_codes: dot_codes_scalar, hamming: hamming_scalar };
+pub const SCALAR: Kernels = Kernels {
+    name: "scalar",
+    dot: dot_scalar,
+    dot_codes: dot_codes_scalar,
+    hamming: hamming_scalar,
+};
 
 /// Every implementation that this processor can run, the best one last.
 pub fn available() -> Vec<Kernels> {
@@ -103,7 +107,12 @@ mod tests {
         for kernels in available() {
             for (a, b, product) in [(-128_i8, -128_i8, 16384_i32), (127, -128, -16256)] {
                 let (a, b) = (vec![a; MAX_DIMS], vec![b; MAX_DIMS]);
-                assert_eq!((kernels.dot_codes)(&a, &b), product * MAX_DIMS as i32, "{}", kernels.name);
+                assert_eq!(
+                    (kernels.dot_codes)(&a, &b),
+                    product * MAX_DIMS as i32,
+                    "{}",
+                    kernels.name
+                );
             }
         }
     }

@@ -62,9 +62,8 @@ fn graphs_of_other_vectors_are_stale() {
     assert!(matches!(load(&path), Err(LoadError::Read(_))));
     let vectors = clustered(600, 1);
     built(&vectors, &all(&vectors)).save(&path, &STAMP).unwrap();
-    let stale = |stamp: Stamp, slots| {
-        matches!(Graph::load(&path, &stamp, slots), Err(LoadError::Stale))
-    };
+    let stale =
+        |stamp: Stamp, slots| matches!(Graph::load(&path, &stamp, slots), Err(LoadError::Stale));
     assert!(stale(Stamp { space: [8; 32], ..STAMP }, 600));
     assert!(stale(Stamp { generation: 5, ..STAMP }, 600));
     assert!(stale(STAMP, 599));

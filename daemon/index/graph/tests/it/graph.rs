@@ -75,10 +75,8 @@ fn a_build_tells_how_far_it_is_and_ends_when_told() {
     let progress = |nodes: usize| {
         inserted.fetch_max(nodes, Ordering::Relaxed);
     };
-    let control = Control {
-        cancelled: &|| inserted.load(Ordering::Relaxed) >= 2048,
-        progress: &progress,
-    };
+    let control =
+        Control { cancelled: &|| inserted.load(Ordering::Relaxed) >= 2048, progress: &progress };
     let params = Params { links: 8, effort: 48, threads: 2 };
     let error = Graph::build(&vectors, &members, params, control).unwrap_err();
     assert_eq!(error, BuildError::Cancelled);

@@ -121,8 +121,7 @@ fn a_graph_that_leads_astray_is_given_up() {
     let view = View::new(vectors.clone(), Some(graph), far.clone()).unwrap();
     let costs = Costs { visits: 2.0, visit: 1e-3, code: 1e-3, sign: 1e9, ..Costs::default() };
     let planner = Planner::new(costs);
-    let planned = planner
-        .plan(&greenlit_graph::Shape { live: far.len(), tail: 0, nodes: 2000 }, 5);
+    let planned = planner.plan(&greenlit_graph::Shape { live: far.len(), tail: 0, nodes: 2000 }, 5);
     assert!(matches!(planned, Plan::Graph { budget, .. } if budget < 200), "{planned:?}");
     let answer = view.search(&query, 5, None, &planner).unwrap();
     assert_eq!(answer.plan, Plan::Scan);
@@ -153,7 +152,7 @@ fn a_store_without_vectors_is_searched_in_vain() {
     let view = View::new(vectors, None, RoaringBitmap::new()).unwrap();
     let answer = view.search(&Noise::new(1).vector(), 10, None, &Planner::default()).unwrap();
     assert_eq!(answer.near, []);
-    assert_eq!(Costs::measured(&view), None);
+    assert_eq!(Costs::measured(&view, &[]), None);
 }
 
 #[test]
@@ -188,9 +187,8 @@ fn deletions_and_additions_are_seen_at_once() {
         .changed(vectors.clone(), &[450].into_iter().collect(), &[before].into_iter().collect())
         .unwrap();
     assert_eq!(nearest(&changed), 450);
-    let removed = changed
-        .changed(vectors, &RoaringBitmap::new(), &[450].into_iter().collect())
-        .unwrap();
+    let removed =
+        changed.changed(vectors, &RoaringBitmap::new(), &[450].into_iter().collect()).unwrap();
     assert!(![450, before].contains(&nearest(&removed)));
     assert_eq!(nearest(&view), before);
 }
@@ -222,7 +220,8 @@ fn readers_keep_their_view_while_new_ones_are_published() {
             });
         }
         for slot in 1000..1200_u32 {
-            let (added, removed) = ([slot].into_iter().collect(), [slot - 1000].into_iter().collect());
+            let (added, removed) =
+                ([slot].into_iter().collect(), [slot - 1000].into_iter().collect());
             let next = branch.load().changed(vectors.clone(), &added, &removed).unwrap();
             let folded = (slot % 100 == 99).then(|| built(&*vectors, next.members()));
             match folded {
@@ -239,14 +238,17 @@ fn costs_are_measured_on_the_vectors_at_hand() {
     let vectors = Arc::new(clustered(2000, 30));
     let graph = built(&*vectors, &all(&*vectors));
     let view = View::new(vectors.clone(), Some(graph), all(&*vectors)).unwrap();
-    let costs = Costs::measured(&view).unwrap();
+    let costs = Costs::measured(&view, &[]).unwrap();
     for cost in [costs.code, costs.sign, costs.look, costs.visit] {
         assert!(cost.is_finite() && cost > 0.0, "{costs:?}");
     }
     assert!(costs.graph_recall >= 0.98 && costs.sign_recall >= 0.98, "{costs:?}");
     assert!((1.0..2000.0).contains(&costs.visits), "{costs:?}");
-    let without = Costs::measured(&view.with_graph(None).unwrap()).unwrap();
+    // Queries of another model are passed over, others are used.
+    let recent = [vec![1.0], Noise::new(31).vector()];
+    assert!(Costs::measured(&view, &recent).is_some());
+    let without = Costs::measured(&view.with_graph(None).unwrap(), &[]).unwrap();
     assert_eq!(without.graph_recall, 0.0);
     let few = View::new(vectors, None, (0..20).collect()).unwrap();
-    assert_eq!(Costs::measured(&few), None);
+    assert_eq!(Costs::measured(&few, &[]), None);
 }
