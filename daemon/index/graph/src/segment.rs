@@ -10,14 +10,14 @@ use crate::vectors::Vectors;
 
 /// Sizes at which a graph is worth its building.
 ///
-/// A tail is scanned at 30 ns per vector, so that twenty thousand cost what a graph of a hundred
-/// thousand does. Building costs a tenth of embedding the same chunks: a graph that is built anew
+/// Twenty thousand vectors are scanned in the time that a search takes in the graph of a hundred
+/// thousand. Building takes less than a tenth of embedding the same chunks: a graph that is built anew
 /// each time a quarter has come in addition takes less than half of the time that embedding takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
     /// Below this many live vectors scanning is as fast.
     pub smallest: u64,
-    /// Above this many the builder, at 2.5 KB per vector, takes too much memory: signs are scanned.
+    /// Above this many the builder, at 2 KB per vector, takes too much memory: signs are scanned.
     pub largest: u64,
     /// A tail of up to so many is never folded in.
     pub tail: u64,

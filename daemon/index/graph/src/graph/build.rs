@@ -72,8 +72,8 @@ pub enum BuildError {
 const STEP: usize = 1024;
 
 impl Graph {
-    /// Builds the graph of `members`. Takes 2 ms per member and thread, and 2.5 KB of memory per
-    /// member until it is done.
+    /// Builds the graph of `members`. Takes one or two milliseconds and, until it is done, 2 KB of
+    /// memory per member.
     ///
     /// # Errors
     /// As [`BuildError`] says.

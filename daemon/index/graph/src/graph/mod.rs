@@ -1,7 +1,7 @@
 //! The graph: who is near whom, without a single vector.
 //!
 //! hnsw_rs builds it ([`build`]); what is kept are the bare links, as numbers in a few arrays, and
-//! searched here. A point costs a twentieth of what it does in hnsw_rs, a file ([`file`]) is read in
+//! searched here. A point takes 80 bytes instead of two kilobytes, a file ([`file`]) is read in
 //! milliseconds, and a search reads the codes of the shared store, obeys a set of slots, and gives up
 //! after a given number of steps; hnsw_rs can do none of that.
 
