@@ -17,6 +17,8 @@ pub(crate) enum Bench {
     Injected,
     /// QuixBugs Python, half of the cases hidden
     Quixbugs,
+    /// Nearest neighbours among many vectors; beside usearch and the exact scan
+    Vectors,
 }
 
 pub(crate) fn bench(name: Bench, debug: bool, args: &[String]) -> Result<()> {
