@@ -6,7 +6,7 @@ use tree_sitter::Node;
 
 use super::document::Document;
 use super::heads::Heads;
-use super::merge::{Border, Piece};
+use super::merge::{Border, Piece, Place};
 use super::outline::{Outline, end_of};
 use super::text::{border_at, cut};
 use crate::role::Role;
@@ -127,7 +127,8 @@ impl Layout<'_> {
                 let hash = unit.node.map_or(border.hash, |n| {
                     border_at(text, n.start_byte().clamp(unit.bytes.start, unit.bytes.end), 0).hash
                 });
-                Border { inner: border.inner || unit.opening, hash, ..border }
+                let opening = if unit.opening { Place::Opening } else { Place::Lines };
+                Border { place: border.place.max(opening), hash, ..border }
             };
             let Some(child) = unit.node else {
                 self.add(unit.bytes, None, border, depth, open);
@@ -152,7 +153,9 @@ impl Layout<'_> {
             }
             let whole = self.limits.whole();
             let members = self.outline.symbols[symbol].kind.holds_members();
-            let border = Border { depth: 0, ..border };
+            // The line that opens the class stays with its first member.
+            let place = if own.pieces.is_empty() { Place::Lines } else { Place::Opening };
+            let border = Border { depth: 0, place, ..border };
             if members && self.limits.tokens(&text[unit.bytes.clone()], whole).is_none() {
                 self.divide(child, unit.bytes, border, depth + 1, &mut own);
             } else {

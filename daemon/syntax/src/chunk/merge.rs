@@ -23,8 +23,8 @@ pub(super) struct Piece {
 /// How well a text is divided before a piece.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Border {
-    /// In the middle of a line, or between an opening line and what follows it.
-    pub(super) inner: bool,
+    /// What stands on both sides.
+    pub(super) place: Place,
     /// How many nodes lie around it, counted from the unit that is divided.
     pub(super) depth: usize,
     /// Whether an empty line stands before it.
@@ -33,8 +33,19 @@ pub(super) struct Border {
     pub(super) hash: u64,
 }
 
+/// Where a border lies; the first is divided first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Between two lines.
+    Lines,
+    /// Between a line that opens a body and the first line of the body.
+    Opening,
+    /// In the middle of a line.
+    Inline,
+}
+
 /// Lower is divided first. The last parts only settle ties.
-type Rank = (bool, usize, Reverse<bool>, u64, usize);
+type Rank = (Place, usize, Reverse<bool>, u64, usize);
 
 /// The ranges of pieces that make a chunk each. `fits` has the last word on a sum of tokens that
 /// lies within the budget, because tokens may differ where pieces meet.
@@ -69,6 +80,31 @@ pub(super) fn merge(
     chunks
 }
 
+/// Joins neighbours of which one is small. Only for the pieces of one definition: what is joined
+/// depends on the sizes of neighbours, and so a change may reach one more of them.
+pub(super) fn join(
+    pieces: &[Piece],
+    chunks: Vec<Range<usize>>,
+    small: usize,
+    fits: &dyn Fn(Range<usize>) -> bool,
+) -> Vec<Range<usize>> {
+    let tokens = |range: &Range<usize>| {
+        pieces[range.clone()].iter().map(|p| p.tokens).fold(0, usize::saturating_add)
+    };
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for chunk in chunks {
+        if let Some(last) = joined.last_mut()
+            && tokens(last).min(tokens(&chunk)) < small
+            && fits(pieces[last.start].bytes.start..pieces[chunk.end - 1].bytes.end)
+        {
+            last.end = chunk.end;
+            continue;
+        }
+        joined.push(chunk);
+    }
+    joined
+}
+
 fn ranks(pieces: &[Piece]) -> Vec<Rank> {
     // Equal lines are told apart by their order among equals, mixed so that it is no order.
     let mut seen: HashMap<u64, u64> = HashMap::new();
@@ -76,9 +112,9 @@ fn ranks(pieces: &[Piece]) -> Vec<Rank> {
         .iter()
         .enumerate()
         .map(|(at, piece)| {
-            let Border { inner, depth, blank, hash } = piece.border;
+            let Border { place, depth, blank, hash } = piece.border;
             let times = seen.entry(hash).and_modify(|n| *n += 1).or_insert(0);
-            (inner, depth, Reverse(blank), mixed(hash ^ mixed(*times)), at)
+            (place, depth, Reverse(blank), mixed(hash ^ mixed(*times)), at)
         })
         .collect()
 }

@@ -160,7 +160,11 @@ impl Document {
                 let text = chunk.embedded_text(self.text());
                 limits.tokens(&text, budget).is_some()
             };
-            for range in merge::merge(&block.pieces, budget, &fits) {
+            let mut ranges = merge::merge(&block.pieces, budget, &fits);
+            if block.owner.is_some_and(|o| !outline.symbols[o].kind.holds_members()) {
+                ranges = merge::join(&block.pieces, ranges, budget / 4, &fits);
+            }
+            for range in ranges {
                 let pieces = &block.pieces[range];
                 let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { continue };
                 let import = pieces.iter().all(|piece| piece.import);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::merge::{Border, Piece, hash};
+use super::merge::{Border, Piece, Place, hash};
 
 /// The part of a line that tells it from others.
 const MAX_KEY: usize = 64;
@@ -35,8 +35,9 @@ pub(super) fn cut(
 /// The border before a line.
 pub(super) fn border_at(text: &str, at: usize, depth: usize) -> Border {
     let before = text[..at].trim_end_matches([' ', '\t']);
-    let inner = !(before.is_empty() || before.ends_with('\n'));
-    Border { inner, depth, blank: ends_with_empty_line(before), hash: hash(key(&text[at..])) }
+    let fresh = before.is_empty() || before.ends_with('\n');
+    let place = if fresh { Place::Lines } else { Place::Inline };
+    Border { place, depth, blank: ends_with_empty_line(before), hash: hash(key(&text[at..])) }
 }
 
 /// What tells a piece from others: the beginning of its first line.
@@ -94,7 +95,7 @@ fn cut_line(
             });
             continue;
         };
-        let behind = Border { inner: true, ..border_at(text, middle, border.depth + 1) };
+        let behind = Border { place: Place::Inline, ..border_at(text, middle, border.depth + 1) };
         open.push((middle..range.end, behind));
         open.push((range.start..middle, border));
     }
