@@ -7,13 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use greenlit_syntax::Language;
+use greenlit_syntax::chunk::{self, HEAD_BYTES, Skip, SourceKind, skip};
 use greenlit_workspace::Stamp;
 
 use crate::names::shared;
-use crate::record::{ChunkMeta, Record};
+use crate::record::{ChunkMeta, MAX_CHUNKS, Record};
 
-/// Files over this many bytes are left out.
-pub(crate) const MAX_BYTES: u64 = 1 << 20;
+/// Tokens that a chunk may have, by the estimate of [`tokens`].
+pub(crate) const BUDGET: usize = 256;
 
 /// What is at a path.
 #[derive(Debug)]
@@ -96,39 +98,73 @@ pub(crate) fn chunk(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, A
     })
 }
 
-// TEMPORARY until the chunker is there.
-pub(crate) fn before_reading(_path: &str, len: u64) -> Option<Arc<str>> {
-    (len > MAX_BYTES).then(|| shared("over 1 MiB"))
+/// Why a file is left out by its name and length alone.
+pub(crate) fn before_reading(path: &str, len: u64) -> Option<Arc<str>> {
+    skip(Path::new(path), &[], len).map(reason)
+}
+
+/// Reasons are counted: without what differs from file to file.
+fn reason(skip: Skip) -> Arc<str> {
+    match skip {
+        Skip::Huge { .. } => shared("longer than 1 MiB"),
+        Skip::Data { .. } => shared("data"),
+        Skip::Minified { .. } => shared("minified"),
+        Skip::Generated(_) => shared("generated"),
+        other => shared(&other.to_string()),
+    }
 }
 
 fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
-    let mut chunks = Vec::new();
-    let mut texts = Vec::new();
-    let (mut start, mut first) = (0, 0);
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    for window in lines.chunks(10) {
-        let len: usize = window.iter().map(|l| l.len()).sum();
-        let part = &text[start..start + len];
-        let symbol = part
-            .lines()
-            .find_map(|l| l.trim().strip_prefix("def "))
-            .map(|l| l.split('(').next().unwrap_or("").to_owned())
-            .unwrap_or_default();
-        chunks.push(ChunkMeta {
-            start: start as u32,
-            end: (start + len) as u32,
-            first_line: first,
-            end_line: first + window.len() as u32,
-            kind: shared("code"),
-            symbol: symbol.into(),
-            text: *blake3::hash(part.as_bytes()).as_bytes(),
-        });
-        texts.push(part.to_owned());
-        start += len;
-        first += window.len() as u32;
+    let name = Path::new(path);
+    let head = &text.as_bytes()[..text.len().min(HEAD_BYTES)];
+    if let Some(skip) = skip(name, head, text.len() as u64) {
+        return Err(reason(skip));
     }
-    Ok(Chunked {
-        record: Record { path: path.into(), hash, language: shared("text"), chunks: chunks.into() },
-        texts,
-    })
+    let Some(kind) = SourceKind::from_path(name) else { return Err(reason(Skip::UnknownKind)) };
+    let cut = chunk::chunks(text, kind, BUDGET, &tokens).map_err(|error| {
+        tracing::error!(path, error = crate::storage::chain(&error), "cannot cut a file");
+        shared("it could not be cut into chunks")
+    })?;
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let mut chunks = Vec::with_capacity(cut.len());
+    let mut texts = Vec::with_capacity(cut.len());
+    for chunk in cut.into_iter().take(MAX_CHUNKS) {
+        let embedded = chunk.embedded_text(text);
+        chunks.push(ChunkMeta {
+            start: number(chunk.bytes.start),
+            end: number(chunk.bytes.end),
+            first_line: chunk.lines.start,
+            end_line: chunk.lines.end,
+            kind: shared(chunk.kind.name()),
+            symbol: chunk.symbol.join(".").into(),
+            text: *blake3::hash(embedded.as_bytes()).as_bytes(),
+        });
+        texts.push(embedded);
+    }
+    let language = shared(language(kind));
+    let record = Record { path: path.into(), hash, language, chunks: chunks.into() };
+    Ok(Chunked { record, texts })
+}
+
+/// Tokens of a text as models for code count them, roughly: chunks must not depend on which model
+/// there is.
+fn tokens(text: &str) -> usize {
+    text.len().div_ceil(4)
+}
+
+fn language(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Markdown => "markdown",
+        SourceKind::Text => "text",
+        SourceKind::Code(language) => match language {
+            Language::Rust => "rust",
+            Language::Python => "python",
+            Language::JavaScript => "javascript",
+            Language::TypeScript => "typescript",
+            Language::Tsx => "tsx",
+            Language::Go => "go",
+            Language::Java => "java",
+            Language::Cpp => "cpp",
+        },
+    }
 }

@@ -5,7 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use greenlit_syntax::chunk::CHUNKER_VERSION;
+
 use crate::catalogue::{Batch, Catalogue, CatalogueError, Loaded};
+use crate::file::BUDGET;
 use crate::record::document_id;
 use crate::words::{Document, Words, WordsError};
 
@@ -137,7 +140,7 @@ impl Storage {
 
 /// Everything that decides what is in a record.
 fn format() -> String {
-    format!("{FORMAT}")
+    format!("{FORMAT}, chunks {CHUNKER_VERSION} of {BUDGET} tokens")
 }
 
 /// Removes a stored index.

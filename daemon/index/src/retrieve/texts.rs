@@ -4,12 +4,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use greenlit_syntax::chunk::{Chunk, ChunkKind, Document, SourceKind};
 use greenlit_workspace::View;
 
 use crate::record::{ChunkMeta, Record};
 
-/// What a hit gains that calls, or is called by, what the asker works on.
-const CALLED: f64 = 1.25;
+/// What a hit gains for each kind of edge to what the asker works on. A guess, as yet.
+const EDGE: f64 = 1.15;
+/// Files of the asker that are looked at.
+const MAX_NEAR: usize = 8;
 
 /// Reads each file once.
 pub(crate) struct Texts<'a> {
@@ -55,24 +58,65 @@ impl<'a> Texts<'a> {
         self.stale
     }
 
-    /// What the asker's files call and define.
-    pub(crate) fn near(&self, _files: &[PathBuf]) -> Near {
-        Near::default()
+    /// What the asker's files call and define. Files that cannot be read or parsed have no
+    /// neighbours.
+    pub(crate) fn near(&self, files: &[PathBuf]) -> Near {
+        let mut near = Near::default();
+        for file in files.iter().take(MAX_NEAR) {
+            let Some(kind) = SourceKind::from_path(file) else { continue };
+            let Ok(text) = self.view.read_text(file) else { continue };
+            let Ok(document) = Document::read(text, kind) else { continue };
+            let references = document.references(&[whole(&document)]);
+            near.calls.extend(references.calls.into_iter().flatten());
+            let symbols = document.symbols();
+            near.defines.extend(symbols.into_iter().filter_map(|mut symbol| symbol.path.pop()));
+            near.imports.extend(references.imports.iter().flat_map(|import| words(import)));
+            near.files.extend(file.strip_prefix(self.view.root()).ok().map(Path::to_owned));
+        }
+        near
     }
+}
+
+/// A text as a single chunk.
+fn whole(document: &Document) -> Chunk {
+    Chunk {
+        bytes: 0..document.text().len(),
+        lines: 0..u32::MAX,
+        kind: ChunkKind::Text,
+        symbol: Vec::new(),
+        continued: false,
+        signature: None,
+        doc: None,
+        defines: Vec::new(),
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).map(str::to_owned)
 }
 
 /// Names around the files that somebody works on.
 #[derive(Debug, Default)]
 pub(crate) struct Near {
+    files: HashSet<PathBuf>,
     calls: HashSet<String>,
     defines: HashSet<String>,
+    imports: HashSet<String>,
 }
 
 impl Near {
-    /// Factor for a hit.
-    pub(crate) fn boost(&self, _path: &str, symbol: &str, _text: &str) -> f64 {
-        let _ = &self.defines;
+    /// Factor for a hit: above 1 for what the files call or import, and for what calls them.
+    pub(crate) fn boost(&self, path: &str, symbol: &str, text: &str) -> f64 {
+        let path = Path::new(path);
+        if self.files.contains(path) {
+            return 1.0;
+        }
         let name = symbol.rsplit('.').next().unwrap_or_default();
-        if self.calls.contains(name) { CALLED } else { 1.0 }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let called = self.calls.contains(name);
+        let imported = self.imports.contains(stem);
+        let calls = !self.defines.is_empty() && words(text).any(|word| self.defines.contains(&word));
+        let edges = [called, imported, calls].into_iter().filter(|edge| *edge).count();
+        EDGE.powi(i32::try_from(edges).unwrap_or_default())
     }
 }
