@@ -92,7 +92,9 @@ fn whole(document: &Document) -> Chunk {
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).map(str::to_owned)
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|w| !w.is_empty())
+        .map(str::to_owned)
 }
 
 /// Names around the files that somebody works on.
@@ -115,7 +117,8 @@ impl Near {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let called = self.calls.contains(name);
         let imported = self.imports.contains(stem);
-        let calls = !self.defines.is_empty() && words(text).any(|word| self.defines.contains(&word));
+        let calls =
+            !self.defines.is_empty() && words(text).any(|word| self.defines.contains(&word));
         let edges = [called, imported, calls].into_iter().filter(|edge| *edge).count();
         EDGE.powi(i32::try_from(edges).unwrap_or_default())
     }
