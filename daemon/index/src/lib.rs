@@ -12,6 +12,7 @@
 //! Invariant: a defect or a full disk ends the work on one index, and its searches say so.
 
 mod catalogue;
+mod division;
 mod engine;
 mod file;
 mod index;

@@ -94,6 +94,10 @@ impl Storage {
             words.apply(&documents, Vec::new())?;
             catalogue.forget_unsure(&mut loaded)?;
         }
+        let chunks: u64 = loaded.records.iter().map(|(_, record)| record.chunks.len() as u64).sum();
+        if words.count() != chunks {
+            return Err(WordsError::Damaged.into());
+        }
         let (words, directory) = (Arc::new(words), Some(directory.to_owned()));
         Ok(Self { directory, catalogue, words, loaded, notice: None })
     }

@@ -204,11 +204,9 @@ impl Writer {
             change.bytes += text.len();
             change.documents.push(Document {
                 id: document_id(number, ordinal),
-                path: path.to_string(),
-                symbol: chunk.symbol.to_string(),
+                path: path.clone(),
+                symbol: chunk.symbol.clone(),
                 text,
-                language: record.language.to_string(),
-                kind: chunk.kind.to_string(),
             });
         }
         change.batch.added.push((number, Arc::new(record)));

@@ -12,6 +12,7 @@ mod texts;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenlit_workspace::View;
@@ -22,6 +23,7 @@ pub use fuse::Weights;
 
 use crate::index::Index;
 use crate::snapshot::{Scope, Snapshot};
+use crate::words::Allowed;
 use answer::{merge, reasons};
 use fuse::fuse;
 use texts::Texts;
@@ -156,17 +158,17 @@ struct Found {
 /// Documents with their fused scores, best first.
 fn rank(query: &Query, snapshot: &Snapshot, scope: &Scope) -> Result<Vec<(u64, f64)>, SearchError> {
     let depth = (query.k * 4).clamp(50, 1000);
-    let allowed = |document: u64| {
+    let (all, scope, filter) = (snapshot.clone(), scope.clone(), query.filter.clone());
+    let allowed: Allowed = Arc::new(move |document| {
         let (record, _) = crate::record::parts(document);
         scope.holds(record)
-            && snapshot.chunk(document).is_some_and(|(record, chunk)| {
-                query.filter.allows(&record.path, &record.language, &chunk.kind, &chunk.symbol)
+            && all.chunk(document).is_some_and(|(record, chunk)| {
+                filter.allows(&record.path, &record.language, &chunk.kind, &chunk.symbol)
             })
-    };
+    });
     let failed = |error| SearchError::Words(Box::new(error));
-    let words = snapshot.words.search(&query.text, depth, &allowed).map_err(failed)?;
-    let words: Vec<u64> = words.into_iter().map(|(document, _)| document).collect();
-    let symbols = snapshot.words.symbols(&query.text, depth, &allowed).map_err(failed)?;
+    let words = snapshot.words.search(&query.text, depth, allowed.clone()).map_err(failed)?;
+    let symbols = snapshot.words.symbols(&query.text, depth, allowed).map_err(failed)?;
     let Weights { lexical, symbol, .. } = query.weights;
     Ok(fuse(&[(lexical, &words), (symbol, &symbols)], depth))
 }
