@@ -6,6 +6,7 @@ use tree_sitter::Node;
 
 use super::document::Document;
 use super::heads::Heads;
+use super::kind::SourceKind;
 use super::merge::{Border, Piece, Place};
 use super::outline::{Outline, end_of};
 use super::text::{border_at, cut};
@@ -58,10 +59,18 @@ pub(super) struct Layout<'a> {
     pub(super) blocks: Vec<Block>,
 }
 
-/// A child of a node with what belongs to it.
+/// What can be divided along its structure.
+#[derive(Clone, Copy)]
+enum Item<'t> {
+    Node(Node<'t>),
+    /// A section of a document, or all of it.
+    Section(Option<usize>),
+}
+
+/// A child of an item with what belongs to it.
 struct Unit<'t> {
     bytes: Range<usize>,
-    node: Option<Node<'t>>,
+    item: Option<Item<'t>>,
     /// First in the body of its node: stays with the line that opens it.
     opening: bool,
 }
@@ -78,7 +87,11 @@ impl Layout<'_> {
         let text = self.document.text();
         let mut open = Block { owner: None, pieces: Vec::new() };
         let first = border_at(text, 0, 0);
-        match self.document.root() {
+        let root = match self.document.kind() {
+            SourceKind::Markdown => self.document.root().map(|_| Item::Section(None)),
+            _ => self.document.root().map(Item::Node),
+        };
+        match root {
             Some(root) => self.divide(root, 0..text.len(), first, 0, &mut open),
             None => self.cut(0..text.len(), first, None, &mut open.pieces),
         }
@@ -103,18 +116,22 @@ impl Layout<'_> {
         cut(self.document.text(), range, first, &|t| self.limits.tokens(t, allowance), out);
     }
 
-    /// Adds what lies in `range`, which is `node` and its surroundings, to the open block, closing
+    /// Adds what lies in `range`, which is `item` and its surroundings, to the open block, closing
     /// it where a definition needs one of its own.
     fn divide(
         &mut self,
-        node: Node<'_>,
+        item: Item<'_>,
         range: Range<usize>,
         first: Border,
         depth: usize,
         open: &mut Block,
     ) {
         let text = self.document.text();
-        let units = if depth < MAX_DEPTH { self.units(node, range.clone()) } else { Vec::new() };
+        let units = match item {
+            _ if depth >= MAX_DEPTH => Vec::new(),
+            Item::Node(node) => self.units(node, range.clone()),
+            Item::Section(section) => self.sections(section, range.clone()),
+        };
         if units.is_empty() {
             self.cut(range, first, open.owner, &mut open.pieces);
             return;
@@ -124,18 +141,23 @@ impl Layout<'_> {
                 first
             } else {
                 let border = border_at(text, unit.bytes.start, first.depth + 1);
-                let hash = unit.node.map_or(border.hash, |n| {
-                    border_at(text, n.start_byte().clamp(unit.bytes.start, unit.bytes.end), 0).hash
-                });
+                let hash = match unit.item {
+                    Some(Item::Node(n)) => {
+                        let start = n.start_byte().clamp(unit.bytes.start, unit.bytes.end);
+                        border_at(text, start, 0).hash
+                    }
+                    _ => border.hash,
+                };
                 let opening = if unit.opening { Place::Opening } else { Place::Lines };
                 Border { place: border.place.max(opening), hash, ..border }
             };
-            let Some(child) = unit.node else {
-                self.add(unit.bytes, None, border, depth, open);
-                continue;
+            let symbol = match unit.item {
+                Some(Item::Node(node)) => self.outline.by_node.get(&node.id()).copied(),
+                Some(Item::Section(section)) => section,
+                None => None,
             };
-            let Some(symbol) = self.outline.by_node.get(&child.id()).copied() else {
-                self.add(unit.bytes, Some(child), border, depth, open);
+            let (Some(child), Some(symbol)) = (unit.item, symbol) else {
+                self.add(unit.bytes, unit.item, border, depth, open);
                 continue;
             };
             let alone = self.limits.alone();
@@ -182,24 +204,56 @@ impl Layout<'_> {
     fn add(
         &mut self,
         bytes: Range<usize>,
-        node: Option<Node<'_>>,
+        item: Option<Item<'_>>,
         border: Border,
         depth: usize,
         open: &mut Block,
     ) {
         let text = self.document.text();
+        let node = match item {
+            Some(Item::Node(node)) => Some(node),
+            _ => None,
+        };
         let transparent =
             node.is_some_and(|n| self.document.rules().transparent.contains(&n.kind()));
         let allowance = self.allowance(open.owner, &bytes);
         let tokens = self.limits.tokens(&text[bytes.clone()], allowance);
-        match (tokens, node) {
+        match (tokens, item) {
             (Some(tokens), _) if !transparent => {
-                let import = node.is_some_and(|n| self.document.role(n) == Role::Import);
+                // What is said above the first import is about the file.
+                let import = node.is_some_and(|n| {
+                    let bare = text[bytes.start..n.start_byte().max(bytes.start)].trim().is_empty();
+                    bare && self.document.role(n) == Role::Import
+                });
                 open.pieces.push(Piece { bytes, border, tokens, import });
             }
-            (_, Some(node)) => self.divide(node, bytes, border, depth + 1, open),
+            (_, Some(item)) => self.divide(item, bytes, border, depth + 1, open),
             (_, None) => self.cut(bytes, border, open.owner, &mut open.pieces),
         }
+    }
+
+    /// What a section says itself, then the sections in it.
+    fn sections<'t>(&self, section: Option<usize>, range: Range<usize>) -> Vec<Unit<'t>> {
+        let mut units = Vec::new();
+        let mut own = range.clone();
+        // The sections inside follow theirs, each behind those inside the one before.
+        let mut at = section.map_or(0, |s| s + 1);
+        while let Some(symbol) = self.outline.symbols.get(at)
+            && symbol.bytes.start < range.end
+        {
+            own.end = own.end.min(symbol.bytes.start);
+            units.push(Unit {
+                bytes: symbol.bytes.clone(),
+                item: Some(Item::Section(Some(at))),
+                opening: false,
+            });
+            let end = symbol.bytes.end;
+            at += self.outline.symbols[at..].partition_point(|s| s.bytes.start < end);
+        }
+        if !own.is_empty() {
+            units.insert(0, Unit { bytes: own, item: None, opening: false });
+        }
+        units
     }
 
     /// The children of a node, each with the comments and decorators before it and the tokens
@@ -209,6 +263,7 @@ impl Layout<'_> {
         let mut children = Vec::new();
         self.children(node, 0, &mut children);
         let mut starts: Vec<(usize, Option<Node<'t>>, bool)> = Vec::new();
+        let leads = self.document.rules().leads;
         let mut waiting: Option<Waiting> = None;
         let mut end = range.start;
         for (child, opening) in children {
@@ -227,7 +282,7 @@ impl Layout<'_> {
                 if waiting.is_none() && !behind {
                     waiting = Some(Waiting { start, decorated: false });
                 }
-            } else if role == Role::Decorator {
+            } else if role == Role::Decorator || leads.contains(&child.kind()) {
                 waiting =
                     Some(Waiting { start: waiting.map_or(start, |w| w.start), decorated: true });
             } else {
@@ -249,7 +304,7 @@ impl Layout<'_> {
             if let Some(last) = units.last_mut() {
                 last.bytes.end = start;
             }
-            units.push(Unit { bytes: start..range.end, node, opening });
+            units.push(Unit { bytes: start..range.end, item: node.map(Item::Node), opening });
         }
         units.retain(|unit| !unit.bytes.is_empty());
         units

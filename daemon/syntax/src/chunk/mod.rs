@@ -14,6 +14,7 @@ mod document;
 mod heads;
 mod kind;
 mod layout;
+mod markdown;
 mod merge;
 mod names;
 mod outline;
@@ -22,6 +23,10 @@ mod rules;
 mod skip;
 mod text;
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -161,7 +166,8 @@ impl Document {
                 limits.tokens(&text, budget).is_some()
             };
             let mut ranges = merge::merge(&block.pieces, budget, &fits);
-            if block.owner.is_some_and(|o| !outline.symbols[o].kind.holds_members()) {
+            let kind = block.owner.map(|o| outline.symbols[o].kind);
+            if kind.is_some_and(|k| !k.holds_members() || k == ChunkKind::Section) {
                 ranges = merge::join(&block.pieces, ranges, budget / 4, &fits);
             }
             for range in ranges {
@@ -200,7 +206,9 @@ impl Document {
         let mut direct = inside.clone().filter(|s| outline.parents[*s] == owner);
         let label = match (owner, direct.next(), direct.next()) {
             (Some(owner), ..) if begins(owner) => Some(owner),
-            (_, Some(only), None) if members => Some(only),
+            (_, Some(only), None) if members && outline.symbols[only].is_most_of(&bytes) => {
+                Some(only)
+            }
             _ => owner,
         };
         let symbol = label.map(|l| &outline.symbols[l]);

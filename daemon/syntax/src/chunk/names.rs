@@ -72,7 +72,11 @@ pub(super) fn of(
         {
             return declared(document, node, kind);
         }
-        "section" => vec![heading(document, node)?],
+        // `namespace a::b`, `namespace A.B`
+        _ if kind == ChunkKind::Module => {
+            let name = field(document, node, "name")?;
+            name.split("::").flat_map(|n| n.split('.')).map(|n| n.trim().to_owned()).collect()
+        }
         _ => vec![field(document, node, "name")?],
     };
     let fits = |name: &String| !name.is_empty() && name.len() <= MAX_NAME && !name.contains('\n');
@@ -81,7 +85,6 @@ pub(super) fn of(
 
 fn field(document: &Document, node: Node<'_>, name: &str) -> Option<String> {
     let text = document.text_of(node.child_by_field_name(name)?);
-    // `namespace a::b` in C++
     Some(text.trim_matches(['"', '\'']).to_owned())
 }
 
@@ -141,17 +144,4 @@ fn declared(
     names.extend(plain.split("::").map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()));
     let fits = |name: &String| name.len() <= MAX_NAME && !name.contains('\n');
     (!names.is_empty() && names.iter().all(fits)).then_some((kind, names))
-}
-
-/// The heading of a section.
-fn heading(document: &Document, section: Node<'_>) -> Option<String> {
-    let mut cursor = section.walk();
-    let heading = section
-        .named_children(&mut cursor)
-        .find(|c| matches!(c.kind(), "atx_heading" | "setext_heading"))?;
-    let text = document.text_of(heading).lines().next()?;
-    let text = text.trim().trim_matches('#').trim();
-    // A long heading names as well by its beginning.
-    let end = (0..=text.len().min(MAX_NAME)).rev().find(|i| text.is_char_boundary(*i))?;
-    (end > 0).then(|| text[..end].to_owned())
 }

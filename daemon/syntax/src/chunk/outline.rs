@@ -6,8 +6,8 @@ use std::ops::Range;
 use tree_sitter::Node;
 
 use super::document::Document;
-use super::kind::ChunkKind;
-use super::names;
+use super::kind::{ChunkKind, SourceKind};
+use super::{markdown, names};
 use crate::role::Role;
 
 /// Deeper code is not looked into: nobody nests definitions so deep.
@@ -32,6 +32,15 @@ pub struct Symbol {
     pub doc: Vec<Range<usize>>,
 }
 
+impl Symbol {
+    /// Whether it is at least half of a stretch of text, its description counted.
+    pub(super) fn is_most_of(&self, bytes: &Range<usize>) -> bool {
+        let doc = self.doc.iter().map(|d| d.start).filter(|start| *start >= bytes.start).min();
+        let start = doc.unwrap_or(self.bytes.start).min(self.bytes.start);
+        2 * (self.bytes.end.min(bytes.end) - start) >= bytes.len()
+    }
+}
+
 /// All definitions in source order, and where the layout finds them.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
@@ -50,7 +59,9 @@ struct Found<'t> {
 
 pub(super) fn outline(document: &Document) -> Outline {
     let mut outline = Outline::default();
-    if let Some(root) = document.root() {
+    if document.kind() == SourceKind::Markdown {
+        markdown::sections(document, &mut outline);
+    } else if let Some(root) = document.root() {
         walk(document, root, None, 0, &mut outline);
     }
     outline

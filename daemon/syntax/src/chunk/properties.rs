@@ -100,6 +100,9 @@ fn mangled() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // One case is ten languages.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
     #[test]
     fn chunks_are_ordered_disjoint_complete_and_within_budget(
         text in prop_oneof![mangled(), "\\PC{0,200}", "[a-z(){}\\[\\]:=<+.,'\"# \\n\\tä0-9]{0,300}"],
@@ -125,7 +128,7 @@ proptest! {
         edits in prop::collection::vec((0usize..400, 0usize..30, mangled()), 1..6),
         budget in 8usize..60,
     ) {
-        for (kind, start) in super::tests::SOURCES {
+        for (kind, start) in super::pages::sources() {
             let mut text = start.to_owned();
             let mut document = Document::read(text.as_str().into(), kind).unwrap();
             for (at, removed, added) in &edits {
@@ -133,7 +136,8 @@ proptest! {
                     (0..=n.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0)
                 };
                 let (from, to) = (edge(*at), edge(at + removed));
-                text.replace_range(from..to, &added[..added.len().min(12) - if added.is_char_boundary(added.len().min(12)) { 0 } else { added.len().min(12) }]);
+                let added: String = added.chars().take(12).collect();
+                text.replace_range(from..to, &added);
                 document = document.edited(Arc::from(text.as_str())).unwrap();
                 let fresh = Document::read(text.as_str().into(), kind).unwrap();
                 prop_assert_eq!(document.symbols(), fresh.symbols(), "{:?}\n{}", kind, text);

@@ -3,7 +3,7 @@
 use super::kind::{ChunkKind, SourceKind};
 use crate::language::Language;
 
-use ChunkKind::{Class, Enum, Function, Interface, Macro, Module, Section, Type, Variable};
+use ChunkKind::{Class, Enum, Function, Interface, Macro, Module, Type, Variable};
 
 /// What the chunker must know of a grammar beyond the roles of its table.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Rules {
     pub(super) wrappers: &'static [&'static str],
     /// Kinds whose children count as those of the node around them.
     pub(super) bodies: &'static [&'static str],
+    /// Kinds that stand before definitions and belong to them, beside comments and decorators.
+    pub(super) leads: &'static [&'static str],
     /// Kinds that group definitions without a name and are always looked into.
     pub(super) transparent: &'static [&'static str],
 }
@@ -26,8 +28,7 @@ pub(super) fn rules(kind: SourceKind) -> &'static Rules {
         SourceKind::Code(Language::Go) => &GO,
         SourceKind::Code(Language::Java) => &JAVA,
         SourceKind::Code(Language::Cpp) => &CPP,
-        SourceKind::Markdown => &MARKDOWN,
-        SourceKind::Text => &TEXT,
+        SourceKind::Markdown | SourceKind::Text => &NONE,
     }
 }
 
@@ -55,6 +56,7 @@ static RUST: Rules = Rules {
         "field_declaration_list",
         "match_block",
     ],
+    leads: &[],
     transparent: &["foreign_mod_item"],
 };
 
@@ -67,6 +69,7 @@ static PYTHON: Rules = Rules {
     ],
     wrappers: &["decorated_definition", "expression_statement"],
     bodies: &["block"],
+    leads: &[],
     transparent: &[],
 };
 
@@ -106,6 +109,7 @@ static SCRIPT: Rules = Rules {
         "enum_body",
         "switch_body",
     ],
+    leads: &[],
     transparent: &[],
 };
 
@@ -120,6 +124,7 @@ static GO: Rules = Rules {
     ],
     wrappers: &["type_declaration", "const_declaration", "var_declaration", "var_spec_list"],
     bodies: &["block", "statement_list", "var_spec_list", "field_declaration_list"],
+    leads: &[],
     transparent: &[],
 };
 
@@ -146,6 +151,7 @@ static JAVA: Rules = Rules {
         "annotation_type_body",
         "switch_block",
     ],
+    leads: &[],
     transparent: &[],
 };
 
@@ -172,6 +178,7 @@ static CPP: Rules = Rules {
         "field_declaration_list",
         "enumerator_list",
     ],
+    leads: &["access_specifier"],
     transparent: &[
         "linkage_specification",
         "preproc_if",
@@ -181,7 +188,6 @@ static CPP: Rules = Rules {
     ],
 };
 
-static MARKDOWN: Rules =
-    Rules { definitions: &[("section", Section)], wrappers: &[], bodies: &[], transparent: &[] };
-
-static TEXT: Rules = Rules { definitions: &[], wrappers: &[], bodies: &[], transparent: &[] };
+/// Sections are read by `markdown.rs`.
+static NONE: Rules =
+    Rules { definitions: &[], wrappers: &[], bodies: &[], leads: &[], transparent: &[] };

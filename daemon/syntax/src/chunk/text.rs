@@ -6,6 +6,8 @@ use super::merge::{Border, Piece, Place, hash};
 
 /// The part of a line that tells it from others.
 const MAX_KEY: usize = 64;
+/// How far a border looks back, and over empty lines ahead.
+const MAX_LOOK: usize = 256;
 
 /// Cuts a range into pieces that fit, at empty lines first.
 pub(super) fn cut(
@@ -22,9 +24,15 @@ pub(super) fn cut(
             out.push(Piece { bytes: paragraph.clone(), border, tokens, import: false });
         } else {
             let mut start = paragraph.start;
+            let mut end = start;
             for line in text[paragraph.clone()].split_inclusive('\n') {
-                cut_line(text, start..start + line.len(), border, tokens, out);
-                start += line.len();
+                end += line.len();
+                // Empty lines go with what follows them.
+                if line.trim().is_empty() && end < paragraph.end {
+                    continue;
+                }
+                cut_line(text, start..end, border, tokens, out);
+                start = end;
                 border = Border { depth: depth + 1, ..border_at(text, start, depth) };
             }
         }
@@ -32,26 +40,23 @@ pub(super) fn cut(
     }
 }
 
-/// The border before a line.
+/// The border before an offset. It depends on little text, so that long runs of white space cost
+/// no more than others.
 pub(super) fn border_at(text: &str, at: usize, depth: usize) -> Border {
-    let before = text[..at].trim_end_matches([' ', '\t']);
-    let fresh = before.is_empty() || before.ends_with('\n');
+    let from = text.floor_char_boundary(at.saturating_sub(MAX_LOOK));
+    let before = text[from..at].trim_end_matches([' ', '\t']);
+    let fresh = before.ends_with('\n') || (before.is_empty() && from == 0);
     let place = if fresh { Place::Lines } else { Place::Inline };
-    Border { place, depth, blank: ends_with_empty_line(before), hash: hash(key(&text[at..])) }
+    let above = before.strip_suffix('\n').map(|b| b.trim_end_matches([' ', '\t', '\r']));
+    let blank = above.is_some_and(|b| b.is_empty() || b.ends_with('\n'));
+    Border { place, depth, blank, hash: hash(key(&text[at..])) }
 }
 
 /// What tells a piece from others: the beginning of its first line.
 fn key(text: &str) -> &str {
-    let line = text.trim_start();
-    let line = &line[..line.bytes().take(MAX_KEY).position(|b| b == b'\n').unwrap_or(line.len())];
-    let end = (0..=line.len().min(MAX_KEY)).rev().find(|i| line.is_char_boundary(*i)).unwrap_or(0);
-    line[..end].trim_end()
-}
-
-fn ends_with_empty_line(before: &str) -> bool {
-    let Some(before) = before.strip_suffix('\n') else { return false };
-    let before = before.trim_end_matches([' ', '\t', '\r']);
-    before.is_empty() || before.ends_with('\n')
+    let text = text[..text.floor_char_boundary(MAX_LOOK)].trim_start();
+    let line = text.split('\n').next().unwrap_or(text);
+    line[..line.floor_char_boundary(MAX_KEY)].trim_end()
 }
 
 /// Paragraphs, each with the empty lines behind it.
