@@ -86,7 +86,16 @@ pub(crate) fn short(stamp: &Stamp, now: SystemTime) -> Option<[u8; 16]> {
 #[derive(Debug)]
 pub(crate) struct Chunked {
     pub(crate) record: Record,
-    pub(crate) texts: Vec<String>,
+    pub(crate) texts: Vec<Searched>,
+}
+
+/// What is searched of one chunk.
+#[derive(Debug)]
+pub(crate) struct Searched {
+    pub(crate) text: String,
+    pub(crate) symbol: Vec<String>,
+    /// Names of the definitions that begin in it.
+    pub(crate) names: Vec<String>,
 }
 
 /// Cuts a text into chunks, or says why it is left out.
@@ -139,7 +148,7 @@ fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
             symbol: chunk.symbol.join(".").into(),
             text: *blake3::hash(embedded.as_bytes()).as_bytes(),
         });
-        texts.push(embedded);
+        texts.push(Searched { text: embedded, symbol: chunk.symbol, names: chunk.defines });
     }
     let language = shared(language(kind));
     let record = Record { path: path.into(), hash, language, chunks: chunks.into() };

@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use greenlit_lexical::Lexical;
 use greenlit_workspace::{Change, Changed, View};
 
 use crate::engine::{Engine, Message};
 use crate::latency::Latency;
 use crate::shared::Shared;
 use crate::snapshot::{Scope, Snapshot};
-use crate::storage::StorageError;
-use crate::words::Words;
 use crate::writer::relative;
 
 /// The index of one workspace root. Cheap to clone; its thread ends with the last clone.
@@ -56,9 +55,9 @@ pub enum OpenError {
     /// No thread for it.
     #[error("the index cannot start a thread")]
     Thread(#[source] std::io::Error),
-    /// No words.
+    /// Nothing to keep words in.
     #[error("the index cannot be made")]
-    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Words(#[source] greenlit_lexical::OpenError),
 }
 
 /// How an index is.
@@ -100,8 +99,7 @@ impl Index {
     ) -> Result<Self, OpenError> {
         let root: Arc<Path> = root.into();
         // Until the stored one is open there is nothing to find.
-        let words = Words::in_memory().map_err(StorageError::from);
-        let words = Arc::new(words.map_err(|error| OpenError::Storage(Box::new(error)))?);
+        let words = Arc::new(Lexical::in_memory().map_err(OpenError::Words)?);
         let shared = Arc::new(Shared::new(Snapshot::empty(words)));
         let (messages, inbox) = mpsc::channel();
         let (to_root, to_shared) = (root.clone(), shared.clone());

@@ -12,7 +12,6 @@
 //! Invariant: a defect or a full disk ends the work on one index, and its searches say so.
 
 mod catalogue;
-mod division;
 mod engine;
 mod file;
 mod index;
@@ -25,9 +24,8 @@ mod retrieve;
 mod shared;
 mod snapshot;
 mod storage;
-mod words;
 mod writer;
 
 pub use index::{Index, News, OpenError, Status};
 pub use latency::Latency;
-pub use retrieve::{Answer, Filter, FilterError, Hit, Passage, Query, SearchError, Weights};
+pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, Weights};

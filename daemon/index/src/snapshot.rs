@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use greenlit_lexical::Lexical;
 use roaring::RoaringBitmap;
 
 use crate::pages::Pages;
 use crate::record::{ChunkMeta, Record, RecordId, parts};
-use crate::words::Words;
 
 /// One moment of an index.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(crate) struct Snapshot {
     pub(crate) records: Pages<Record>,
     /// Records of the files as they are on disk.
     pub(crate) live: RoaringBitmap,
-    pub(crate) words: Arc<Words>,
+    pub(crate) words: Arc<Lexical>,
     pub(crate) totals: Totals,
 }
 
@@ -55,7 +55,7 @@ impl Scope {
 }
 
 impl Snapshot {
-    pub(crate) fn empty(words: Arc<Words>) -> Self {
+    pub(crate) fn empty(words: Arc<Lexical>) -> Self {
         let (records, live) = (Pages::default(), RoaringBitmap::new());
         Self { records, live, words, totals: Totals::default() }
     }

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use greenlit_lexical::{ApplyError, Document, Lexical, OpenError};
 use greenlit_syntax::chunk::CHUNKER_VERSION;
 
 use crate::catalogue::{Batch, Catalogue, CatalogueError, Loaded};
 use crate::file::BUDGET;
 use crate::record::document_id;
-use crate::words::{Document, Words, WordsError};
 
 /// Grows when records or their documents mean something else.
 const FORMAT: u32 = 1;
@@ -21,9 +21,20 @@ pub(crate) enum StorageError {
     /// The catalogue.
     #[error("the index cannot be stored")]
     Catalogue(#[from] CatalogueError),
-    /// The words.
+    /// The words are not there.
+    #[error("the words of the index cannot be read")]
+    Open(#[from] OpenError),
+    /// The words were not taken.
     #[error("the words of the index cannot be stored")]
-    Words(#[from] WordsError),
+    Apply(#[from] ApplyError),
+    /// Catalogue and words are not of one piece.
+    #[error("the index has words of {words} chunks and knows {chunks}")]
+    Torn {
+        /// Documents.
+        words: u64,
+        /// Chunks of the records.
+        chunks: u64,
+    },
     /// The directory.
     #[error("cannot use the directory {}", path.display())]
     Directory {
@@ -40,7 +51,7 @@ pub(crate) enum StorageError {
 pub(crate) struct Storage {
     directory: Option<PathBuf>,
     catalogue: Catalogue,
-    pub(crate) words: Arc<Words>,
+    pub(crate) words: Arc<Lexical>,
     /// What was there at the opening.
     pub(crate) loaded: Loaded,
     /// What a person should know of the opening.
@@ -60,7 +71,10 @@ impl Storage {
                 return Ok(storage);
             }
             Err(StorageError::Catalogue(CatalogueError::Outdated)) => None,
-            Err(error @ StorageError::Directory { .. }) => return Err(error),
+            Err(
+                error @ (StorageError::Directory { .. }
+                | StorageError::Open(OpenError::Io { .. } | OpenError::Locked { .. })),
+            ) => return Err(error),
             Err(error) => Some(chain(&error)),
         };
         if let Some(why) = &why {
@@ -82,7 +96,7 @@ impl Storage {
             // Documents that no record names.
             fs::remove_dir_all(&words).map_err(failed)?;
         }
-        let words = Words::open(&words)?;
+        let words = Lexical::open(&words)?;
         if !loaded.unsure.is_empty() {
             let documents: Vec<u64> = loaded
                 .unsure
@@ -91,12 +105,12 @@ impl Storage {
                     (0..*chunks).map(|ordinal| document_id(*number, ordinal as usize))
                 })
                 .collect();
-            words.apply(&documents, Vec::new())?;
+            words.apply(&documents, &[])?;
             catalogue.forget_unsure(&mut loaded)?;
         }
         let chunks: u64 = loaded.records.iter().map(|(_, record)| record.chunks.len() as u64).sum();
-        if words.count() != chunks {
-            return Err(WordsError::Damaged.into());
+        if words.len() != chunks {
+            return Err(StorageError::Torn { words: words.len(), chunks });
         }
         let (words, directory) = (Arc::new(words), Some(directory.to_owned()));
         Ok(Self { directory, catalogue, words, loaded, notice: None })
@@ -104,17 +118,14 @@ impl Storage {
 
     /// A store that is gone with the process.
     pub(crate) fn in_memory() -> Result<Self, StorageError> {
-        let (catalogue, words) = (Catalogue::in_memory(&format())?, Arc::new(Words::in_memory()?));
+        let (catalogue, words) =
+            (Catalogue::in_memory(&format())?, Arc::new(Lexical::in_memory()?));
         let (loaded, notice) = (Loaded::default(), None);
         Ok(Self { directory: None, catalogue, words, loaded, notice })
     }
 
     /// Stores a batch and the documents of the records that it adds.
-    pub(crate) fn store(
-        &self,
-        batch: &Batch,
-        documents: Vec<Document>,
-    ) -> Result<(), StorageError> {
+    pub(crate) fn store(&self, batch: &Batch, documents: &[Document]) -> Result<(), StorageError> {
         let removed = batch.removed.iter().flat_map(|(number, record)| {
             (0..record.chunks.len()).map(|ordinal| document_id(*number, ordinal))
         });

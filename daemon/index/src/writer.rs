@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use greenlit_lexical::Document;
 use greenlit_workspace::{Ignored, ScanError, list_files};
 
 use crate::catalogue::{Batch, Content, FileState};
@@ -17,7 +18,6 @@ use crate::pages::Pages;
 use crate::record::{Record, RecordId, document_id};
 use crate::snapshot::{Snapshot, Totals};
 use crate::storage::{Storage, StorageError};
-use crate::words::Document;
 
 /// Records of contents that no file has now (other branches, unsaved texts), at least.
 const MIN_DEAD: u64 = 4096;
@@ -201,12 +201,15 @@ impl Writer {
         self.next += 1;
         let record = chunked.record;
         for (ordinal, (text, chunk)) in chunked.texts.into_iter().zip(&record.chunks).enumerate() {
-            change.bytes += text.len();
+            change.bytes += text.text.len();
             change.documents.push(Document {
                 id: document_id(number, ordinal),
-                path: path.clone(),
-                symbol: chunk.symbol.clone(),
-                text,
+                path: path.to_string(),
+                symbol: text.symbol,
+                names: text.names,
+                text: text.text,
+                language: record.language.to_string(),
+                kind: chunk.kind.to_string(),
             });
         }
         change.batch.added.push((number, Arc::new(record)));
@@ -242,7 +245,7 @@ impl Writer {
             return Ok(());
         }
         change.batch.removed = self.superfluous();
-        self.storage.store(&change.batch, std::mem::take(&mut change.documents))?;
+        self.storage.store(&change.batch, &change.documents)?;
         for (number, record) in change.batch.removed {
             self.forget(number, &record);
         }

@@ -12,18 +12,18 @@ mod texts;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use greenlit_lexical::Scored;
 use greenlit_workspace::View;
 
 pub use context::Passage;
-pub use filter::{Filter, FilterError};
+pub use filter::Filter;
 pub use fuse::Weights;
 
 use crate::index::Index;
+use crate::record::parts;
 use crate::snapshot::{Scope, Snapshot};
-use crate::words::Allowed;
 use answer::{merge, reasons};
 use fuse::fuse;
 use texts::Texts;
@@ -83,7 +83,7 @@ pub struct Answer {
 pub enum SearchError {
     /// The words cannot be searched.
     #[error("the index cannot be searched")]
-    Words(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Words(#[from] greenlit_lexical::SearchError),
 }
 
 impl Index {
@@ -158,17 +158,18 @@ struct Found {
 /// Documents with their fused scores, best first.
 fn rank(query: &Query, snapshot: &Snapshot, scope: &Scope) -> Result<Vec<(u64, f64)>, SearchError> {
     let depth = (query.k * 4).clamp(50, 1000);
-    let (all, scope, filter) = (snapshot.clone(), scope.clone(), query.filter.clone());
-    let allowed: Allowed = Arc::new(move |document| {
-        let (record, _) = crate::record::parts(document);
-        scope.holds(record)
-            && all.chunk(document).is_some_and(|(record, chunk)| {
-                filter.allows(&record.path, &record.language, &chunk.kind, &chunk.symbol)
-            })
-    });
-    let failed = |error| SearchError::Words(Box::new(error));
-    let words = snapshot.words.search(&query.text, depth, allowed.clone()).map_err(failed)?;
-    let symbols = snapshot.words.symbols(&query.text, depth, allowed).map_err(failed)?;
+    let live = |document: u64| {
+        scope.holds(parts(document).0)
+            && (!query.filter.is_named()
+                || snapshot.chunk(document).is_some_and(|(_, chunk)| !chunk.symbol.is_empty()))
+    };
+    let words = &snapshot.words;
+    let (words, symbols) = query.filter.with(&live, |filter| {
+        let asked = greenlit_lexical::Query { text: &query.text, filter, k: depth };
+        Ok::<_, SearchError>((words.search(&asked)?, words.symbols(&query.text, &filter, depth)?))
+    })?;
+    let ids = |found: Vec<Scored>| found.into_iter().map(|hit| hit.id).collect::<Vec<u64>>();
+    let (words, symbols) = (ids(words), ids(symbols));
     let Weights { lexical, symbol, .. } = query.weights;
     Ok(fuse(&[(lexical, &words), (symbol, &symbols)], depth))
 }
