@@ -166,7 +166,6 @@ impl Engine {
             Message::Rebuild(number) => {
                 self.taken = number;
                 self.rebuild = true;
-                self.shared.update(|progress| progress.failed = None);
             }
             Message::Pause(paused) => self.pause(paused),
             Message::Overlay(buffers, reply) => {

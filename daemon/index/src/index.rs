@@ -144,11 +144,14 @@ impl Index {
     /// Throws away what is stored and starts over.
     pub fn rebuild(&self) {
         let number = self.inner.shared.announce();
+        // Whoever waits from now on waits for the new one.
+        self.inner.shared.update(|progress| progress.failed = None);
         self.send(Message::Rebuild(number));
     }
 
     /// Stops following changes, or takes it up again. Remembered across restarts.
     pub fn pause(&self, paused: bool) {
+        self.inner.shared.update(|progress| progress.paused = paused);
         self.send(Message::Pause(paused));
     }
 
