@@ -1,6 +1,31 @@
 //! The per-branch index: which chunks are alive on a branch, and how they are found.
 //!
+//! An [`Index`] has a thread of its own that is told what changed, reads it, and publishes immutable
+//! snapshots; searches read the latest one and never wait for the thread, except where they ask
+//! for it. Records are kept by path and content, so that a switch of branches or an undone edit
+//! finds what was cut before.
+//!
 //! This crate must not know LSP, sockets, tests or models that generate.
 //!
 //! Invariant: an answer is never silently empty: a retriever that is not whole says so.
 //! Invariant: a hit names text that is in the view at the time of the answer.
+//! Invariant: a defect or a full disk ends the work on one index, and its searches say so.
+
+mod catalogue;
+mod engine;
+mod file;
+mod index;
+mod latency;
+mod names;
+mod pace;
+mod pages;
+mod record;
+mod retrieve;
+mod shared;
+mod snapshot;
+mod storage;
+mod writer;
+
+pub use index::{Index, News, OpenError, Status};
+pub use latency::Latency;
+pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, Weights};

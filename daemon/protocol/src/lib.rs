@@ -15,6 +15,7 @@ mod error;
 mod finding;
 pub mod frame;
 mod hello;
+mod index;
 mod message;
 mod report;
 
@@ -24,6 +25,9 @@ pub use finding::{Finding, FindingKind, OfferedFix, Related};
 pub use hello::{
     BUILD_ID, Hello, HelloHead, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, SessionParams, Welcome,
     negotiate, newer,
+};
+pub use index::{
+    GraphReport, IndexAction, IndexReport, LatencyReport, SearchHit, SearchReport, SearchRequest,
 };
 pub use message::{
     ClientFrame, DocumentId, Event, Notification, ProgressStage, Request, Response, RootPhase,

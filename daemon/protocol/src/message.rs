@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, EvidenceReport, Finding, FixReport, Notice, OfferedFix, RemoteError, SeenDiagnostic,
-    StatusReport, TestReport, Tier,
+    Check, EvidenceReport, Finding, FixReport, IndexAction, IndexReport, Notice, OfferedFix,
+    RemoteError, SearchReport, SearchRequest, SeenDiagnostic, StatusReport, TestReport, Tier,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -84,6 +84,15 @@ pub enum Request {
     Evidence {
         /// [`OfferedFix::id`].
         fix: String,
+    },
+    /// Search what the session sees of a root.
+    Search(SearchRequest),
+    /// The index of a root.
+    Index {
+        /// Workspace root.
+        root: PathBuf,
+        /// What is wanted.
+        action: IndexAction,
     },
     /// How the daemon is.
     Status,
@@ -192,6 +201,10 @@ pub enum Response {
     },
     /// To [`Request::Evidence`].
     Evidence(EvidenceReport),
+    /// To [`Request::Search`].
+    Search(SearchReport),
+    /// To [`Request::Index`].
+    Index(IndexReport),
     /// To [`Request::Status`].
     Status(StatusReport),
     /// To [`Request::Doctor`].
@@ -227,6 +240,13 @@ pub enum Event {
         root: PathBuf,
         /// The request that it belongs to; `None` for background work.
         request: Option<u64>,
+        /// How far.
+        stage: ProgressStage,
+    },
+    /// The index of a root is being brought up to date, which takes a while.
+    Indexing {
+        /// Workspace root.
+        root: PathBuf,
         /// How far.
         stage: ProgressStage,
     },

@@ -373,6 +373,9 @@ pub struct RootStatus {
     pub failing: u32,
     /// Fixes on offer.
     pub fixes: u32,
+    /// The index, in words; `None` when nothing asked for one yet.
+    #[serde(default)]
+    pub index: Option<String>,
 }
 
 /// How a check of `doctor` ended.

@@ -3,9 +3,9 @@
 use bytes::BytesMut;
 use greenlit_protocol::frame::{MAX_FRAME, codec, decode, encode};
 use greenlit_protocol::{
-    ClientFrame, DiagnosticTool, ErrorKind, Event, Hello, HelloHead, Notification, ProgressStage,
-    RemoteError, Request, Response, SeenDiagnostic, ServerFrame, SessionParams, TextChange, Tier,
-    Welcome,
+    ClientFrame, DiagnosticTool, ErrorKind, Event, Hello, HelloHead, IndexAction, Notification,
+    ProgressStage, RemoteError, Request, Response, SearchRequest, SeenDiagnostic, ServerFrame,
+    SessionParams, TextChange, Tier, Welcome,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -20,6 +20,26 @@ fn requests() -> impl Strategy<Value = Request> {
     let tier = prop_oneof![Just(Tier::Template), Just(Tier::Auto)];
     prop_oneof![
         (paths(), vec(".*", 0..3)).prop_map(|(root, tests)| Request::Test { root, tests }),
+        (
+            paths(),
+            ".*",
+            any::<u32>(),
+            vec(".*", 0..3),
+            vec(paths(), 0..3),
+            option::of(any::<u64>())
+        )
+            .prop_map(|(root, query, k, languages, near, wait_ms)| {
+                Request::Search(SearchRequest {
+                    root,
+                    query,
+                    k,
+                    languages,
+                    near,
+                    wait_ms,
+                    ..SearchRequest::default()
+                })
+            }),
+        paths().prop_map(|root| Request::Index { root, action: IndexAction::Rebuild }),
         (paths(), vec(".*", 0..3), vec(".*", 0..3), tier, option::of(any::<u64>())).prop_map(
             |(root, tests, visible, tier, budget_secs)| Request::Fix {
                 root,

@@ -8,6 +8,7 @@ mod findings;
 mod problem;
 mod reports;
 mod run;
+mod search;
 mod unrun;
 
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ use greenlit_workspace::{Config, StatCache, View};
 
 pub(crate) use problem::{chain, configuration_error};
 pub(crate) use reports::layer_name;
-pub(crate) use run::{run, store_of};
+pub(crate) use run::{index_of, run, store_of};
+pub(crate) use search::{SearchInput, act, check as index_check, search, words as index_words};
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq)]

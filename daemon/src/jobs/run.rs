@@ -452,6 +452,14 @@ fn limits(config: &config::Sandbox) -> Limits {
 
 /// The directory for kept build products of a root.
 pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
-    let hash = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
-    cache.join("builds").join(&hash[..16])
+    cache.join("builds").join(name_of(root))
+}
+
+/// Where the index of a root is kept.
+pub(crate) fn index_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
+    cache.join("index").join(name_of(root))
+}
+
+fn name_of(root: &std::path::Path) -> String {
+    blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

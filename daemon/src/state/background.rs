@@ -38,6 +38,7 @@ impl State {
         if let Some(root) = self.roots.get_mut(&path) {
             root.revision += 1;
         }
+        self.index_saved(&path, document);
         self.schedule(session, &path);
     }
 

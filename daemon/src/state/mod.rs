@@ -10,6 +10,7 @@
 mod background;
 mod diagnostics;
 mod documents;
+mod index;
 mod jobs;
 mod requests;
 mod root;
@@ -21,13 +22,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use greenlit_protocol::{Event as Told, EvidenceReport, ServerFrame};
+use greenlit_index::News;
+use greenlit_protocol::{Event as Told, EvidenceReport, RemoteError, Response, ServerFrame};
 use greenlit_workspace::config::FILE_NAME;
 use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher};
 use tokio::sync::mpsc;
 
 use crate::jobs::{JobNews, JobResult, chain};
 use crate::lifecycle::{Context, Inbound};
+use index::Indexed;
 use jobs::{Pending, Running};
 use root::Root;
 use session::Session;
@@ -44,8 +47,10 @@ pub(crate) enum Event {
     News { job: u64, news: JobNews },
     /// A job ended.
     Done { job: u64, result: Box<JobResult> },
-    /// A check of the machine for `doctor` ended.
-    Checked { session: u64, request: u64, checks: Vec<greenlit_protocol::Check> },
+    /// What was asked beside the jobs is answered.
+    Answered { session: u64, request: u64, result: Result<Response, RemoteError> },
+    /// An index tells how far it is.
+    IndexNews { root: PathBuf, news: News },
 }
 
 /// The daemon's state.
@@ -56,6 +61,7 @@ pub(crate) struct State {
     events: mpsc::UnboundedSender<Event>,
     sessions: BTreeMap<u64, Session>,
     roots: BTreeMap<PathBuf, Root>,
+    indexes: BTreeMap<PathBuf, Indexed>,
     overlays: Overlays,
     pending: VecDeque<Pending>,
     running: BTreeMap<u64, Running>,
@@ -121,6 +127,7 @@ impl State {
             events,
             sessions: BTreeMap::new(),
             roots: BTreeMap::new(),
+            indexes: BTreeMap::new(),
             overlays: Overlays::default(),
             pending: VecDeque::new(),
             running: BTreeMap::new(),
@@ -143,7 +150,8 @@ impl State {
             Event::Watching { root, result } => self.watching(&root, result),
             Event::News { job, news } => self.job_news(job, news),
             Event::Done { job, result } => self.job_done(job, *result),
-            Event::Checked { session, request, checks } => self.checked(session, request, checks),
+            Event::Answered { session, request, result } => self.answer(session, request, result),
+            Event::IndexNews { root, news } => self.index_news(&root, news),
         }
     }
 
@@ -152,6 +160,7 @@ impl State {
         self.start_due_background();
         self.start_due_diagnostics();
         self.start_jobs();
+        self.tend_indexes();
         let busy = !self.sessions.is_empty() || !self.running.is_empty();
         if busy {
             self.idle_since = Instant::now();

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use greenlit_protocol::{Check, ErrorKind, RemoteError, Request, Response, Tier};
+use greenlit_protocol::{ErrorKind, RemoteError, Request, Response, Tier};
 
 use crate::doctor;
-use crate::jobs::Work;
+use crate::jobs::{Work, index_check};
 use crate::state::jobs::{Pending, shutting_down};
 use crate::state::session::canonical_root;
 use crate::state::{Event, State};
@@ -39,6 +39,8 @@ impl State {
                 });
                 self.answer(session, id, result);
             }
+            Request::Search(asked) => self.search(session, id, asked),
+            Request::Index { root, action } => self.index_action(session, id, &root, action),
             Request::Status => {
                 let status = self.status();
                 self.answer(session, id, Ok(Response::Status(status)));
@@ -73,19 +75,18 @@ impl State {
         let environment = owner.environment.clone();
         let (config, problem) = self.config(session, &root);
         let watch = self.roots.get(&root).map(|root| root.degraded.clone());
+        let index = self.open_index(&root).cloned();
         let events = self.events.clone();
         tokio::task::spawn_blocking(move || {
-            let checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
+            let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
+            checks.push(index_check(index.as_ref()));
+            let result = Ok(Response::Doctor(checks));
             // The receiver only goes away with the daemon.
-            let _ = events.send(Event::Checked { session, request, checks });
+            let _ = events.send(Event::Answered { session, request, result });
         });
     }
 
-    pub(crate) fn checked(&self, session: u64, request: u64, checks: Vec<Check>) {
-        self.answer(session, request, Ok(Response::Doctor(checks)));
-    }
-
-    fn answer(&self, session: u64, id: u64, result: Result<Response, RemoteError>) {
+    pub(crate) fn answer(&self, session: u64, id: u64, result: Result<Response, RemoteError>) {
         if let Some(session) = self.sessions.get(&session) {
             session.respond(id, result);
         }

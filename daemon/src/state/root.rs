@@ -103,10 +103,12 @@ impl State {
         if let Some(why) = &root.degraded {
             tracing::warn!(root = %path.display(), why, "file events are incomplete");
         }
+        self.index_watched(path);
     }
 
     pub(crate) fn disk_changed(&mut self, change: Change) {
         tracing::debug!(?change, "files changed");
+        self.index_changed(&change);
         let Some(root) = self.roots.get_mut(&change.root) else { return };
         root.revision += 1;
         if change.git_head {

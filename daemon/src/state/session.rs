@@ -42,10 +42,13 @@ impl State {
             background: params.background,
             out,
         };
-        let roots = session.roots.clone();
+        let (roots, background) = (session.roots.clone(), session.background);
         self.sessions.insert(id, session);
-        for root in roots {
-            self.ensure_root(&root);
+        for root in &roots {
+            self.ensure_root(root);
+        }
+        if background {
+            self.index_roots(&roots);
         }
     }
 
@@ -63,11 +66,16 @@ impl State {
 
     pub(crate) fn roots_changed(&mut self, id: u64, roots: &[PathBuf]) {
         let roots = canonical(roots);
+        let mut background = false;
         if let Some(session) = self.sessions.get_mut(&id) {
             session.roots.clone_from(&roots);
+            background = session.background;
         }
-        for root in roots {
-            self.ensure_root(&root);
+        for root in &roots {
+            self.ensure_root(root);
+        }
+        if background {
+            self.index_roots(&roots);
         }
         self.drop_unused_roots();
     }

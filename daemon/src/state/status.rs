@@ -1,9 +1,12 @@
 //! How the daemon is.
 
+use std::path::PathBuf;
+
 use greenlit_protocol::{
     BUILD_ID, PROTOCOL_MAX, RootPhase, RootStatus, SessionStatus, StatusReport,
 };
 
+use crate::jobs::index_words;
 use crate::state::State;
 use crate::state::root::Root;
 
@@ -27,13 +30,22 @@ impl State {
                     documents: count(self.overlays.count(*id)),
                 })
                 .collect(),
-            roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
+            roots: self
+                .roots
+                .iter()
+                .map(|(path, root)| self.root_status(path.clone(), root))
+                .collect(),
             jobs: count(self.running.len()),
         }
     }
+
+    fn root_status(&self, path: PathBuf, root: &Root) -> RootStatus {
+        let index = self.open_index(&path).map(|index| index_words(&index.status()));
+        RootStatus { index, ..root_status(path, root) }
+    }
 }
 
-fn root_status(path: std::path::PathBuf, root: &Root) -> RootStatus {
+fn root_status(path: PathBuf, root: &Root) -> RootStatus {
     let phases = root.known.values().filter_map(|known| known.phase.as_ref());
     // With several sessions on a root the busiest tells most.
     let phase = phases.max_by_key(|phase| match phase {
@@ -69,6 +81,7 @@ fn root_status(path: std::path::PathBuf, root: &Root) -> RootStatus {
         phase: words + &watch,
         failing,
         fixes,
+        index: None,
     }
 }
 

@@ -202,34 +202,34 @@ impl Parsed {
 
     /// Names called below a node, each once, in source order.
     pub fn calls_in(&self, node: Node<'_>) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for node in self.descendants(node, |r| matches!(r, Role::Call | Role::Macro | Role::Tokens))
-        {
-            match self.role(node) {
-                Role::Call => {
-                    if let Some(name) = self.call(node).and_then(|c| self.callee_name(c.function)) {
-                        names.push(name.to_owned());
-                    }
-                }
-                // Macro arguments are plain tokens: a name before a parenthesis is a call.
-                Role::Tokens => {
-                    let mut cursor = node.walk();
-                    let tokens: Vec<_> = node.children(&mut cursor).collect();
-                    for pair in tokens.windows(2) {
-                        if self.role(pair[0]) == Role::Identifier
-                            && self.role(pair[1]) == Role::Tokens
-                            && self.text_of(pair[1]).starts_with('(')
-                        {
-                            names.push(self.text_of(pair[0]).to_owned());
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
+        let calls = self.descendants(node, |r| matches!(r, Role::Call | Role::Tokens));
+        let called = calls.into_iter().flat_map(|node| self.called_by(node));
+        let mut names: Vec<String> = called.map(|(_, name)| name.to_owned()).collect();
         let mut seen = HashSet::new();
         names.retain(|n| seen.insert(n.clone()));
         names
+    }
+
+    /// What a node itself calls, with where it stands.
+    pub(crate) fn called_by<'t>(&'t self, node: Node<'t>) -> Vec<(usize, &'t str)> {
+        match self.role(node) {
+            Role::Call => {
+                let name = self.call(node).and_then(|c| self.callee_name(c.function));
+                name.map(|name| (node.start_byte(), name)).into_iter().collect()
+            }
+            // Macro arguments are plain tokens: a name before a parenthesis is a call.
+            Role::Tokens => {
+                let mut cursor = node.walk();
+                let tokens: Vec<_> = node.children(&mut cursor).collect();
+                let calls = tokens.windows(2).filter(|pair| {
+                    self.role(pair[0]) == Role::Identifier
+                        && self.role(pair[1]) == Role::Tokens
+                        && self.text_of(pair[1]).starts_with('(')
+                });
+                calls.map(|pair| (pair[0].start_byte(), self.text_of(pair[0]))).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Modules, files or paths that the text imports, as written: dotted names, quoted paths

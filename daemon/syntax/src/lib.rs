@@ -8,6 +8,7 @@
 //! Invariant: byte offsets handed out lie on character boundaries of the text that was parsed.
 //! Invariant: no text, however mangled, makes a function of this crate panic.
 
+pub mod chunk;
 mod declared;
 mod expressions;
 mod items;

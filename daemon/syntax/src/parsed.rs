@@ -15,10 +15,10 @@ use crate::table::{Table, When};
 #[derive(Debug, Error)]
 pub enum ParseError {
     /// The compiled grammar does not fit the parser library.
-    #[error("the grammar for {language:?} does not fit the parser")]
+    #[error("the grammar for {language} does not fit the parser")]
     Grammar {
         /// Which language.
-        language: Language,
+        language: String,
         /// What the library said.
         #[source]
         source: tree_sitter::LanguageError,
@@ -40,15 +40,42 @@ pub enum ParseError {
 ///
 /// [`ParseError`] when there is no tree at all.
 pub fn parse(language: Language, text: Arc<str>) -> Result<Parsed, ParseError> {
+    let tree = tree(&language.grammar(), &text, None)?;
+    Ok(Parsed { language, text, tree })
+}
+
+/// The tree of a text, built upon an edited older one where there is one.
+pub(crate) fn tree(
+    grammar: &tree_sitter::Language,
+    text: &str,
+    old: Option<&Tree>,
+) -> Result<Tree, ParseError> {
     if u32::try_from(text.len()).is_err() {
         return Err(ParseError::TooLarge { bytes: text.len() });
     }
     let mut parser = Parser::new();
-    parser
-        .set_language(&language.grammar())
-        .map_err(|source| ParseError::Grammar { language, source })?;
-    let tree = bounded(&mut parser, &text, None)?;
-    Ok(Parsed { language, text, tree })
+    parser.set_language(grammar).map_err(|source| ParseError::Grammar {
+        language: grammar.name().unwrap_or("a language").to_owned(),
+        source,
+    })?;
+    bounded(&mut parser, text, old)
+}
+
+/// The smallest edit that makes one text of another.
+pub(crate) fn difference(old: &str, new: &str) -> InputEdit {
+    let (a, b) = (old.as_bytes(), new.as_bytes());
+    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let room = a.len().min(b.len()) - start;
+    let same = a.iter().rev().zip(b.iter().rev()).take(room).take_while(|(a, b)| a == b).count();
+    let (old_end, new_end) = (a.len() - same, b.len() - same);
+    InputEdit {
+        start_byte: start,
+        old_end_byte: old_end,
+        new_end_byte: new_end,
+        start_position: point(old, start),
+        old_end_position: point(old, old_end),
+        new_end_position: point(new, new_end),
+    }
 }
 
 /// Parses within a bound on its work: on mangled texts the recovery of some grammars (C++) does not
@@ -129,31 +156,10 @@ impl Parsed {
     ///
     /// See [`parse`].
     pub fn reparse(&self, text: Arc<str>) -> Result<Parsed, ParseError> {
-        let language = self.language;
-        if u32::try_from(text.len()).is_err() {
-            return Err(ParseError::TooLarge { bytes: text.len() });
-        }
-        let (old, new) = (self.text.as_bytes(), text.as_bytes());
-        let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-        let room = old.len().min(new.len()) - start;
-        let same =
-            old.iter().rev().zip(new.iter().rev()).take(room).take_while(|(a, b)| a == b).count();
-        let (old_end, new_end) = (old.len() - same, new.len() - same);
-        let mut tree = self.tree.clone();
-        tree.edit(&InputEdit {
-            start_byte: start,
-            old_end_byte: old_end,
-            new_end_byte: new_end,
-            start_position: point(&self.text, start),
-            old_end_position: point(&self.text, old_end),
-            new_end_position: point(&text, new_end),
-        });
-        let mut parser = Parser::new();
-        parser
-            .set_language(&language.grammar())
-            .map_err(|source| ParseError::Grammar { language, source })?;
-        let tree = bounded(&mut parser, &text, Some(&tree))?;
-        Ok(Parsed { language, text, tree })
+        let mut edited = self.tree.clone();
+        edited.edit(&difference(&self.text, &text));
+        let tree = tree(&self.language.grammar(), &text, Some(&edited))?;
+        Ok(Parsed { language: self.language, text, tree })
     }
 
     /// The language.

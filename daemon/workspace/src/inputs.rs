@@ -148,7 +148,7 @@ impl Inputs {
 
 /// Every file and link with its metadata, in no order. Asking for metadata dominates a scan, so
 /// it is spread over threads.
-fn walk(root: &Path) -> Result<Vec<(PathBuf, Metadata)>, ScanError> {
+pub(crate) fn walk(root: &Path) -> Result<Vec<(PathBuf, Metadata)>, ScanError> {
     let seen = Mutex::new(Vec::new());
     let count = AtomicUsize::new(0);
     let overflow = AtomicBool::new(false);

@@ -10,6 +10,7 @@
 //! except files over [`inputs::MAX_HASHED_BYTES`], which are compared by their metadata.
 
 pub mod config;
+mod files;
 mod git;
 mod ignores;
 pub mod inputs;
@@ -19,9 +20,10 @@ mod view;
 mod watch;
 
 pub use config::{Config, ConfigError};
+pub use files::{FoundFile, Ignored, list_files};
 pub use git::{Head, git_branch, git_dir};
 pub use inputs::{Inputs, ScanError};
 pub use overlay::{ChangeError, Overlays, SessionId};
-pub use stat::StatCache;
+pub use stat::{Stamp, StatCache};
 pub use view::{Overlay, View};
 pub use watch::{Change, Changed, WatchError, Watcher};

@@ -13,7 +13,7 @@ const RACY: Duration = Duration::from_secs(2);
 
 /// What the system says about a file; equal stamps mean an unchanged file, racy ones aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     len: u64,
     modified: Option<SystemTime>,
     /// Change time (seconds, nanoseconds) and inode where there are any: `touch -r`, archives and
@@ -23,7 +23,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
+    /// The stamp in a file's metadata.
+    pub fn of(metadata: &Metadata) -> Self {
         #[cfg(unix)]
         let (changed, inode) = {
             use std::os::unix::fs::MetadataExt;
@@ -35,7 +36,7 @@ impl Stamp {
     }
 
     /// Whether the file could still change within the same timestamps as of `now`.
-    fn is_racy(&self, now: SystemTime) -> bool {
+    pub fn is_racy(&self, now: SystemTime) -> bool {
         let changed = SystemTime::UNIX_EPOCH
             + Duration::new(
                 u64::try_from(self.changed.0).unwrap_or(0),
@@ -45,8 +46,8 @@ impl Stamp {
         now.duration_since(latest).map_or(true, |age| age < RACY)
     }
 
-    /// Stands for the content of files too large to hash.
-    pub(crate) fn digest(&self) -> Hash {
+    /// Stands for the content of files too large to hash, and for the stamp itself on disk.
+    pub fn digest(&self) -> Hash {
         let modified =
             self.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         let mut hasher = blake3::Hasher::new();

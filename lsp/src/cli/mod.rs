@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Exit codes: 0 for yes, 1 for no (tests fail, a failing test has no fix, a check failed), 2 for
+//! Exit codes: 0 for yes, 1 for no (tests fail, no fix, nothing found, a check failed), 2 for
 //! an error, 3 from `status` when no daemon runs, 130 when interrupted.
 //!
 //! Invariant: with `--json` standard output holds exactly one object, also for an error.
@@ -12,11 +12,13 @@ mod daemon;
 mod doctor;
 mod failure;
 mod fix;
+mod index;
 mod logs;
 mod lsp;
 mod output;
 mod progress;
 mod root;
+mod search;
 mod status;
 mod stop;
 mod test;
@@ -72,6 +74,8 @@ fn run(command: Command) -> Result<u8, Failure> {
             Command::Lsp(_) => lsp::run().await,
             Command::Fix(args) => fix::run(&args).await,
             Command::Test(args) => test::run(&args).await,
+            Command::Search(args) => search::run(&args).await,
+            Command::Index(args) => index::run(&args).await,
             Command::Status(args) => status::run(args.json).await,
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Logs(args) => logs::run(&args).await,

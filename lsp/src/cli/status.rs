@@ -74,6 +74,9 @@ fn print(report: &StatusReport) {
             count(root.failing as usize, "failing test"),
             count(root.fixes as usize, "verified fix"),
         ));
+        if let Some(index) = &root.index {
+            output::line(format_args!("      {DIM}index: {index}{RESET}"));
+        }
     }
 }
 

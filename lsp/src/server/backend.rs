@@ -6,13 +6,13 @@ use std::sync::Arc;
 use lsp_types::{
     CodeAction, CodeActionParams, CodeActionResponse, DocumentDiagnosticParams,
     DocumentDiagnosticReportResult, ExecuteCommandParams, InitializeParams, InitializeResult,
-    InitializedParams,
+    InitializedParams, SymbolInformation, WorkspaceSymbolParams,
 };
 use serde_json::Value;
 use tower_lsp::LanguageServer;
 use tower_lsp::jsonrpc::Result;
 
-use super::handlers;
+use super::handlers::{self, RootHits, SearchParams};
 use super::session::Session;
 
 /// The server.
@@ -28,6 +28,11 @@ impl Backend {
 
     pub(crate) fn session(&self) -> Arc<Session> {
         self.session.clone()
+    }
+
+    /// `greenlit/search`
+    pub(crate) async fn search(&self, params: SearchParams) -> Result<Vec<RootHits>> {
+        handlers::search(&self.session, params).await
     }
 }
 
@@ -58,6 +63,13 @@ impl LanguageServer for Backend {
         params: DocumentDiagnosticParams,
     ) -> Result<DocumentDiagnosticReportResult> {
         Ok(handlers::diagnostic(&self.session, params))
+    }
+
+    async fn symbol(
+        &self,
+        params: WorkspaceSymbolParams,
+    ) -> Result<Option<Vec<SymbolInformation>>> {
+        handlers::symbol(&self.session, params).await
     }
 
     async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {

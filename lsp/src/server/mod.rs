@@ -75,7 +75,9 @@ where
 {
     let ending = Ending::default();
     let (service, socket) =
-        LspService::new(|client| Backend::new(Session::start(client, connector)));
+        LspService::build(|client| Backend::new(Session::start(client, connector)))
+            .custom_method("greenlit/search", Backend::search)
+            .finish();
     let session = service.inner().session();
     let served = Server::new(UntilExit::new(input, ending.clone()), output, socket)
         .concurrency_level(CONCURRENCY)

@@ -18,8 +18,20 @@ use super::outgoing::Outgoing;
 /// How long the editor may take to accept a token.
 const ACCEPT: Duration = Duration::from_secs(5);
 
-/// A piece of work: on a root, of a request or in the background.
-type Work = (PathBuf, Option<u64>);
+/// A piece of work on a root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Work {
+    /// Of a request, or in the background.
+    Job(PathBuf, Option<u64>),
+    /// Bringing its index up to date; not cancelled from here, `greenlit index pause` holds it.
+    Index(PathBuf),
+}
+
+impl Work {
+    fn is_cancellable(&self) -> bool {
+        matches!(self, Self::Job(..))
+    }
+}
 
 /// Everything in progress.
 #[derive(Debug)]
@@ -42,14 +54,13 @@ impl Progresses {
     }
 
     /// One step of a piece of work.
-    pub(crate) fn step(&mut self, root: PathBuf, request: Option<u64>, stage: ProgressStage) {
-        let work = (root, request);
+    pub(crate) fn step(&mut self, work: Work, stage: ProgressStage) {
         match stage {
             ProgressStage::Begin { title } => self.begin(work, title),
             ProgressStage::Report { message, percentage } => {
                 if let Some(running) = self.running.get(&work) {
                     let report = WorkDoneProgressReport {
-                        cancellable: Some(true),
+                        cancellable: Some(work.is_cancellable()),
                         message: Some(message),
                         percentage,
                     };
@@ -69,10 +80,13 @@ impl Progresses {
         self.running.drain().for_each(|(_, running)| running.end(message.to_owned()));
     }
 
-    /// The root of the work behind a token.
+    /// The root of the job behind a token.
     pub(crate) fn root_of(&self, token: &NumberOrString) -> Option<&Path> {
-        let mut running = self.running.iter();
-        running.find(|(_, running)| running.token == *token).map(|((root, _), _)| root.as_path())
+        let (work, _) = self.running.iter().find(|(_, running)| running.token == *token)?;
+        match work {
+            Work::Job(root, _) => Some(root),
+            Work::Index(_) => None,
+        }
     }
 
     fn begin(&mut self, work: Work, title: String) {
@@ -82,7 +96,7 @@ impl Progresses {
         let running = Running { token: token.clone(), steps };
         running.send(WorkDoneProgress::Begin(WorkDoneProgressBegin {
             title,
-            cancellable: Some(true),
+            cancellable: Some(work.is_cancellable()),
             message: None,
             percentage: None,
         }));

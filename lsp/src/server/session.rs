@@ -13,7 +13,7 @@ use tower_lsp::Client;
 
 use super::daemon::{Connector, Daemon, DaemonEvent};
 use super::outgoing::{self, Outgoing, Status};
-use super::progress::Progresses;
+use super::progress::{Progresses, Work};
 use super::state::State;
 
 /// A session. Handlers share it.
@@ -233,7 +233,13 @@ impl Session {
             Event::Progress { root, request, stage } => {
                 let supported = self.state().features.progress;
                 if supported {
-                    self.progresses().step(root, request, stage);
+                    self.progresses().step(Work::Job(root, request), stage);
+                }
+            }
+            Event::Indexing { root, stage } => {
+                let supported = self.state().features.progress;
+                if supported {
+                    self.progresses().step(Work::Index(root), stage);
                 }
             }
             Event::Draining { reason } => {

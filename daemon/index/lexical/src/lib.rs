@@ -1,3 +1,24 @@
 //! Search by words and by symbol names, aware of how identifiers are written.
 //!
 //! This crate must not know vectors, branches or sockets.
+//!
+//! Invariant: no text of a person is query syntax: every query is words, and none is an error.
+//! Invariant: an index on disk is verified before a byte of it is used; a damaged one is an error
+//! that says so, never a wrong answer. It can always be built anew from the files.
+//! Invariant: what [`Lexical::apply`] wrote is found by the next search, and what it removed is not.
+//! Invariant: one writer with a bounded memory.
+
+mod error;
+mod filter;
+mod lexical;
+mod schema;
+mod search;
+mod symbols;
+mod tokens;
+mod verify;
+
+pub use error::{ApplyError, OpenError, SearchError};
+pub use filter::Filter;
+pub use lexical::{Document, Lexical};
+pub use schema::SCHEMA_VERSION;
+pub use search::{Query, Scored};

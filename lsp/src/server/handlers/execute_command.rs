@@ -167,7 +167,7 @@ fn restart(session: &Arc<Session>) {
     });
 }
 
-fn unexpected(result: std::result::Result<Response, RequestError>) -> Error {
+pub(super) fn unexpected(result: std::result::Result<Response, RequestError>) -> Error {
     let mut error = Error::new(ErrorCode::ServerError(-32803));
     error.message = match result {
         Ok(_) => "greenlitd gave an answer to another question".into(),

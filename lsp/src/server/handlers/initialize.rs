@@ -69,6 +69,7 @@ fn capabilities(features: &ClientFeatures) -> ServerCapabilities {
             file_operations: None,
         }),
         diagnostic_provider: diagnostics,
+        workspace_symbol_provider: Some(OneOf::Left(true)),
         ..ServerCapabilities::default()
     }
 }

@@ -12,6 +12,7 @@ mod did_save;
 mod execute_command;
 mod initialize;
 mod initialized;
+mod search;
 mod work_done_progress_cancel;
 
 pub(crate) use code_action::code_action;
@@ -26,4 +27,5 @@ pub(crate) use did_save::did_save;
 pub(crate) use execute_command::{COMMANDS, execute_command};
 pub(crate) use initialize::initialize;
 pub(crate) use initialized::{initialized, pull_settings};
+pub(crate) use search::{RootHits, SearchParams, search, symbol};
 pub(crate) use work_done_progress_cancel::work_done_progress_cancel;

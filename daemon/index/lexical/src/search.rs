@@ -1,0 +1,146 @@
+//! Search by words: BM25 over the text, the names and the path.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use tantivy::Term;
+use tantivy::query::{BooleanQuery, BoostQuery, EnableScoring, Occur, Query as TantivyQuery};
+use tantivy::query::{DisjunctionMaxQuery, TermQuery};
+use tantivy::schema::IndexRecordOption;
+
+use crate::error::{SearchError, guarded};
+use crate::filter::Filter;
+use crate::lexical::Lexical;
+use crate::tokens::query_words;
+
+/// More words say no more.
+const MAX_WORDS: usize = 48;
+/// Of a field that does not match best; the rest of its score is that of the best.
+const OTHER_FIELDS: f32 = 0.3;
+/// A name says more than a mention, and a path says where.
+const SYMBOL_BOOST: f32 = 2.0;
+const PATH_BOOST: f32 = 1.0;
+
+/// Words of questions that are no words of answers.
+const STOP: &[&str] = &[
+    "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "how",
+    "i", "if", "in", "is", "it", "its", "of", "on", "or", "that", "the", "then", "there", "this",
+    "to", "was", "we", "what", "when", "where", "which", "will", "with", "you",
+];
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Query<'a> {
+    /// Any text: its words count, nothing in it is syntax.
+    pub text: &'a str,
+    /// What a hit must be.
+    pub filter: Filter<'a>,
+    /// At most so many hits.
+    pub k: usize,
+}
+
+/// A hit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// The document.
+    pub id: u64,
+    /// Higher is better; comparable within one answer.
+    pub score: f32,
+}
+
+impl Eq for Scored {}
+
+impl PartialOrd for Scored {
+    fn partial_cmp(&self, other: &Scored) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Better is less, so that sorting puts the best first and a heap keeps the worst on top.
+impl Ord for Scored {
+    fn cmp(&self, other: &Scored) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
+    }
+}
+
+impl Lexical {
+    /// The best documents for the words of a text, best first. A text without words finds nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError`].
+    pub fn search(&self, query: &Query<'_>) -> Result<Vec<Scored>, SearchError> {
+        let mut words = query_words(query.text);
+        if words.iter().any(|word| !STOP.contains(&word.as_str())) {
+            words.retain(|word| !STOP.contains(&word.as_str()));
+        }
+        words.truncate(MAX_WORDS);
+        if words.is_empty() || query.k == 0 {
+            return Ok(Vec::new());
+        }
+        guarded(
+            |reason| SearchError::Damaged { reason },
+            || {
+                let any = words.iter().map(|word| (Occur::Should, self.word(word))).collect();
+                let mut all: Vec<(Occur, Box<dyn TantivyQuery>)> = Vec::new();
+                for condition in query.filter.queries(&self.fields)? {
+                    all.push((Occur::Must, condition));
+                }
+                let any = BooleanQuery::new(any);
+                if all.is_empty() {
+                    return self.best(&any, query);
+                }
+                all.push((Occur::Must, Box::new(any)));
+                self.best(&BooleanQuery::new(all), query)
+            },
+        )
+    }
+
+    /// A word in any of the fields.
+    fn word(&self, word: &str) -> Box<dyn TantivyQuery> {
+        let fields = [
+            (self.fields.text, 1.0),
+            (self.fields.symbol, SYMBOL_BOOST),
+            (self.fields.path, PATH_BOOST),
+        ];
+        let in_fields = fields.map(|(field, boost)| {
+            let term = Term::from_field_text(field, word);
+            let query = Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
+            Box::new(BoostQuery::new(query, boost)) as Box<dyn TantivyQuery>
+        });
+        Box::new(DisjunctionMaxQuery::with_tie_breaker(in_fields.into(), OTHER_FIELDS))
+    }
+
+    /// The best of what a query matches. Not the library's collector, because the caller's set of
+    /// live documents is borrowed.
+    fn best(
+        &self,
+        matching: &dyn TantivyQuery,
+        query: &Query<'_>,
+    ) -> Result<Vec<Scored>, SearchError> {
+        let searcher = self.searcher();
+        let weight = matching.weight(EnableScoring::enabled_from_searcher(&searcher))?;
+        let mut best: BinaryHeap<Scored> = BinaryHeap::new();
+        for reader in searcher.segment_readers() {
+            let ids = reader.fast_fields().column_first_or_default::<u64>("id")?;
+            let alive = reader.alive_bitset();
+            let worst = |best: &BinaryHeap<Scored>| match best.peek() {
+                Some(worst) if best.len() >= query.k => worst.score,
+                _ => f32::MIN,
+            };
+            let threshold = worst(&best);
+            weight.for_each_pruning(threshold, reader, &mut |doc, score| {
+                let id = ids.get_val(doc);
+                let there = alive.is_none_or(|alive| alive.is_alive(doc));
+                if there && query.filter.live.is_none_or(|live| live(id)) {
+                    best.push(Scored { id, score });
+                    if best.len() > query.k {
+                        best.pop();
+                    }
+                }
+                worst(&best)
+            })?;
+        }
+        Ok(best.into_sorted_vec())
+    }
+}

@@ -1,0 +1,43 @@
+//! What may be found.
+
+/// Restrictions; an empty list restricts nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    paths: Vec<String>,
+    languages: Vec<String>,
+    kinds: Vec<String>,
+    named: bool,
+}
+
+impl Filter {
+    /// A filter by beginnings or patterns of paths relative to the root (`*` within a name, `**`
+    /// across directories), names of languages, names of kinds, and whether only definitions count.
+    pub fn new(paths: &[String], languages: &[String], kinds: &[String], named: bool) -> Self {
+        let lower = |names: &[String]| names.iter().map(|name| name.to_lowercase()).collect();
+        let paths = paths.iter().map(|path| path.trim_start_matches("./").to_owned()).collect();
+        Self { paths, languages: lower(languages), kinds: lower(kinds), named }
+    }
+
+    /// Whether only definitions count.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// Calls with the filter as the lexical index takes it.
+    pub(crate) fn with<T>(
+        &self,
+        live: &dyn Fn(u64) -> bool,
+        work: impl FnOnce(greenlit_lexical::Filter<'_>) -> T,
+    ) -> T {
+        fn all(names: &[String]) -> Vec<&str> {
+            names.iter().map(String::as_str).collect()
+        }
+        let (paths, languages, kinds) = (all(&self.paths), all(&self.languages), all(&self.kinds));
+        work(greenlit_lexical::Filter {
+            paths: &paths,
+            languages: &languages,
+            kinds: &kinds,
+            live: Some(live),
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! From a question to passages of text.
+//!
+//! Each retriever gives a ranked list of chunks; the lists are fused by rank, boosted by what the
+//! asker works on, checked against the files of now, and put together where they touch.
+
+mod answer;
+mod context;
+mod filter;
+mod fuse;
+mod texts;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use greenlit_lexical::Scored;
+use greenlit_workspace::View;
+
+pub use context::Passage;
+pub use filter::Filter;
+pub use fuse::Weights;
+
+use crate::index::Index;
+use crate::record::parts;
+use crate::snapshot::{Scope, Snapshot};
+use answer::{merge, reasons};
+use fuse::fuse;
+use texts::Texts;
+
+/// How long to wait for files that turned out to be newer than what is known of them.
+const STALE_PATIENCE: Duration = Duration::from_millis(500);
+/// What is said while there is no way to search by meaning.
+const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
+
+/// A question.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Plain words or names.
+    pub text: String,
+    /// Hits wanted.
+    pub k: usize,
+    /// What may be found.
+    pub filter: Filter,
+    /// Files that the asker works on, absolute: what they call and what calls them comes earlier.
+    pub near: Vec<PathBuf>,
+    /// What each retriever counts.
+    pub weights: Weights,
+}
+
+/// A passage that answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// Relative to the root, with forward slashes.
+    pub path: String,
+    /// From 0, the end exclusive.
+    pub lines: Range<u32>,
+    /// Symbol path joined with dots; empty between definitions.
+    pub symbol: String,
+    /// Kind of definition.
+    pub kind: String,
+    /// Language or format.
+    pub language: String,
+    /// Comparable within one answer.
+    pub score: f64,
+    /// As it stands in the view.
+    pub text: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// Why there may be more or better ones.
+    pub degraded: Option<String>,
+    /// Chunks that cannot be found by meaning yet.
+    pub dense_pending: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The words cannot be searched.
+    #[error("the index cannot be searched")]
+    Words(#[from] greenlit_lexical::SearchError),
+}
+
+impl Index {
+    /// Searches what a view holds. Waits for changes that were told and are not yet in, at most so
+    /// long; the answer says when they are not.
+    pub fn search(
+        &self,
+        query: &Query,
+        view: &View,
+        patience: Duration,
+    ) -> Result<Answer, SearchError> {
+        let deadline = Instant::now() + patience;
+        self.shared().settle(patience);
+        // Waiting for changes is not searching; taking in unsaved buffers is.
+        let start = Instant::now();
+        let (mut found, mut stale) = self.search_once(query, view, deadline)?;
+        if !stale.is_empty() {
+            // An event is on its way, or was lost. Look at the files, and ask once more.
+            self.paths_changed(std::mem::take(&mut stale));
+            self.shared().settle(STALE_PATIENCE);
+            (found, stale) = self.search_once(query, view, deadline)?;
+        }
+        self.shared().latencies().record(start.elapsed());
+        if !stale.is_empty() {
+            found.reasons.push(format!("hits in {} changing files are left out", stale.len()));
+        }
+        Ok(Answer {
+            hits: found.hits,
+            degraded: (!found.reasons.is_empty()).then(|| found.reasons.join("; ")),
+            dense_pending: found.chunks,
+        })
+    }
+
+    fn search_once(
+        &self,
+        query: &Query,
+        view: &View,
+        deadline: Instant,
+    ) -> Result<(Found, BTreeSet<PathBuf>), SearchError> {
+        let left = deadline.saturating_duration_since(Instant::now()).max(STALE_PATIENCE);
+        let (snapshot, scope, whole) = self.scope(view, left);
+        let mut reasons = reasons(&self.shared().progress());
+        if !whole {
+            reasons.push("unsaved buffers are not searched".to_owned());
+        }
+        reasons.push(NO_MODEL.to_owned());
+        let ranked = rank(query, &snapshot, &scope)?;
+        let mut texts = Texts::new(view);
+        let near = texts.near(&query.near);
+        // More than wanted: some fall away, and a boost may bring others to the top.
+        let mut hits = Vec::new();
+        for (document, score) in ranked {
+            let Some((record, chunk)) = snapshot.chunk(document) else { continue };
+            let Some(text) = texts.of(record, chunk) else { continue };
+            let score = score * near.boost(&record.path, &chunk.symbol, text);
+            hits.push(answer::hit(record, chunk, score, text));
+        }
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let mut hits = merge(hits, |path, lines| texts.lines(path, lines));
+        hits.truncate(query.k);
+        let chunks = snapshot.totals.chunks;
+        Ok((Found { hits, reasons, chunks }, texts.into_stale()))
+    }
+}
+
+struct Found {
+    hits: Vec<Hit>,
+    reasons: Vec<String>,
+    chunks: u64,
+}
+
+/// Documents with their fused scores, best first.
+fn rank(query: &Query, snapshot: &Snapshot, scope: &Scope) -> Result<Vec<(u64, f64)>, SearchError> {
+    let depth = (query.k * 4).clamp(50, 1000);
+    let live = |document: u64| {
+        scope.holds(parts(document).0)
+            && (!query.filter.is_named()
+                || snapshot.chunk(document).is_some_and(|(_, chunk)| !chunk.symbol.is_empty()))
+    };
+    let words = &snapshot.words;
+    let (words, symbols) = query.filter.with(&live, |filter| {
+        let asked = greenlit_lexical::Query { text: &query.text, filter, k: depth };
+        Ok::<_, SearchError>((words.search(&asked)?, words.symbols(&query.text, &filter, depth)?))
+    })?;
+    let ids = |found: Vec<Scored>| found.into_iter().map(|hit| hit.id).collect::<Vec<u64>>();
+    let (words, symbols) = (ids(words), ids(symbols));
+    let Weights { lexical, symbol, .. } = query.weights;
+    Ok(fuse(&[(lexical, &words), (symbol, &symbols)], depth))
+}

@@ -1,0 +1,171 @@
+//! Edits, unsaved buffers, deletions.
+
+use std::time::Duration;
+
+use greenlit_index::{Filter, Query};
+use greenlit_workspace::{Change, Changed};
+
+use crate::support::{PATIENCE, Workspace, found, search};
+
+const PARSER: &str = "def parse_header(line):\n    return line.split(':')\n";
+const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
+
+#[test]
+fn a_function_is_found_by_its_words_and_by_its_name() {
+    let workspace = Workspace::new(&[("a/parser.py", PARSER), ("writer.py", WRITER)]);
+    let index = workspace.open();
+    let hits = search(&index, &workspace.view(), "parse_header").hits;
+    assert_eq!(hits[0].path, "a/parser.py");
+    assert_eq!((hits[0].lines.clone(), &*hits[0].symbol), (0..2, "parse_header"));
+    assert_eq!(hits[0].text.trim_end(), PARSER.trim_end());
+    assert_eq!(found(&index, &workspace.view(), "zanzibar"), ["writer.py"]);
+    assert!(found(&index, &workspace.view(), "quagmire").is_empty());
+
+    let paths = Filter::new(&["a/".to_owned()], &[], &[], false);
+    let query = Query { text: "zanzibar".into(), k: 5, filter: paths, ..Query::default() };
+    assert!(index.search(&query, &workspace.view(), PATIENCE).unwrap().hits.is_empty());
+}
+
+#[test]
+fn a_changed_file_is_found_by_its_new_text_only() {
+    let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
+    let index = workspace.open();
+    workspace.write("parser.py", PARSER.replace("split", "partition"));
+    workspace.write("new.py", "def fresh_words():\n    return 'marmalade'\n");
+    index.changed(&workspace.change(&["parser.py", "new.py"], false));
+    assert!(found(&index, &workspace.view(), "line.split").is_empty());
+    assert_eq!(found(&index, &workspace.view(), "line.partition"), ["parser.py"]);
+    assert_eq!(found(&index, &workspace.view(), "marmalade"), ["new.py"]);
+    // Only what changed was cut again.
+    assert_eq!(index.status().cut, 4);
+}
+
+#[test]
+fn a_deleted_file_is_gone_before_its_event() {
+    let workspace = Workspace::new(&[("parser.py", PARSER), ("deep/writer.py", WRITER)]);
+    let index = workspace.open();
+    std::fs::remove_file(workspace.root().join("parser.py")).unwrap();
+    let answer = search(&index, &workspace.view(), "parse_header");
+    assert!(answer.hits.is_empty(), "{answer:?}");
+    // The search itself made the index look again: nothing is stale any more.
+    assert!(!answer.degraded.unwrap_or_default().contains("changing"));
+    assert_eq!(index.status().files, 1);
+
+    // A directory goes with one event.
+    std::fs::remove_dir_all(workspace.root().join("deep")).unwrap();
+    index.changed(&workspace.change(&["deep"], false));
+    assert!(index.settle(PATIENCE));
+    assert_eq!(index.status().files, 0);
+}
+
+#[test]
+fn a_file_changed_without_an_event_is_cut_anew_by_the_search() {
+    let workspace = Workspace::new(&[("writer.py", WRITER)]);
+    let index = workspace.open();
+    workspace.write("writer.py", format!("# zanzibar moved\n\n{WRITER}"));
+    let hits = search(&index, &workspace.view(), "zanzibar").hits;
+    assert!(hits.iter().any(|hit| hit.text.contains("zanzibar moved")), "{hits:?}");
+}
+
+#[test]
+fn an_unsaved_buffer_is_found_by_its_session_alone() {
+    let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
+    let index = workspace.open();
+    let edited = workspace.edited("parser.py", &PARSER.replace("split", "rsplit"));
+    assert_eq!(found(&index, &edited, "line.rsplit"), ["parser.py"]);
+    assert!(found(&index, &edited, "line.split").is_empty());
+    assert!(found(&index, &workspace.view(), "line.rsplit").is_empty());
+    assert_eq!(found(&index, &workspace.view(), "line.split"), ["parser.py"]);
+    // A file that is only in the editor.
+    let new = workspace.edited("new.py", "def only_in_the_editor():\n    pass\n");
+    assert_eq!(found(&index, &new, "only_in_the_editor"), ["new.py"]);
+
+    // Saved: the buffer's chunks are those of the file.
+    let cut = index.status().cut;
+    workspace.write("parser.py", PARSER.replace("split", "rsplit"));
+    index.changed(&workspace.change(&["parser.py"], false));
+    assert_eq!(found(&index, &workspace.view(), "line.rsplit"), ["parser.py"]);
+    assert_eq!(index.status().cut, cut);
+}
+
+#[test]
+fn an_unsaved_buffer_of_an_ignored_file_is_not_found() {
+    let workspace = Workspace::new(&[(".gitignore", "*.log.py\n"), ("a.py", PARSER)]);
+    let index = workspace.open();
+    let edited = workspace.edited("secret.log.py", "def hidden_thing():\n    pass\n");
+    assert!(found(&index, &edited, "hidden_thing").is_empty());
+}
+
+#[test]
+fn ignore_rules_that_change_take_files_out_and_in() {
+    let workspace = Workspace::new(&[("a.py", PARSER), ("b.py", WRITER)]);
+    let index = workspace.open();
+    let everything = Change { root: workspace.root(), paths: Changed::Everything, git_head: false };
+    workspace.write(".gitignore", "b.py\n");
+    index.changed(&everything);
+    assert!(found(&index, &workspace.view(), "zanzibar").is_empty());
+    workspace.write(".gitignore", "a.py\n");
+    index.changed(&everything);
+    assert_eq!(found(&index, &workspace.view(), "zanzibar"), ["b.py"]);
+    assert!(found(&index, &workspace.view(), "parse_header").is_empty());
+}
+
+#[test]
+fn lost_events_are_made_up_for_by_a_rescan() {
+    let workspace = Workspace::new(&[("a.py", PARSER)]);
+    let index = workspace.open();
+    for number in 0..300 {
+        workspace.write(&format!("many/{number}.py"), format!("def number_{number}(): pass\n"));
+    }
+    std::fs::remove_file(workspace.root().join("a.py")).unwrap();
+    let everything = Change { root: workspace.root(), paths: Changed::Everything, git_head: false };
+    index.changed(&everything);
+    assert!(index.settle(PATIENCE));
+    assert_eq!(index.status().files, 300);
+    assert_eq!(found(&index, &workspace.view(), "number_299"), ["many/299.py"]);
+}
+
+#[test]
+fn a_paused_index_says_so_and_catches_up() {
+    let workspace = Workspace::new(&[("a.py", PARSER)]);
+    let index = workspace.open();
+    index.pause(true);
+    workspace.write("b.py", WRITER);
+    index.changed(&workspace.change(&["b.py"], false));
+    let query = Query { text: "zanzibar".into(), k: 5, ..Query::default() };
+    let answer = index.search(&query, &workspace.view(), Duration::from_secs(1)).unwrap();
+    assert!(answer.hits.is_empty());
+    assert!(answer.degraded.unwrap().contains("paused"));
+    assert!(index.status().paused && index.status().staleness > Duration::ZERO);
+    drop(index);
+
+    // The pause outlives the process.
+    let index = greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), |_| {});
+    let index = index.unwrap();
+    let answer = index.search(&query, &workspace.view(), PATIENCE).unwrap();
+    assert!(answer.hits.is_empty() && answer.degraded.unwrap().contains("paused"));
+    index.pause(false);
+    assert_eq!(found(&index, &workspace.view(), "zanzibar"), ["b.py"]);
+    assert!(!index.status().paused);
+    assert_eq!(index.status().staleness, Duration::ZERO);
+}
+
+#[test]
+fn a_context_keeps_within_its_budget() {
+    let long = format!("def zanzibar_long():\n{}", "    print('zanzibar')\n".repeat(9));
+    let workspace = Workspace::new(&[("long.py", &long), ("short.py", WRITER)]);
+    let index = workspace.open();
+    let words = |text: &str| text.split_whitespace().count();
+    let query = Query { text: "zanzibar".into(), ..Query::default() };
+    let context = |budget| {
+        let found = index.context(&[query.clone()], &workspace.view(), budget, &words, PATIENCE);
+        found.unwrap().0
+    };
+    let all = context(1000);
+    assert_eq!(all.len(), 2);
+    let short = words(WRITER);
+    let some = context(short);
+    assert_eq!(some.len(), 1, "{some:?}");
+    assert_eq!((&*some[0].hit.path, some[0].tokens), ("short.py", short));
+    assert!(context(1).is_empty());
+}

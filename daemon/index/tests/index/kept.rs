@@ -1,0 +1,108 @@
+//! What is stored: restarts, damage, a second process.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{PATIENCE, Workspace, found, open};
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new(&[]);
+    for number in 0..20 {
+        let text = format!("def number_{number}():\n    return 'value_{number}'\n");
+        workspace.write(&format!("{number}.py"), text);
+    }
+    workspace
+}
+
+#[test]
+fn a_restart_cuts_only_what_changed_meanwhile() {
+    let workspace = workspace();
+    drop(workspace.open());
+    fs::remove_file(workspace.root().join("3.py")).unwrap();
+    workspace.write("4.py", "def four():\n    return 'quattro'\n");
+    let index = workspace.open();
+    assert_eq!(index.status().cut, 1);
+    assert_eq!(index.status().files, 19);
+    assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
+    assert_eq!(found(&index, &workspace.view(), "quattro"), ["4.py"]);
+    assert!(found(&index, &workspace.view(), "value_3").is_empty());
+    assert!(index.status().bytes_disk > 0);
+}
+
+#[test]
+fn a_rebuild_starts_over() {
+    let workspace = workspace();
+    let index = workspace.open();
+    assert_eq!(index.status().cut, 20);
+    index.rebuild();
+    assert!(index.settle(PATIENCE));
+    assert_eq!((index.status().cut, index.status().files), (20, 20));
+    assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
+}
+
+#[test]
+fn a_second_process_keeps_its_index_in_memory_and_says_so() {
+    let workspace = workspace();
+    let first = workspace.open();
+    let second = workspace.open();
+    assert!(first.status().notices.is_empty());
+    assert!(second.status().notices[0].contains("another process"), "{:?}", second.status());
+    assert_eq!(found(&second, &workspace.view(), "value_7"), ["7.py"]);
+    assert_eq!(found(&first, &workspace.view(), "value_7"), ["7.py"]);
+    drop((first, second));
+    assert_eq!(workspace.open().status().cut, 0);
+}
+
+#[test]
+fn a_damaged_store_is_made_anew_or_serves_right() {
+    let workspace = workspace();
+    drop(workspace.open());
+    let mut files = Vec::new();
+    list(&workspace.store(), &mut files);
+    assert!(files.len() > 1);
+    let whole: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
+    for (file, bytes) in files.iter().zip(&whole) {
+        let flipped = |at: usize| {
+            let mut bytes = bytes.clone();
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 0x55;
+            }
+            bytes
+        };
+        for damaged in [Vec::new(), bytes[..bytes.len() / 2].to_vec(), flipped(bytes.len() / 3)] {
+            fs::remove_dir_all(workspace.store()).unwrap();
+            for (file, bytes) in files.iter().zip(&whole) {
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, bytes).unwrap();
+            }
+            fs::write(file, damaged).unwrap();
+            let index = open(&workspace.root(), Some(&workspace.store()));
+            let found = found(&index, &workspace.view(), "value_7");
+            assert_eq!(found, ["7.py"], "{}: {:?}", file.display(), index.status());
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_a_failure_that_searches_tell() {
+    let workspace = workspace();
+    fs::write(workspace.store(), "a file").unwrap();
+    let index = greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), |_| {});
+    let index = index.unwrap();
+    assert!(!index.settle(PATIENCE));
+    assert!(index.status().failed.is_some());
+    let answer = crate::support::search(&index, &workspace.view(), "value_7");
+    assert!(answer.degraded.unwrap().contains("does not follow"));
+    // The cause is gone: a rebuild mends it.
+    fs::remove_file(workspace.store()).unwrap();
+    index.rebuild();
+    assert!(index.settle(PATIENCE));
+    assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
+}
+
+fn list(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { list(&path, files) } else { files.push(path) }
+    }
+}

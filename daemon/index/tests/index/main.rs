@@ -1,0 +1,8 @@
+//! Indexes of real directories and repositories.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bad_input;
+mod branches;
+mod fresh;
+mod kept;
+mod support;

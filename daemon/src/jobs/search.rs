@@ -1,0 +1,151 @@
+//! Searches and questions about an index. They run beside the jobs of a root and wait for none.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use greenlit_index::{Filter, Index, Query, Status};
+use greenlit_protocol::{
+    Check, CheckState, ErrorKind, IndexAction, IndexReport, LatencyReport, RemoteError, Response,
+    SearchHit, SearchReport, SearchRequest,
+};
+use greenlit_workspace::{View, git_branch};
+
+use super::chain;
+
+/// How long a search waits for an index that is not up to date.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a search may wait at most.
+const MAX_PATIENCE: Duration = Duration::from_secs(120);
+/// Why searches are not whole even when every file is in.
+const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
+
+/// What a search needs besides its question.
+pub(crate) struct SearchInput {
+    pub(crate) index: Index,
+    pub(crate) view: View,
+    /// Why file events are incomplete.
+    pub(crate) unwatched: Option<String>,
+}
+
+/// Searches.
+pub(crate) fn search(input: &SearchInput, asked: &SearchRequest) -> Result<Response, RemoteError> {
+    let SearchRequest { paths, languages, kinds, symbols, near, .. } = asked;
+    let filter = Filter::new(paths, languages, kinds, *symbols);
+    let query = Query {
+        text: asked.query.clone(),
+        k: asked.k.min(SearchRequest::MAX_HITS) as usize,
+        filter,
+        near: near.clone(),
+        ..Query::default()
+    };
+    let patience = asked.wait_ms.map_or(PATIENCE, Duration::from_millis).min(MAX_PATIENCE);
+    if input.unwatched.is_some() {
+        // Nobody tells what changed: look.
+        input.index.rescan();
+    }
+    let answer = input
+        .index
+        .search(&query, &input.view, patience)
+        .map_err(|error| RemoteError::new(ErrorKind::Internal, chain(&error)))?;
+    let hits = answer.hits.into_iter().map(|hit| SearchHit {
+        path: hit.path,
+        start_line: hit.lines.start + 1,
+        end_line: hit.lines.end.max(hit.lines.start + 1),
+        symbol: (!hit.symbol.is_empty()).then_some(hit.symbol),
+        kind: hit.kind,
+        language: hit.language,
+        score: hit.score,
+        text: hit.text,
+    });
+    Ok(Response::Search(SearchReport {
+        query: asked.query.clone(),
+        branch: git_branch(input.view.root()).map(|head| head.name().to_owned()),
+        degraded: answer.degraded,
+        dense_pending: answer.dense_pending,
+        hits: hits.collect(),
+    }))
+}
+
+/// Does what is wanted of an index and tells how it is then.
+pub(crate) fn act(index: &Index, action: IndexAction) -> IndexReport {
+    match action {
+        IndexAction::Status => {}
+        IndexAction::Rebuild => index.rebuild(),
+        IndexAction::Pause => index.pause(true),
+        IndexAction::Resume => index.pause(false),
+    }
+    // Long enough for a small change to be in.
+    index.settle(PATIENCE);
+    report(index.root().to_owned(), index.status())
+}
+
+fn report(root: PathBuf, status: Status) -> IndexReport {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let latency = status.latency;
+    IndexReport {
+        branch: git_branch(&root).map(|head| head.name().to_owned()),
+        root,
+        state: state(&status).to_owned(),
+        files: status.files,
+        files_pending: status.left,
+        chunks: status.chunks,
+        // Nothing computes vectors yet.
+        dense_pending: status.chunks,
+        bytes_disk: status.bytes_disk,
+        bytes_memory: status.bytes_memory,
+        backend: None,
+        model: None,
+        graph: None,
+        staleness_ms: u64::try_from(status.staleness.as_millis()).unwrap_or(u64::MAX),
+        degraded: Some(status.failed.clone().unwrap_or_else(|| NO_MODEL.to_owned())),
+        skipped: status.skipped,
+        latency: LatencyReport {
+            searches: latency.count,
+            p50_us: micros(latency.p50),
+            p90_us: micros(latency.p90),
+            p99_us: micros(latency.p99),
+        },
+        notices: status.notices,
+    }
+}
+
+fn state(status: &Status) -> &'static str {
+    match (&status.failed, status.paused, status.left) {
+        (Some(_), ..) => "failed",
+        (None, true, _) => "paused",
+        (None, false, None) => "opening",
+        (None, false, Some(_)) if status.staleness > Duration::ZERO => "indexing",
+        (None, false, Some(_)) => "ready",
+    }
+}
+
+/// An index in a few words.
+pub(crate) fn words(status: &Status) -> String {
+    let state = state(status);
+    let left = status.left.filter(|left| *left > 0);
+    let left = left.map(|left| format!(", {left} files to go")).unwrap_or_default();
+    match &status.failed {
+        Some(why) => format!("failed: {why}"),
+        None => format!("{state}, {} files, {} chunks{left}", status.files, status.chunks),
+    }
+}
+
+/// An index for `doctor`.
+pub(crate) fn check(index: Option<&Index>) -> Check {
+    let (state, detail, remedy) = match index.map(Index::status) {
+        None => (CheckState::Ok, "none yet; a search or an editor starts it".to_owned(), None),
+        Some(status) if status.failed.is_some() => {
+            (CheckState::Failed, words(&status), Some("run `greenlit index rebuild`"))
+        }
+        Some(status) if status.paused => {
+            (CheckState::Warning, words(&status), Some("run `greenlit index resume`"))
+        }
+        Some(status) => {
+            let notices: String =
+                status.notices.iter().map(|notice| format!("; {notice}")).collect();
+            let state = if notices.is_empty() { CheckState::Ok } else { CheckState::Warning };
+            (state, words(&status) + &notices, None)
+        }
+    };
+    Check { name: "index".to_owned(), state, detail, remedy: remedy.map(str::to_owned) }
+}

@@ -1,0 +1,189 @@
+//! One index per root: opened when somebody needs it, told of changes, given up when unused.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use greenlit_index::{Index, News};
+use greenlit_protocol::{
+    ErrorKind, Event as Told, IndexAction, ProgressStage, RemoteError, Response, SearchRequest,
+    ServerFrame,
+};
+
+use crate::jobs::{self, SearchInput};
+use crate::state::jobs::shutting_down;
+use crate::state::session::canonical_root;
+use crate::state::{Event, State};
+
+/// An index without a session is closed after so long.
+const UNUSED: Duration = Duration::from_secs(600);
+
+/// An open index.
+pub(crate) struct Indexed {
+    index: Index,
+    used: Instant,
+    /// Whether sessions were told that it is at work.
+    in_progress: bool,
+    /// Whether changes may have gone unnoticed: nobody watched the root for a while.
+    unwatched: bool,
+}
+
+impl State {
+    /// Opens the indexes of roots that an editor has open.
+    pub(crate) fn index_roots(&mut self, roots: &[PathBuf]) {
+        for root in roots {
+            if let Err(error) = self.index(root) {
+                tracing::warn!(root = %root.display(), error = error.message, "no index");
+            }
+        }
+    }
+
+    /// The index of a canonical root.
+    fn index(&mut self, root: &Path) -> Result<Index, RemoteError> {
+        if let Some(indexed) = self.indexes.get_mut(root) {
+            indexed.used = Instant::now();
+            if std::mem::take(&mut indexed.unwatched) {
+                indexed.index.rescan();
+            }
+            return Ok(indexed.index.clone());
+        }
+        let directory = jobs::index_of(&self.context.paths.cache_dir, root);
+        let (events, of) = (self.events.clone(), root.to_owned());
+        let opened = Index::open(root, Some(&directory), move |news| {
+            // The receiver only goes away with the daemon.
+            let _ = events.send(Event::IndexNews { root: of.clone(), news });
+        });
+        let index =
+            opened.map_err(|error| RemoteError::new(ErrorKind::Internal, jobs::chain(&error)))?;
+        let (used, unwatched) = (Instant::now(), false);
+        let indexed = Indexed { index: index.clone(), used, in_progress: false, unwatched };
+        self.indexes.insert(root.to_owned(), indexed);
+        Ok(index)
+    }
+
+    /// The index of a root, if it is open.
+    pub(crate) fn open_index(&self, root: &Path) -> Option<&Index> {
+        self.indexes.get(root).map(|indexed| &indexed.index)
+    }
+
+    pub(crate) fn index_changed(&self, change: &greenlit_workspace::Change) {
+        if let Some(index) = self.open_index(&change.root) {
+            index.changed(change);
+        }
+    }
+
+    /// A root is watched from now on: what happened before was not seen.
+    pub(crate) fn index_watched(&self, root: &Path) {
+        if let Some(index) = self.open_index(root) {
+            index.rescan();
+        }
+    }
+
+    /// Looks at a file that an editor saved, in case its event does not come.
+    pub(crate) fn index_saved(&self, root: &Path, document: &Path) {
+        if let Some(index) = self.open_index(root) {
+            index.paths_changed([document.to_owned()]);
+        }
+    }
+
+    pub(crate) fn search(&mut self, session: u64, request: u64, mut asked: SearchRequest) {
+        let input = match self.search_input(session, &asked.root) {
+            Ok(input) => input,
+            Err(error) => return self.answer(session, request, Err(error)),
+        };
+        input.view.root().clone_into(&mut asked.root);
+        self.ask_index(session, request, move || jobs::search(&input, &asked));
+    }
+
+    fn search_input(&mut self, session: u64, root: &Path) -> Result<SearchInput, RemoteError> {
+        let root = self.indexed_root(root)?;
+        let index = self.index(&root)?;
+        let unwatched = self.roots.get(&root).and_then(|root| root.degraded.clone());
+        Ok(SearchInput { index, view: self.overlays.view(session, &root), unwatched })
+    }
+
+    pub(crate) fn index_action(
+        &mut self,
+        session: u64,
+        request: u64,
+        root: &Path,
+        action: IndexAction,
+    ) {
+        let index = self.indexed_root(root).and_then(|root| self.index(&root));
+        match index {
+            Ok(index) => {
+                self.ask_index(session, request, move || {
+                    Ok(Response::Index(jobs::act(&index, action)))
+                });
+            }
+            Err(error) => self.answer(session, request, Err(error)),
+        }
+    }
+
+    /// The canonical form of a root, watched.
+    fn indexed_root(&mut self, root: &Path) -> Result<PathBuf, RemoteError> {
+        if self.draining.is_some() {
+            return Err(shutting_down());
+        }
+        let root = canonical_root(root)?;
+        self.ensure_root(&root);
+        Ok(root)
+    }
+
+    /// Answers from another thread.
+    fn ask_index(
+        &self,
+        session: u64,
+        request: u64,
+        question: impl FnOnce() -> Result<Response, RemoteError> + Send + 'static,
+    ) {
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = catch_unwind(AssertUnwindSafe(question)).unwrap_or_else(|_panic| {
+                let message = "the search ended by a defect in Greenlit";
+                Err(RemoteError::new(ErrorKind::Internal, message)
+                    .hint("`greenlit logs` has more; please report it"))
+            });
+            // The receiver only goes away with the daemon.
+            let _ = events.send(Event::Answered { session, request, result });
+        });
+    }
+
+    pub(crate) fn index_news(&mut self, root: &PathBuf, news: News) {
+        let Some(indexed) = self.indexes.get_mut(root) else { return };
+        let begun = std::mem::replace(&mut indexed.in_progress, !matches!(news, News::End { .. }));
+        let stage = match news {
+            News::Begin => ProgressStage::Begin { title: "Indexing".to_owned() },
+            News::Progress { done, total } => ProgressStage::Report {
+                message: format!("{done} of {total} files"),
+                percentage: u32::try_from(done * 100 / total.max(1)).ok(),
+            },
+            News::End { how } if begun => ProgressStage::End { message: how },
+            News::End { .. } => return,
+        };
+        for session in self.sessions.values().filter(|session| session.roots.contains(root)) {
+            let told = Told::Indexing { root: root.clone(), stage: stage.clone() };
+            session.out.send(ServerFrame::Event(told));
+        }
+    }
+
+    /// Closes indexes that nobody uses; notes which ones nobody watches.
+    pub(crate) fn tend_indexes(&mut self) {
+        let (roots, sessions) = (&self.roots, &self.sessions);
+        let unused: Vec<PathBuf> = self
+            .indexes
+            .iter_mut()
+            .filter_map(|(path, indexed)| {
+                indexed.unwatched |= !roots.contains_key(path);
+                let open = sessions.values().any(|session| session.roots.contains(path));
+                (!open && indexed.used.elapsed() > UNUSED).then(|| path.clone())
+            })
+            .collect();
+        for root in unused {
+            if let Some(indexed) = self.indexes.remove(&root) {
+                // It waits for its thread.
+                tokio::task::spawn_blocking(move || drop(indexed));
+            }
+        }
+    }
+}
