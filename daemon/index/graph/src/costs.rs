@@ -162,10 +162,14 @@ fn look(vectors: &dyn Vectors, population: &RoaringBitmap, query: &Query) -> f64
     let slots =
         (0..1000_u32).filter_map(|i| population.select(i.wrapping_mul(2_654_435_761) % count));
     let slots: Vec<_> = slots.collect();
-    let started = Instant::now();
-    let sum: f32 = slots.iter().map(|slot| query.rough(vectors, *slot)).sum();
-    std::hint::black_box(sum);
-    started.elapsed().as_nanos() as f64 / slots.len().max(1) as f64
+    // In parts, of which the quickest counts: whoever is interrupted here is not slow.
+    let part = |slots: &[u32]| {
+        let started = Instant::now();
+        let sum: f32 = slots.iter().map(|slot| query.rough(vectors, *slot)).sum();
+        std::hint::black_box(sum);
+        started.elapsed().as_nanos() as f64 / slots.len() as f64
+    };
+    slots.chunks(100).map(part).fold(f64::INFINITY, f64::min).max(1.0)
 }
 
 /// The part of what is as near as the tenth that was found. Of vectors that are equally near any
