@@ -72,10 +72,10 @@ fn main() {
 
     for (name, filter) in [
         ("search, k 10", Filter::default()),
-        ("search, half of the documents live", Filter {
-            live: Some(&|id| id % 2 == 0),
-            ..Filter::default()
-        }),
+        (
+            "search, half of the documents live",
+            Filter { live: Some(&|id| id % 2 == 0), ..Filter::default() },
+        ),
         ("search, with a path pattern", Filter { paths: &["**/src/**"], ..Filter::default() }),
     ] {
         let mut times: Vec<f64> = (0..50)
@@ -97,8 +97,11 @@ fn main() {
         })
         .collect();
     report("names, k 20", &mut times);
-    println!("{:.1} MB, {} bytes per document", lexical.bytes().unwrap() as f64 / 1e6,
-        lexical.bytes().unwrap() / lexical.len());
+    println!(
+        "{:.1} MB, {} bytes per document",
+        lexical.bytes().unwrap() as f64 / 1e6,
+        lexical.bytes().unwrap() / lexical.len()
+    );
     drop(lexical);
     let start = Instant::now();
     let lexical = Lexical::open(dir.path()).unwrap();
