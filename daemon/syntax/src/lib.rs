@@ -3,6 +3,8 @@
 //! One [`Table`] per grammar translates node kinds into language-neutral [`Role`]s and says how the
 //! language writes things. Everything above the tables is written once, over roles.
 //!
+//! [`chunk`] divides texts for the index, documents without a grammar included.
+//!
 //! This crate must not know repair, tests, documents or files: text goes in, facts come out.
 //!
 //! Invariant: byte offsets handed out lie on character boundaries of the text that was parsed.

@@ -76,7 +76,8 @@ fn expression(pattern: &str) -> String {
             '*' => expression.push_str("[^/]*"),
             '?' => expression.push_str("[^/]"),
             _ => {
-                if c.is_ascii_punctuation() {
+                // Other punctuation may not be escaped: `\<` begins a word.
+                if r"\.+*?()|[]{}^$#&-~".contains(c) {
                     expression.push('\\');
                 }
                 expression.push(c);

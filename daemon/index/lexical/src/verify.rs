@@ -63,6 +63,10 @@ pub(crate) fn files(index: &Index, dir: &Path) -> Result<(), OpenError> {
             }
         }
         let reader = SegmentReader::open(&segment).map_err(library)?;
+        // Files that are gone are noticed when their fields are opened.
+        for (field, _) in index.schema().fields() {
+            reader.inverted_index(field).map_err(library)?;
+        }
         let documents = reader.fast_fields().u64("id").map_err(library)?.num_docs();
         if documents != reader.max_doc() {
             let reason = format!("{id} has {documents} documents, not {}", reader.max_doc());
