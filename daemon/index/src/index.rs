@@ -12,6 +12,7 @@ use greenlit_workspace::{Change, Changed, View};
 
 use crate::engine::{Engine, Message};
 use crate::latency::Latency;
+use crate::retrieve::reasons;
 use crate::shared::Shared;
 use crate::snapshot::{Scope, Snapshot};
 use crate::writer::relative;
@@ -77,6 +78,8 @@ pub struct Status {
     pub paused: bool,
     /// Why it does not follow, if it does not.
     pub failed: Option<String>,
+    /// Why searches do not find everything.
+    pub degraded: Option<String>,
     /// What a person should know of how it is kept or how fast it works.
     pub notices: Vec<String>,
     /// Bytes on disk.
@@ -165,7 +168,9 @@ impl Index {
         let shared = &self.inner.shared;
         let (progress, totals) = (shared.progress(), shared.snapshot().totals.clone());
         let spared = progress.spared.filter(|_| progress.left != Some(0)).map(str::to_owned);
+        let reasons = reasons(&progress);
         Status {
+            degraded: (!reasons.is_empty()).then(|| reasons.join("; ")),
             files: totals.files,
             chunks: totals.chunks,
             cut: totals.cut,

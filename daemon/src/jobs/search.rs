@@ -16,8 +16,6 @@ use super::chain;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a search may wait at most.
 const MAX_PATIENCE: Duration = Duration::from_secs(120);
-/// Why searches are not whole even when every file is in.
-const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
 
 /// What a search needs besides its question.
 pub(crate) struct SearchInput {
@@ -97,7 +95,7 @@ fn report(root: PathBuf, status: Status) -> IndexReport {
         model: None,
         graph: None,
         staleness_ms: u64::try_from(status.staleness.as_millis()).unwrap_or(u64::MAX),
-        degraded: Some(status.failed.clone().unwrap_or_else(|| NO_MODEL.to_owned())),
+        degraded: status.degraded,
         skipped: status.skipped,
         latency: LatencyReport {
             searches: latency.count,

@@ -5,6 +5,7 @@
 
 mod answer;
 mod context;
+mod definitions;
 mod filter;
 mod fuse;
 mod texts;
@@ -24,14 +25,14 @@ pub use fuse::Weights;
 use crate::index::Index;
 use crate::record::parts;
 use crate::snapshot::{Scope, Snapshot};
-use answer::{merge, reasons};
+use answer::merge;
+pub(crate) use answer::reasons;
+use definitions::Definitions;
 use fuse::fuse;
 use texts::Texts;
 
 /// How long to wait for files that turned out to be newer than what is known of them.
 const STALE_PATIENCE: Duration = Duration::from_millis(500);
-/// What is said while there is no way to search by meaning.
-const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
 
 /// A question.
 #[derive(Debug, Clone, Default)]
@@ -129,20 +130,28 @@ impl Index {
         if !whole {
             reasons.push("unsaved buffers are not searched".to_owned());
         }
-        reasons.push(NO_MODEL.to_owned());
         let ranked = rank(query, &snapshot, &scope)?;
         let mut texts = Texts::new(view);
         let near = texts.near(&query.near);
+        let mut definitions = Definitions::default();
         // More than wanted: some fall away, and a boost may bring others to the top.
         let mut hits = Vec::new();
         for (document, score) in ranked {
             let Some((record, chunk)) = snapshot.chunk(document) else { continue };
             let Some(text) = texts.of(record, chunk) else { continue };
             let score = score * near.boost(&record.path, &chunk.symbol, text);
-            hits.push(answer::hit(record, chunk, score, text));
+            let hit = answer::hit(record, chunk, score, text);
+            if query.filter.is_named() {
+                hits.extend(definitions.of(&query.text, hit, &texts));
+            } else {
+                hits.push(hit);
+            }
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let mut hits = merge(hits, |path, lines| texts.lines(path, lines));
+        let mut hits = match query.filter.is_named() {
+            true => hits,
+            false => merge(hits, |path, lines| texts.lines(path, lines)),
+        };
         hits.truncate(query.k);
         let chunks = snapshot.totals.chunks;
         Ok((Found { hits, reasons, chunks }, texts.into_stale()))
@@ -158,11 +167,7 @@ struct Found {
 /// Documents with their fused scores, best first.
 fn rank(query: &Query, snapshot: &Snapshot, scope: &Scope) -> Result<Vec<(u64, f64)>, SearchError> {
     let depth = (query.k * 4).clamp(50, 1000);
-    let live = |document: u64| {
-        scope.holds(parts(document).0)
-            && (!query.filter.is_named()
-                || snapshot.chunk(document).is_some_and(|(_, chunk)| !chunk.symbol.is_empty()))
-    };
+    let live = |document: u64| scope.holds(parts(document).0);
     let words = &snapshot.words;
     let (words, symbols) = query.filter.with(&live, |filter| {
         let asked = greenlit_lexical::Query { text: &query.text, filter, k: depth };

@@ -46,6 +46,11 @@ impl<'a> Texts<'a> {
         text
     }
 
+    /// A file that was read.
+    pub(crate) fn whole(&self, path: &str) -> Option<&str> {
+        self.read.get(path)?.as_ref().map(|(text, _)| text.as_str())
+    }
+
     /// Whole lines of a file that was read.
     pub(crate) fn lines(&self, path: &str, lines: Range<u32>) -> Option<String> {
         let (text, _) = self.read.get(path)?.as_ref()?;

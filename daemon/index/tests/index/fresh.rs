@@ -27,6 +27,19 @@ fn a_function_is_found_by_its_words_and_by_its_name() {
 }
 
 #[test]
+fn who_asks_for_a_symbol_gets_its_lines() {
+    let text = "class Shop:\n    def open_door(self):\n        pass\n\n    def shut_door(self):\n        pass\n";
+    let workspace = Workspace::new(&[("shop.py", text), ("notes.md", "open_door is a method\n")]);
+    let index = workspace.open();
+    let filter = Filter::new(&[], &[], &[], true);
+    let query = Query { text: "shut_door".into(), k: 9, filter, ..Query::default() };
+    let hits = index.search(&query, &workspace.view(), PATIENCE).unwrap().hits;
+    let seen: Vec<_> = hits.iter().map(|hit| (&*hit.symbol, hit.lines.clone())).collect();
+    assert_eq!(seen, [("Shop.shut_door", 4..6)]);
+    assert_eq!(hits[0].kind, "method");
+}
+
+#[test]
 fn a_changed_file_is_found_by_its_new_text_only() {
     let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
     let index = workspace.open();
