@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, Durability, ReadableTable, TableDefinition};
+use redb::{Database, Durability, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Record, RecordId};
@@ -120,7 +120,7 @@ impl Catalogue {
     pub(crate) fn in_memory(format: &str) -> Result<Self, CatalogueError> {
         let backend = InMemoryBackend::new();
         let database = Database::builder().set_cache_size(CACHE).create_with_backend(backend);
-        let catalogue = Self { database: database.map_err(DatabaseError::from)? };
+        let catalogue = Self { database: database? };
         catalogue.load(format)?;
         Ok(catalogue)
     }

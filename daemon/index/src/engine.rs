@@ -219,7 +219,7 @@ impl Engine {
             self.open()?;
             return Ok(Some(start.elapsed()));
         }
-        self.work.get_or_insert_with(|| Work { since: start, shown: false, done: 0 });
+        self.work.get_or_insert(Work { since: start, shown: false, done: 0 });
         if self.scan {
             self.scan()?;
         } else {

@@ -145,7 +145,7 @@ impl State {
                     .hint("`greenlit logs` has more; please report it"))
             });
             // The receiver only goes away with the daemon.
-            let _ = events.send(Event::Answered { session, request, result });
+            let _ = events.send(Event::Answered { session, request, result: Box::new(result) });
         });
     }
 

@@ -48,7 +48,7 @@ pub(crate) enum Event {
     /// A job ended.
     Done { job: u64, result: Box<JobResult> },
     /// What was asked beside the jobs is answered.
-    Answered { session: u64, request: u64, result: Result<Response, RemoteError> },
+    Answered { session: u64, request: u64, result: Box<Result<Response, RemoteError>> },
     /// An index tells how far it is.
     IndexNews { root: PathBuf, news: News },
 }
@@ -150,7 +150,7 @@ impl State {
             Event::Watching { root, result } => self.watching(&root, result),
             Event::News { job, news } => self.job_news(job, news),
             Event::Done { job, result } => self.job_done(job, *result),
-            Event::Answered { session, request, result } => self.answer(session, request, result),
+            Event::Answered { session, request, result } => self.answer(session, request, *result),
             Event::IndexNews { root, news } => self.index_news(&root, news),
         }
     }

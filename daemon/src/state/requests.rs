@@ -80,7 +80,7 @@ impl State {
         tokio::task::spawn_blocking(move || {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
-            let result = Ok(Response::Doctor(checks));
+            let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::Answered { session, request, result });
         });

@@ -171,7 +171,13 @@ fn a_context_keeps_within_its_budget() {
     let words = |text: &str| text.split_whitespace().count();
     let query = Query { text: "zanzibar".into(), ..Query::default() };
     let context = |budget| {
-        let found = index.context(&[query.clone()], &workspace.view(), budget, &words, PATIENCE);
+        let found = index.context(
+            std::slice::from_ref(&query),
+            &workspace.view(),
+            budget,
+            &words,
+            PATIENCE,
+        );
         found.unwrap().0
     };
     let all = context(1000);
