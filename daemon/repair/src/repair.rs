@@ -223,14 +223,15 @@ impl Repair<'_> {
         let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
         let keep = self.limits.max_fixes;
         let mut fixes = rank(self.bench, project, &targets, found.fixes, &found.promising, keep);
-        self.judge_tests(project, cause, &mut fixes)?;
-        let withheld = withhold(&mut fixes);
-        if !withheld.is_empty() {
+        loop {
+            self.judge_tests(project, cause, &mut fixes)?;
+            let withheld = withhold(&mut fixes);
+            if withheld.is_empty() {
+                return Ok(fixes);
+            }
             // Another fix is the first one now.
             outcome.withheld.extend(withheld);
-            self.judge_tests(project, cause, &mut fixes)?;
         }
-        Ok(fixes)
     }
 
     /// Finds out how strong the tests are around the first fix.
@@ -240,7 +241,8 @@ impl Repair<'_> {
         cause: &Cause,
         fixes: &mut [VerifiedFix],
     ) -> Result<(), WorkError> {
-        let Some(best) = fixes.first_mut() else { return Ok(()) };
+        let unjudged = fixes.first_mut().filter(|fix| fix.standing.strength.is_none());
+        let Some(best) = unjudged else { return Ok(()) };
         let (bench, baseline, generator) = (self.bench, self.baseline, self.generator);
         match strength(bench, baseline, project, generator, best, &cause.guards) {
             Ok(strength) => best.standing.strength = strength,

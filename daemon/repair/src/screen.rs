@@ -95,9 +95,13 @@ impl<'a> Screen<'a> {
         Ok(screen)
     }
 
-    /// Judges by these groups from now on: all tests that it was opened for, or some.
+    /// Judges by these groups from now on: all tests that it was opened for, or some. Other groups
+    /// are another cause, whose best candidates come first again.
     pub(crate) fn judge_by(&mut self, groups: &[Group]) {
-        self.groups = groups.to_vec();
+        if self.groups != groups {
+            self.groups = groups.to_vec();
+            self.prepared = 0;
+        }
     }
 
     /// Times an attempt at the unpatched view. Targets that hang tell nothing; a quick passing test
@@ -313,7 +317,7 @@ impl<'a> Screen<'a> {
         if self.pace.is_none() && attempt.variant.is_none() && run.state == RunState::Completed {
             // Every target hangs and nothing else could be timed: the first candidate that ends sets
             // the pace.
-            self.pace = Some(started.elapsed());
+            self.pace = Some(started.elapsed().max(PACE));
         }
         Ok(run)
     }

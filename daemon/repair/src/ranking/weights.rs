@@ -18,7 +18,7 @@ pub(super) struct Weights {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(not(test), expect(dead_code, reason = "what only readers of the file and a test need"))]
+#[expect(dead_code, reason = "what only readers of the file and a test need")]
 pub(super) struct Weight {
     pub(super) weight: f64,
     provenance: Provenance,
@@ -46,7 +46,6 @@ mod tests {
         for weight in [&weights.naturalness, &weights.agreement] {
             assert!((0.0..1.0).contains(&weight.weight), "{weight:?}");
             assert!(weight.note.len() > 20, "{weight:?}");
-            assert!(matches!(weight.provenance, Provenance::Development | Provenance::Guess));
         }
     }
 }

@@ -28,8 +28,9 @@ impl Inventory {
         Inventory { assertions: assertions(before), own, features }
     }
 
-    /// The first thing that `after` has more of, or an assertion that it lost. From a checker it is
-    /// refused only where the file has nothing of it yet: `exit()` may become `sys.exit()`.
+    /// The first thing that `after` has more of, or an assertion that it lost. From a checker a way
+    /// to end the process is refused only where the file has none yet: `exit()` may become
+    /// `sys.exit()`.
     pub(super) fn added(&self, after: &Parsed, author: Author) -> Option<RejectReason> {
         let kept = assertions(after);
         for (text, count) in &self.assertions {
@@ -43,7 +44,8 @@ impl Inventory {
                 let before = self.features.get(feature).copied().unwrap_or(0);
                 match author {
                     Author::Search => before < *count,
-                    Author::Checker => before == 0 && feature.0.holds_for_checkers(),
+                    Author::Checker if feature.0 == Reason::Word(Kind::Exit) => before == 0,
+                    Author::Checker => before < *count && feature.0.holds_for_checkers(),
                 }
             })
             .map(|((reason, what), _)| reason.with(what))

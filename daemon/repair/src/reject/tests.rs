@@ -299,6 +299,9 @@ fn checkers_own_suggestions_may_reach_further_and_may_not_blind_the_tests() {
         let said = judge(Language::Python, python, patched);
         assert!(said.starts_with(expected), "{patched}: {said}");
     }
+    let silenced = "import os  # noqa\n\ndef f(name):\n    return open(name)\n";
+    let twice = "import os  # noqa\n\ndef f(name):\n    return open(name)  # noqa\n";
+    assert!(judge(Language::Python, silenced, twice).starts_with("silences a tool"));
     let rust = "fn f(p: *const u8) -> u8 { *p }\n";
     let wrapped = "fn f(p: *const u8) -> u8 { unsafe { *p } }\n";
     assert_eq!(judge(Language::Rust, rust, wrapped), "accepted");

@@ -142,6 +142,11 @@ impl Queue {
         }
     }
 
+    /// Notes how long it took to make first tries ready together.
+    pub(super) fn took_together(&self, time: Duration) {
+        self.lock().first_tries += time;
+    }
+
     /// Whether time ran out or an error ended the search.
     pub(super) fn is_over(&self) -> bool {
         let mut state = self.lock();
@@ -312,6 +317,15 @@ mod tests {
             }
         }
         assert_eq!(order, ["slow", "b", "c", "d", "b", "e"]);
+    }
+
+    #[test]
+    fn building_first_tries_together_counts_as_time_spent_on_them() {
+        let queue = queue(&["slow", "b"], Duration::from_secs(3600));
+        let slow = queue.take(1).remove(0);
+        queue.defer(slow);
+        queue.took_together(Duration::from_secs(1));
+        assert_eq!(queue.take(1)[0].candidate.summary, "slow");
     }
 
     #[test]

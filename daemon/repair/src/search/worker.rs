@@ -107,7 +107,9 @@ impl<'a, 's> Worker<'a, 's> {
 
     /// One build for all of them, where the runner can.
     fn together(&mut self, batch: Vec<Item>) -> Result<(), WorkError> {
+        let started = Instant::now();
         let prepared = self.screen().prepare(batch.iter().map(|item| &*item.files))?;
+        self.queue.took_together(started.elapsed());
         let mut batch = batch.into_iter();
         for (index, prepared) in prepared.into_iter().enumerate() {
             if self.queue.is_over() {
