@@ -182,7 +182,21 @@ impl Vectors for InMemory {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn codes_are_off_by_half_a_scale_at_most(
+            vector in prop::collection::vec(-1.0_f32..1.0, 1..200)
+        ) {
+            let (codes, scale) = quantize(&vector);
+            for (value, code) in vector.iter().zip(codes) {
+                prop_assert!((value - f32::from(code) * scale).abs() <= scale * 0.5001);
+            }
+        }
+    }
 
     #[test]
     fn queries_that_are_no_direction_are_refused() {

@@ -24,17 +24,17 @@ pub struct SpaceId {
 }
 
 impl SpaceId {
-    /// The key of a text, cut by a version of the chunker, in this space.
-    pub fn key(&self, chunker_version: u32, text: &str) -> Key {
+    /// The key of a text, given by its digest and cut by a version of the chunker, in this space.
+    pub fn key(&self, chunker_version: u32, text: &[u8; 32]) -> Key {
         let mut hasher = blake3::Hasher::new_derive_key("greenlit store 1 key");
         hasher.update(&self.digest());
         hasher.update(&chunker_version.to_le_bytes());
-        hasher.update(text.as_bytes());
+        hasher.update(text);
         Key(*hasher.finalize().as_bytes())
     }
 
     /// Names the space in files.
-    pub(crate) fn digest(&self) -> [u8; 32] {
+    pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("greenlit store 1 space");
         hasher.update(&self.model);
         hasher.update(&self.dims.to_le_bytes());
@@ -73,12 +73,12 @@ mod tests {
             SpaceId { backend: "ort 1.25 cpu".into(), ..space.clone() },
             SpaceId { dims: 385, ..space.clone() },
         ];
-        let key = space.key(1, "fn main() {}");
-        assert_eq!(key, space.clone().key(1, "fn main() {}"));
-        assert_ne!(key, space.key(2, "fn main() {}"));
-        assert_ne!(key, space.key(1, "fn main() { }"));
+        let key = space.key(1, &[3; 32]);
+        assert_eq!(key, space.clone().key(1, &[3; 32]));
+        assert_ne!(key, space.key(2, &[3; 32]));
+        assert_ne!(key, space.key(1, &[4; 32]));
         for other in others {
-            assert_ne!(key, other.key(1, "fn main() {}"));
+            assert_ne!(key, other.key(1, &[3; 32]));
             assert_ne!(space.directory(), other.directory());
         }
     }

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use blake3::Hasher;
 
+use greenlit_graph::{quantize, signs};
+
 use crate::files;
 use crate::header::Header;
 use crate::key::Key;
 use crate::layout::{Layout, PAGE, RECORDS};
 use crate::mapping::Mapping;
-use crate::quantize::{quantize, signs};
+
 
 /// Why a segment cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -25,6 +25,32 @@ pub struct Snapshot {
     nothing: Arc<Nothing>,
 }
 
+impl greenlit_graph::Vectors for Snapshot {
+    fn dims(&self) -> usize {
+        self.dims()
+    }
+
+    fn len(&self) -> u32 {
+        self.len()
+    }
+
+    fn full(&self, slot: u32) -> &[f32] {
+        self.full(slot)
+    }
+
+    fn code(&self, slot: u32) -> &[i8] {
+        self.code(slot)
+    }
+
+    fn scale(&self, slot: u32) -> f32 {
+        self.scale(slot)
+    }
+
+    fn signs(&self, slot: u32) -> &[u64] {
+        self.signs(slot)
+    }
+}
+
 /// What empty slots read as.
 #[derive(Debug)]
 struct Nothing {

@@ -9,9 +9,9 @@ use crate::error::{AppendError, CommitError};
 use crate::key::{Key, Owner, SpaceId};
 use crate::layout::{Layout, MAX_SLOTS};
 use crate::ledger::{Change, OwnerRow};
-use crate::quantize::has_unit_length;
 use crate::snapshot::Snapshot;
 use crate::store::{Shared, reserve};
+use crate::unit::has_unit_length;
 use crate::writer::{View, Writer, lock};
 
 /// The vectors of one model. Cheap to clone; all clones are the same space. Lookups and snapshots

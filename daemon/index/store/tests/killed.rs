@@ -17,7 +17,7 @@ fn space_id() -> SpaceId {
 }
 
 fn key(n: u32) -> Key {
-    space_id().key(1, &n.to_string())
+    space_id().key(1, blake3::hash(&n.to_le_bytes()).as_bytes())
 }
 
 /// A vector of length one that no other number has.
@@ -102,7 +102,7 @@ fn check(dir: &Path, confirmed: u32) -> u32 {
     let there = |n: u32| match space.lookup(&[key(n)])[0] {
         Some(slot) => {
             assert_eq!(snapshot.full(slot), vector(n), "{n}");
-            assert_eq!(snapshot.code(slot), greenlit_store::quantize(&vector(n)).0, "{n}");
+            assert_eq!(snapshot.code(slot), greenlit_graph::quantize(&vector(n)).0, "{n}");
             true
         }
         None => false,

@@ -15,7 +15,7 @@ fn a_vector_of_384_values_takes_less_than_its_budget() {
     vector[7] = 1.0;
     for first in (0..VECTORS).step_by(64) {
         let batch: Vec<_> =
-            (first..first + 64).map(|n| (id.key(1, &n.to_string()), &vector[..])).collect();
+            (first..first + 64).map(|n| (id.key(1, blake3::hash(&n.to_le_bytes()).as_bytes()), &vector[..])).collect();
         space.append(&owner, &batch).unwrap();
     }
     let used = store.used_bytes().unwrap();

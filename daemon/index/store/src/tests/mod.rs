@@ -29,7 +29,7 @@ fn open_space(dir: &Path) -> Space {
 }
 
 fn key(n: u32) -> Key {
-    space_id().key(1, &n.to_string())
+    space_id().key(1, blake3::hash(&n.to_le_bytes()).as_bytes())
 }
 
 /// The vector that belongs to a key: of length one, other values for each.
@@ -66,11 +66,11 @@ fn slot(space: &Space, n: u32) -> Option<u32> {
 /// Whether all parts of a slot are those of a key.
 fn holds(snapshot: &Snapshot, slot: u32, n: u32) -> bool {
     let vector = vector(n);
-    let (codes, scale) = crate::quantize(&vector);
+    let (codes, scale) = greenlit_graph::quantize(&vector);
     snapshot.full(slot) == vector
         && snapshot.code(slot) == codes
         && snapshot.scale(slot) == scale
-        && snapshot.signs(slot) == crate::signs(&vector)
+        && snapshot.signs(slot) == greenlit_graph::signs(&vector)
 }
 
 /// Whether all parts of a slot are zeros.
