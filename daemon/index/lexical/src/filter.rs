@@ -95,9 +95,9 @@ fn matches(pattern: &[u8], path: &[u8], is_whole: bool) -> bool {
                 matches(rest, &tail[more..], is_whole)
             }
         },
-        [byte, rest @ ..] => path.split_first().is_some_and(|(first, tail)| {
-            first == byte && matches(rest, tail, is_whole)
-        }),
+        [byte, rest @ ..] => path
+            .split_first()
+            .is_some_and(|(first, tail)| first == byte && matches(rest, tail, is_whole)),
     }
 }
 

@@ -16,7 +16,6 @@ use crate::key::Key;
 use crate::layout::{Layout, PAGE, RECORDS};
 use crate::mapping::Mapping;
 
-
 /// Why a segment cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SegmentError {

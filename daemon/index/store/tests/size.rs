@@ -14,8 +14,9 @@ fn a_vector_of_384_values_takes_less_than_its_budget() {
     let mut vector = [0.0_f32; 384];
     vector[7] = 1.0;
     for first in (0..VECTORS).step_by(64) {
-        let batch: Vec<_> =
-            (first..first + 64).map(|n| (id.key(1, blake3::hash(&n.to_le_bytes()).as_bytes()), &vector[..])).collect();
+        let batch: Vec<_> = (first..first + 64)
+            .map(|n| (id.key(1, blake3::hash(&n.to_le_bytes()).as_bytes()), &vector[..]))
+            .collect();
         space.append(&owner, &batch).unwrap();
     }
     let used = store.used_bytes().unwrap();
