@@ -10,7 +10,7 @@ use std::time::Duration;
 use greenlit_lexical::Lexical;
 use greenlit_workspace::{Change, Changed, View};
 
-use crate::dense::{Dense, Lane, NO_MODEL};
+use crate::dense::{Dense, GraphStatus, Lane, NO_MODEL};
 use crate::engine::{Engine, Message};
 use crate::latency::Latency;
 use crate::retrieve::reasons;
@@ -78,8 +78,8 @@ pub struct Status {
     pub model: Option<String>,
     /// What computes with it.
     pub backend: Option<String>,
-    /// How large the graph of vectors is; without one they are scanned.
-    pub graph: Option<String>,
+    /// How vectors are searched; `None` without a model.
+    pub graph: Option<GraphStatus>,
     /// Texts that were cut into chunks since it was opened; contents seen before are not.
     pub cut: u64,
     /// Files that are left out, by reason.
@@ -193,7 +193,7 @@ impl Index {
             lane.map_or_else(|| Some(NO_MODEL.to_owned()), |lane| lane.degraded(dense_pending));
         let reasons: Vec<String> = degraded.into_iter().chain(reasons(&progress)).collect();
         let (model, backend, graph) = match lane.and_then(Lane::described) {
-            Some((model, backend, graph)) => (Some(model), Some(backend), graph),
+            Some((model, backend, graph)) => (Some(model), Some(backend), Some(graph)),
             None => (None, None, None),
         };
         Status {

@@ -28,7 +28,10 @@ mod snapshot;
 mod storage;
 mod writer;
 
-pub use dense::{Dense, DenseOptions, Load, Meaning};
+/// When a graph is worth its building; part of [`DenseOptions`].
+pub use greenlit_graph::Thresholds;
+
+pub use dense::{Dense, DenseOptions, GraphStatus, Load, Meaning};
 pub use index::{Index, News, OpenError, Status};
 pub use latency::Latency;
 pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, Weights};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use greenlit_index::{Filter, Index, Query, Status};
 use greenlit_protocol::{
-    Check, CheckState, ErrorKind, IndexAction, IndexReport, LatencyReport, RemoteError, Response,
-    SearchHit, SearchReport, SearchRequest,
+    Check, CheckState, ErrorKind, GraphReport, IndexAction, IndexReport, LatencyReport,
+    RemoteError, Response, SearchHit, SearchReport, SearchRequest,
 };
 use greenlit_workspace::{View, git_branch};
 
@@ -92,7 +92,11 @@ fn report(root: PathBuf, status: Status) -> IndexReport {
         bytes_memory: status.bytes_memory,
         backend: status.backend,
         model: status.model,
-        graph: status.graph,
+        graph: status.graph.map(|graph| GraphReport {
+            built: graph.built,
+            members: graph.members,
+            tail: graph.tail,
+        }),
         staleness_ms: u64::try_from(status.staleness.as_millis()).unwrap_or(u64::MAX),
         degraded: status.degraded,
         skipped: status.skipped,

@@ -10,7 +10,7 @@ use greenlit_workspace::git_branch;
 use roaring::RoaringBitmap;
 
 use crate::dense::slots::{Digest, Slots};
-use crate::dense::vectors::{Bound, keys};
+use crate::dense::vectors::{Bound, GraphStatus, keys};
 use crate::dense::{Core, Meaning, Model};
 use crate::record::{Record, RecordId, parts};
 use crate::snapshot::{Scope, Snapshot};
@@ -292,11 +292,11 @@ impl Lane {
     }
 
     /// Name and backend of the model, and how its vectors are searched.
-    pub(crate) fn described(&self) -> Option<(String, String, Option<String>)> {
+    pub(crate) fn described(&self) -> Option<(String, String, GraphStatus)> {
         let state = self.read();
         let bound = state.bound.as_ref()?;
         let identity = bound.model.embedder.identity();
-        Some((identity.name.clone(), identity.backend.clone(), bound.graph_in_words()))
+        Some((identity.name.clone(), identity.backend.clone(), bound.graph()))
     }
 
     /// Uses a model from now on.

@@ -20,6 +20,7 @@ use greenlit_graph::Thresholds;
 use greenlit_store::{Space, Store};
 
 pub(crate) use lane::{Admits, Found, Lane, NO_MODEL};
+pub use vectors::GraphStatus;
 use worker::Worker;
 
 /// Questions whose vectors are remembered: for who asks again, and to measure with.

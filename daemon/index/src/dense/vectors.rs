@@ -24,6 +24,17 @@ pub(crate) fn keys(space: &Space, texts: &[Digest]) -> Vec<Key> {
     texts.iter().map(|text| space.id().key(CHUNKER_VERSION, text)).collect()
 }
 
+/// How the vectors of an index are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GraphStatus {
+    /// Whether there is a graph.
+    pub built: bool,
+    /// Vectors that are in it.
+    pub members: u64,
+    /// Live vectors beside it, which are scanned.
+    pub tail: u64,
+}
+
 /// A lane with a model. Cheap to clone; a clone is searched as it is, whatever happens meanwhile.
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
@@ -150,10 +161,14 @@ impl Bound {
         }
     }
 
-    /// The graph, if there is one.
-    pub(super) fn graph_in_words(&self) -> Option<String> {
-        let nodes = self.view.graph()?.members().len();
-        Some(format!("{nodes} vectors, {} beside it", self.view.tail().len()))
+    /// What is searched how.
+    pub(super) fn graph(&self) -> GraphStatus {
+        let members = self.view.graph().map(|graph| graph.members().len());
+        GraphStatus {
+            built: members.is_some(),
+            members: members.unwrap_or_default(),
+            tail: self.view.tail().len(),
+        }
     }
 }
 
