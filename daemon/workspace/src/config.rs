@@ -461,6 +461,15 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_does_not_name_a_library_that_the_daemon_loads() {
+        let own = "[embedding]\nmodel = '/mine'";
+        let theirs = "[embedding]\nmodel = '/theirs'\nonnxruntime = '/theirs.so'";
+        let config = load(theirs, own, None).unwrap();
+        let mine = Some(PathBuf::from("/mine"));
+        assert_eq!(config.embedding, Embedding { model: mine, ..Embedding::default() });
+    }
+
+    #[test]
     fn unknown_keys_name_the_nearest_key_and_the_line() {
         let error = |text| load(text, "", None).unwrap_err();
         assert_eq!(

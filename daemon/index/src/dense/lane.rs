@@ -288,7 +288,7 @@ impl Lane {
     /// What a person should know: the store, the graph.
     pub(crate) fn notices(&self) -> Vec<String> {
         let own = self.read().notice.clone();
-        self.core.notice().into_iter().chain(own).collect()
+        self.core.notices().into_iter().chain(own).collect()
     }
 
     /// Name and backend of the model, and how its vectors are searched.

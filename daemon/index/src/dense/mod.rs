@@ -89,6 +89,8 @@ struct State {
     lanes: Vec<Weak<Lane>>,
     /// What a person should know of the store.
     notice: Option<String>,
+    /// Why the machine is spared, if it is.
+    spared: Option<&'static str>,
     /// Whether the worker has nothing to do.
     idle: bool,
     /// Grows when there may be something to do.
@@ -129,6 +131,7 @@ impl Dense {
             model: None,
             lanes: Vec::new(),
             notice: None,
+            spared: None,
             idle: false,
             told: 0,
         };
@@ -186,8 +189,11 @@ impl Core {
         self.lock().meaning.clone()
     }
 
-    pub(crate) fn notice(&self) -> Option<String> {
-        self.lock().notice.clone()
+    /// What a person should know of the store and the speed.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let state = self.lock();
+        let spared = state.spared.map(|why| format!("embedding is {why}"));
+        state.notice.clone().into_iter().chain(spared).collect()
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

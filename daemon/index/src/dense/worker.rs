@@ -118,6 +118,7 @@ impl Worker {
         let mut state = self.core.lock();
         if state.told == told && !self.builds.load(Ordering::Relaxed) {
             state.idle = true;
+            state.spared = None;
             self.core.moved.notify_all();
         }
         let nothing = |state: &mut super::State| state.told == told && !self.core.is_stopped();
@@ -129,7 +130,8 @@ impl Worker {
         let Some(pace) = &mut self.pace else { return };
         let rest = pace.rest(started.elapsed());
         let stopped = |_: &mut super::State| !self.core.is_stopped();
-        let state = self.core.lock();
+        let mut state = self.core.lock();
+        state.spared = pace.reason();
         if !rest.is_zero() {
             drop(self.core.moved.wait_timeout_while(state, rest, stopped));
         }
