@@ -8,6 +8,7 @@ use greenlit_embed::test_util::HashEmbedder;
 use greenlit_embed::{EmbedError, Embedder, Identity};
 use greenlit_graph::Thresholds;
 use greenlit_index::{Dense, DenseOptions, Filter, GraphStatus, Index, Meaning, Query, Weights};
+use greenlit_store::{Options, Owner, SpaceId, Store};
 use greenlit_workspace::View;
 
 use crate::support::{PATIENCE, Workspace, found, search};
@@ -333,4 +334,45 @@ fn a_damaged_graph_is_told_and_built_anew() {
     assert_eq!(index.status().graph, Some(graph_of_all));
     drop((index, dense));
     assert_ne!(std::fs::read(&graph).unwrap(), damaged);
+}
+
+fn many(marker: &str) -> Workspace {
+    let workspace = Workspace::new(&[]);
+    for n in 0..300 {
+        workspace.write(&format!("f{n}.py"), PARSER.replace("url", &format!("{marker}{n}")));
+    }
+    workspace
+}
+
+#[test]
+fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
+    let (first, second) = (many("apple"), many("pear"));
+    let embedder = Counted::new(Fault::None);
+    let dense = with(options(&first), &embedder);
+    drop((open(&first.root(), &first.store(), &dense), dense));
+
+    // Hardly more than the first one needs.
+    let identity = embedder.identity();
+    let id = SpaceId { model: identity.model, backend: identity.backend.clone(), dims: 64 };
+    let fits = |quota_bytes: u64| {
+        let store = Store::open(&options(&first).directory, Options { quota_bytes }).unwrap();
+        let vector = embedder.embed_query("another").unwrap();
+        let owner = Owner { repository: "another".to_owned(), branch: String::new() };
+        let key = id.key(0, &[0; 32]);
+        store.space(&id).unwrap().append(&owner, &[(key, &vector)]).is_ok()
+    };
+    let quota_bytes = (1..1000).map(|n| n << 16).find(|quota| fits(*quota)).unwrap();
+
+    let options = DenseOptions { quota_bytes, ..options(&first) };
+    let embedder = Counted::new(Fault::None);
+    let dense = with(options, &embedder);
+    let one = open(&first.root(), &first.store(), &dense);
+    assert_eq!((embedder.texts(), one.status().dense_pending), (0, 0));
+    let two = open(&second.root(), &second.store(), &dense);
+    assert!(embedder.texts() <= 300, "{}", embedder.texts());
+    assert_eq!(two.status().dense_pending, 0, "{:?}", two.status());
+    let status = one.status();
+    assert_eq!(status.dense_pending, 300);
+    assert!(status.degraded.unwrap().contains("needed the room"));
+    assert_eq!(found(&one, &first.view(), "apple7"), ["f7.py"]);
 }
