@@ -102,7 +102,7 @@ fn measure(label: &str, command: impl Fn() -> Command, project: &Path, has_findi
         })
         .collect();
     times.sort_unstable();
-    let resident = resident(server.child.id());
+    let resident = greenlit_benches::machine::resident(server.child.id());
     server.stop();
     println!(
         "{label:<10} {:>9.2} ms {:>7.3} ms {:>7.3} ms {:>6.1} MB",
@@ -327,14 +327,6 @@ fn read(output: &mut impl BufRead) -> Option<Value> {
     let mut bytes = vec![0; length];
     output.read_exact(&mut bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
-}
-
-/// Resident memory in bytes; 0 where the platform does not tell.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }
 
 /// The program next to this one.

@@ -87,3 +87,11 @@ fn said(command: &mut Command) -> String {
     let text = finished.ok().filter(|f| f.success()).map(|f| f.stdout).unwrap_or_default();
     text.lines().next().unwrap_or_default().trim().to_owned()
 }
+
+/// Resident memory in bytes; 0 where the platform does not tell.
+pub fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

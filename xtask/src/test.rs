@@ -9,7 +9,7 @@ use crate::run::{cargo, output, root, run, say, step};
 use crate::tools;
 
 /// Crates that the thin server must never pull in.
-const HEAVY: [&str; 4] = ["mistralrs", "fastembed", "hnsw_rs", "tree-sitter"];
+const HEAVY: [&str; 6] = ["mistralrs", "fastembed", "hnsw_rs", "redb", "tantivy", "tree-sitter"];
 
 pub(crate) fn test() -> Result<()> {
     let mut not_run = Vec::new();
@@ -65,8 +65,9 @@ pub(crate) fn test() -> Result<()> {
             tests.env("GREENLIT_TEST_MODELS", &embedding.models);
         }
         None => {
-            not_run
-                .push("tests with ONNX Runtime: there is no python3, or no build for this system");
+            not_run.push(
+                "tests with ONNX Runtime: there is no python3 from 3.11 on, or no build for this system",
+            );
             without.push("test(onnx)");
         }
     }

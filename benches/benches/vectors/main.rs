@@ -19,12 +19,13 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use data::Data;
 use greenlit_benches::fetch::Cache;
-use greenlit_benches::machine::Machine;
+use greenlit_benches::machine::{Machine, resident};
+use greenlit_benches::product::PROGRAM_ENV;
 use greenlit_graph::{
     Control, Costs, Graph, InMemory, Params, Plan, Planner, Stamp, Vectors, View, exact, kernels,
     scan,
 };
-use measure::{Row, Truth, resident};
+use measure::{Row, Truth};
 use roaring::RoaringBitmap;
 use serde::Serialize;
 
@@ -114,18 +115,18 @@ fn main() -> Result<()> {
         (Some(vectors), Some(queries)) => Data::read(vectors, queries, &args)?,
         _ => Data::made_up(args.count, args.searches, args.dims, args.seed)?,
     };
-    let product = std::env::var_os("GREENLIT_BENCH_PROGRAM").unwrap_or_else(|| "greenlit".into());
+    let product = std::env::var_os(PROGRAM_ENV).unwrap_or_else(|| "greenlit".into());
     let machine = Machine::probe(Path::new(&product), None);
     println!("{} vectors of {} values: {}", data.rows, args.dims, data.origin);
     println!("{}; {}\n", machine.head(), kernels::best().name);
 
-    let before = resident();
+    let before = resident(std::process::id());
     let mut vectors = InMemory::new(args.dims);
     for vector in data.vectors() {
         vectors.push(vector).context("a vector is not a direction")?;
     }
     let per_vector = |bytes: u64| bytes / u64::from(vectors.len().max(1));
-    let store_bytes = per_vector(resident().saturating_sub(before));
+    let store_bytes = per_vector(resident(std::process::id()).saturating_sub(before));
     let vectors: Arc<dyn Vectors> = Arc::new(vectors);
     let (mut rows, build, costs) = ours(&args, &data, &vectors, store_bytes)?;
     let peer = match args.no_peer {
@@ -179,16 +180,16 @@ fn ours(
     }));
 
     let params = Params { links: args.links, effort: args.effort, threads: 1 };
-    let before = resident();
+    let before = resident(std::process::id());
     let peak = AtomicU64::new(before);
     let progress = |_| {
-        peak.fetch_max(resident(), Ordering::Relaxed);
+        peak.fetch_max(resident(std::process::id()), Ordering::Relaxed);
     };
     let started = Instant::now();
     let control = Control { cancelled: &|| false, progress: &progress };
     let graph = Graph::build(&**vectors, &members, params, control)?;
     let seconds = started.elapsed().as_secs_f64();
-    let kept = resident().saturating_sub(before);
+    let kept = resident(std::process::id()).saturating_sub(before);
     for width in [32, 64, 96, 128, 256] {
         rows.push(truth.measure(&format!("graph, width {width}"), |query, _| {
             let walk = graph.search(&**vectors, query, K, width, None, usize::MAX);

@@ -93,11 +93,3 @@ fn timed<T>(mut work: impl FnMut() -> T) -> (T, f64) {
     let [(done, _), ..] = runs;
     (done, fastest)
 }
-
-/// Bytes of this process in memory; 0 where the system does not tell.
-pub(crate) fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.unwrap_or_default() * 1024
-}

@@ -52,18 +52,13 @@ impl Top {
         Self { size, heap: BinaryHeap::with_capacity(size.min(4096)) }
     }
 
-    /// Whether it was kept.
-    pub(crate) fn push(&mut self, new: Scored) -> bool {
+    pub(crate) fn push(&mut self, new: Scored) {
         if self.heap.len() < self.size {
             self.heap.push(Reverse(new));
-            return true;
-        }
-        match self.heap.peek_mut() {
-            Some(mut least) if new > least.0 => {
-                *least = Reverse(new);
-                true
-            }
-            _ => false,
+        } else if let Some(mut least) = self.heap.peek_mut()
+            && new > least.0
+        {
+            *least = Reverse(new);
         }
     }
 
@@ -95,7 +90,7 @@ mod tests {
     #[test]
     fn of_none_there_is_none() {
         let mut top = Top::new(0);
-        assert!(!top.push(Scored { score: 1.0, id: 0 }));
+        top.push(Scored { score: 1.0, id: 0 });
         assert_eq!(top.floor(), None);
         assert!(top.into_sorted().is_empty());
     }

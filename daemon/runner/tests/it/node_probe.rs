@@ -38,7 +38,9 @@ fn probe(
     let variants: Vec<_> =
         variants.iter().map(|text| workspace.writes(&[("lib.js", text)])).collect();
     let tests = ids(&["lib.test.js::it"]);
-    project.probe(workspace.sandbox(&project), &target, &variants, &tests, wall).unwrap()
+    project
+        .probe(workspace.sandbox(&project), &target, &variants, &tests, wall)
+        .expect("probing does not fail")
 }
 
 fn outcomes(probes: &Probes, variant: usize) -> &[String] {

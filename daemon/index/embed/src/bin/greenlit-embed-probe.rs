@@ -1,5 +1,4 @@
-//! `greenlit-embed-probe LIBRARY DEVICE`: tries an ONNX Runtime. What the tests start; the daemon
-//! starts itself.
+//! `greenlit-embed-probe LIBRARY DEVICE`: tries an ONNX Runtime. What the tests start.
 
 use std::path::Path;
 use std::process::ExitCode;
