@@ -4,6 +4,7 @@
 //! [`state`] is the main loop that owns everything else, [`jobs`] what it has running.
 
 mod doctor;
+mod embedding;
 mod jobs;
 mod lifecycle;
 mod state;
@@ -13,5 +14,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    lifecycle::run(&lifecycle::Args::parse())
+    let args = lifecycle::Args::parse();
+    match &args.command {
+        Some(lifecycle::Command::ProbeOnnxruntime { library, device }) => {
+            greenlit_embed::probe_child(library, device)
+        }
+        None => lifecycle::run(&args),
+    }
 }

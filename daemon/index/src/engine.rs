@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
+use crate::dense::Lane;
 use crate::index::News;
 use crate::pace::Pace;
 use crate::shared::Shared;
@@ -41,6 +42,7 @@ pub(crate) struct Engine {
     root: Arc<Path>,
     directory: Option<PathBuf>,
     shared: Arc<Shared>,
+    lane: Option<Arc<Lane>>,
     news: Box<dyn FnMut(News) + Send>,
     pace: Pace,
     writer: Option<Writer>,
@@ -51,6 +53,8 @@ pub(crate) struct Engine {
     paused: bool,
     /// The last change that was taken up.
     taken: u64,
+    /// Whether everything was in once.
+    settled: bool,
     work: Option<Work>,
 }
 
@@ -66,12 +70,14 @@ impl Engine {
         root: Arc<Path>,
         directory: Option<PathBuf>,
         shared: Arc<Shared>,
+        lane: Option<Arc<Lane>>,
         news: Box<dyn FnMut(News) + Send>,
     ) -> Self {
         Self {
             root,
             directory,
             shared,
+            lane,
             news,
             pace: Pace::of_this_thread(),
             writer: None,
@@ -81,6 +87,7 @@ impl Engine {
             rebuild: false,
             paused: false,
             taken: 0,
+            settled: false,
             work: None,
         }
     }
@@ -172,7 +179,15 @@ impl Engine {
                 let Some(writer) = &mut self.writer else { return };
                 match writer.overlay(&buffers) {
                     Ok(overlaid) => {
-                        self.shared.publish(writer.snapshot());
+                        let snapshot = writer.snapshot();
+                        if let Some(lane) = &self.lane {
+                            let text = |path: &str| {
+                                let mut all = buffers.iter();
+                                all.find(|(of, ..)| &**of == path).map(|(_, text, _)| text.clone())
+                            };
+                            lane.show(&snapshot, &overlaid.shown, &text);
+                        }
+                        self.shared.publish(snapshot);
                         // Whoever asked may have given up.
                         let _ = reply.send(overlaid);
                     }
@@ -189,6 +204,9 @@ impl Engine {
     fn pause(&mut self, paused: bool) {
         self.paused = paused;
         self.shared.update(|progress| progress.paused = paused);
+        if let Some(lane) = &self.lane {
+            lane.pause(paused);
+        }
         if let Some(writer) = &self.writer
             && let Err(error) = writer.storage().set_paused(paused)
         {
@@ -238,6 +256,9 @@ impl Engine {
             self.writer = None;
             self.todo.clear();
             self.queued.clear();
+            if let Some(lane) = &self.lane {
+                lane.reset();
+            }
             if let Some(directory) = &self.directory {
                 clear(directory)?;
             }
@@ -247,11 +268,13 @@ impl Engine {
             None => Storage::in_memory()?,
         };
         let (notice, paused) = (storage.notice.clone(), storage.loaded.paused || self.paused);
-        let writer = Writer::open(self.root.clone(), storage);
-        self.shared.publish(writer.snapshot());
-        self.writer = Some(writer);
+        self.writer = Some(Writer::open(self.root.clone(), storage));
+        self.publish();
         self.scan = true;
         self.paused = paused;
+        if let Some(lane) = &self.lane {
+            lane.pause(paused);
+        }
         self.shared.update(|progress| {
             progress.notice = notice;
             progress.paused = paused;
@@ -266,7 +289,7 @@ impl Engine {
         match writer.scan() {
             Ok((paths, gone)) => {
                 writer.store(gone)?;
-                self.shared.publish(writer.snapshot());
+                self.publish();
                 self.add(paths, false);
                 let left = self.todo.len() as u64;
                 self.shared.update(|progress| progress.left = Some(left));
@@ -293,7 +316,7 @@ impl Engine {
         let changed = !change.is_empty();
         writer.store(change)?;
         if changed {
-            self.shared.publish(writer.snapshot());
+            self.publish();
         }
         self.add(more, true);
         if let Some(work) = &mut self.work {
@@ -308,9 +331,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Shows readers what the writer has.
+    fn publish(&self) {
+        let Some(writer) = &self.writer else { return };
+        let snapshot = writer.snapshot();
+        if let Some(lane) = &self.lane {
+            // What comes after the first comparison is newer than what that found.
+            lane.follow(&snapshot, self.settled);
+        }
+        self.shared.publish(snapshot);
+    }
+
     /// Everything that was told is in.
     fn settle(&mut self) {
         let taken = self.taken;
+        self.settled = true;
         let bytes = self.writer.as_ref().map_or(0, |writer| writer.storage().bytes());
         self.shared.update(|progress| {
             progress.settled = taken;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use greenlit_lexical::Lexical;
 use greenlit_workspace::{Change, Changed, View};
 
+use crate::dense::{Dense, GraphStatus, Lane, NO_MODEL};
 use crate::engine::{Engine, Message};
 use crate::latency::Latency;
 use crate::retrieve::reasons;
@@ -27,7 +28,10 @@ pub struct Index {
 struct Inner {
     root: Arc<Path>,
     shared: Arc<Shared>,
+    lane: Option<Arc<Lane>>,
     messages: Sender<Message>,
+    /// Let go after the lane.
+    _dense: Option<Dense>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
@@ -68,6 +72,14 @@ pub struct Status {
     pub files: u64,
     /// Chunks of these.
     pub chunks: u64,
+    /// Chunks that have no vector.
+    pub dense_pending: u64,
+    /// The embedding model that is used, for people.
+    pub model: Option<String>,
+    /// What computes with it.
+    pub backend: Option<String>,
+    /// How vectors are searched; `None` without a model.
+    pub graph: Option<GraphStatus>,
     /// Texts that were cut into chunks since it was opened; contents seen before are not.
     pub cut: u64,
     /// Files that are left out, by reason.
@@ -94,10 +106,11 @@ pub struct Status {
 
 impl Index {
     /// Opens the index of a canonical root, kept in a directory of its own (in memory without one),
-    /// and starts to bring it up to date. `news` is called on the index's thread.
+    /// and starts to bring it up to date. Search by meaning is that of `dense`. `news` is called on the index's thread.
     pub fn open(
         root: &Path,
         directory: Option<&Path>,
+        dense: Option<&Dense>,
         news: impl FnMut(News) + Send + 'static,
     ) -> Result<Self, OpenError> {
         let root: Arc<Path> = root.into();
@@ -105,17 +118,22 @@ impl Index {
         let words = Arc::new(Lexical::in_memory().map_err(OpenError::Words)?);
         let shared = Arc::new(Shared::new(Snapshot::empty(words)));
         let (messages, inbox) = mpsc::channel();
-        let (to_root, to_shared) = (root.clone(), shared.clone());
+        let lane = dense.map(|dense| dense.join(&root, directory)).transpose();
+        let lane = lane.map_err(OpenError::Thread)?;
+        let (to_root, to_shared, to_lane) = (root.clone(), shared.clone(), lane.clone());
         let directory = directory.map(Path::to_owned);
         // What stands there from the start: the first scan.
         let first = Message::Everything(shared.announce());
         let _taken_by_the_thread = messages.send(first);
         let thread = thread::Builder::new()
             .name("index".to_owned())
-            .spawn(move || Engine::new(to_root, directory, to_shared, Box::new(news)).run(&inbox))
+            .spawn(move || {
+                Engine::new(to_root, directory, to_shared, to_lane, Box::new(news)).run(&inbox);
+            })
             .map_err(OpenError::Thread)?;
         let thread = Mutex::new(Some(thread));
-        Ok(Self { inner: Arc::new(Inner { root, shared, messages, thread }) })
+        let _dense = dense.cloned();
+        Ok(Self { inner: Arc::new(Inner { root, shared, lane, messages, _dense, thread }) })
     }
 
     /// The workspace root.
@@ -168,8 +186,21 @@ impl Index {
         let shared = &self.inner.shared;
         let (progress, totals) = (shared.progress(), shared.snapshot().totals.clone());
         let spared = progress.spared.filter(|_| progress.left != Some(0)).map(str::to_owned);
-        let reasons = reasons(&progress);
+        let lane = self.lane();
+        let of_vectors = lane.map(Lane::notices).unwrap_or_default();
+        let dense_pending = lane.map_or(totals.chunks, Lane::pending);
+        let degraded =
+            lane.map_or_else(|| Some(NO_MODEL.to_owned()), |lane| lane.degraded(dense_pending));
+        let reasons: Vec<String> = degraded.into_iter().chain(reasons(&progress)).collect();
+        let (model, backend, graph) = match lane.and_then(Lane::described) {
+            Some((model, backend, graph)) => (Some(model), Some(backend), Some(graph)),
+            None => (None, None, None),
+        };
         Status {
+            dense_pending,
+            model,
+            backend,
+            graph,
             degraded: (!reasons.is_empty()).then(|| reasons.join("; ")),
             files: totals.files,
             chunks: totals.chunks,
@@ -178,12 +209,16 @@ impl Index {
             left: progress.left,
             paused: progress.paused,
             failed: progress.failed,
-            notices: progress.notice.into_iter().chain(spared).collect(),
+            notices: progress.notice.into_iter().chain(of_vectors).chain(spared).collect(),
             bytes_disk: progress.bytes_disk,
             bytes_memory: totals.bytes,
             staleness: progress.behind_since.map_or(Duration::ZERO, |since| since.elapsed()),
             latency: shared.latencies().percentiles(),
         }
+    }
+
+    pub(crate) fn lane(&self) -> Option<&Lane> {
+        self.inner.lane.as_deref()
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -223,6 +258,9 @@ impl Index {
 impl Drop for Inner {
     fn drop(&mut self) {
         let _ = self.messages.send(Message::Stop);
+        if let Some(lane) = &self.lane {
+            lane.close();
+        }
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             // Its own news may hold the last clone: a thread cannot wait for itself.

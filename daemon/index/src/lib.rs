@@ -9,9 +9,11 @@
 //!
 //! Invariant: an answer is never silently empty: a retriever that is not whole says so.
 //! Invariant: a hit names text that is in the view at the time of the answer.
+//! Invariant: a search by meaning that cannot be made leaves the one by words as it is, and is told.
 //! Invariant: a defect or a full disk ends the work on one index, and its searches say so.
 
 mod catalogue;
+mod dense;
 mod engine;
 mod file;
 mod index;
@@ -26,6 +28,10 @@ mod snapshot;
 mod storage;
 mod writer;
 
+/// When a graph is worth its building; part of [`DenseOptions`].
+pub use greenlit_graph::Thresholds;
+
+pub use dense::{Dense, DenseOptions, GraphStatus, Load, Meaning};
 pub use index::{Index, News, OpenError, Status};
 pub use latency::Latency;
 pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, Weights};

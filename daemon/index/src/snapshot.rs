@@ -36,6 +36,10 @@ pub(crate) struct Totals {
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     records: RoaringBitmap,
+    /// Records of the files behind unsaved buffers.
+    pub(crate) hidden: Vec<RecordId>,
+    /// Records of unsaved buffers.
+    pub(crate) shown: Vec<RecordId>,
 }
 
 impl Scope {
@@ -46,7 +50,7 @@ impl Scope {
             records.remove(*record);
         });
         records.extend(shown);
-        Self { records }
+        Self { records, hidden: hidden.to_vec(), shown: shown.to_vec() }
     }
 
     pub(crate) fn holds(&self, record: RecordId) -> bool {

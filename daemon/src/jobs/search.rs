@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use greenlit_index::{Filter, Index, Query, Status};
 use greenlit_protocol::{
-    Check, CheckState, ErrorKind, IndexAction, IndexReport, LatencyReport, RemoteError, Response,
-    SearchHit, SearchReport, SearchRequest,
+    Check, CheckState, ErrorKind, GraphReport, IndexAction, IndexReport, LatencyReport,
+    RemoteError, Response, SearchHit, SearchReport, SearchRequest,
 };
 use greenlit_workspace::{View, git_branch};
 
@@ -87,13 +87,16 @@ fn report(root: PathBuf, status: Status) -> IndexReport {
         files: status.files,
         files_pending: status.left,
         chunks: status.chunks,
-        // Nothing computes vectors yet.
-        dense_pending: status.chunks,
+        dense_pending: status.dense_pending,
         bytes_disk: status.bytes_disk,
         bytes_memory: status.bytes_memory,
-        backend: None,
-        model: None,
-        graph: None,
+        backend: status.backend,
+        model: status.model,
+        graph: status.graph.map(|graph| GraphReport {
+            built: graph.built,
+            members: graph.members,
+            tail: graph.tail,
+        }),
         staleness_ms: u64::try_from(status.staleness.as_millis()).unwrap_or(u64::MAX),
         degraded: status.degraded,
         skipped: status.skipped,

@@ -1,9 +1,12 @@
 //! The daemon's own command line. People use `greenlit`; this is for clients, services and tests.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
+
+use crate::embedding;
 
 const IDLE_EXIT_ENV: &str = "GREENLIT_IDLE_EXIT";
 const IDLE_EXIT_SECS: u64 = 30 * 60;
@@ -25,6 +28,22 @@ pub(crate) struct Args {
     /// Default: the environment variable `GREENLIT_IDLE_EXIT`, else 1800.
     #[arg(long, value_name = "SECS")]
     idle_exit: Option<u64>,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What the daemon starts itself for.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Loads a library, computes with it, says one line.
+    #[command(name = embedding::PROBE, hide = true)]
+    ProbeOnnxruntime {
+        /// ONNX Runtime.
+        library: PathBuf,
+        /// `cpu` or `cuda`.
+        device: String,
+    },
 }
 
 impl Args {

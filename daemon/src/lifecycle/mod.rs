@@ -22,7 +22,7 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use args::Args;
+pub(crate) use args::{Args, Command};
 pub(crate) use gate::Gate;
 pub(crate) use inbox::{Context, Inbound, Outgoing};
 pub(crate) use process::run;

@@ -49,7 +49,7 @@ impl State {
         }
         let directory = jobs::index_of(&self.context.paths.cache_dir, root);
         let (events, of) = (self.events.clone(), root.to_owned());
-        let opened = Index::open(root, Some(&directory), move |news| {
+        let opened = Index::open(root, Some(&directory), self.dense.as_ref(), move |news| {
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::IndexNews { root: of.clone(), news });
         });

@@ -22,12 +22,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use greenlit_index::News;
+use greenlit_index::{Dense, News};
 use greenlit_protocol::{Event as Told, EvidenceReport, RemoteError, Response, ServerFrame};
 use greenlit_workspace::config::FILE_NAME;
 use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher};
 use tokio::sync::mpsc;
 
+use crate::embedding;
 use crate::jobs::{JobNews, JobResult, chain};
 use crate::lifecycle::{Context, Inbound};
 use index::Indexed;
@@ -62,6 +63,8 @@ pub(crate) struct State {
     sessions: BTreeMap<u64, Session>,
     roots: BTreeMap<PathBuf, Root>,
     indexes: BTreeMap<PathBuf, Indexed>,
+    /// Search by meaning, where a model is configured.
+    dense: Option<Dense>,
     overlays: Overlays,
     pending: VecDeque<Pending>,
     running: BTreeMap<u64, Running>,
@@ -113,6 +116,10 @@ impl State {
     fn new(mut context: Context, events: mpsc::UnboundedSender<Event>) -> Self {
         let user_config = user_config();
         let own = user_config.as_deref().map(Config::load_user);
+        let dense = match &own {
+            Some(Ok(own)) => embedding::dense(&own.embedding, &context.paths),
+            _ => None,
+        };
         match own {
             Some(Ok(own)) if own.daemon != Config::default().daemon => {
                 let secs = own.daemon.idle_exit_secs;
@@ -128,6 +135,7 @@ impl State {
             sessions: BTreeMap::new(),
             roots: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            dense,
             overlays: Overlays::default(),
             pending: VecDeque::new(),
             running: BTreeMap::new(),

@@ -23,6 +23,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// The daemon itself. Read from the person's file only.
     pub daemon: Daemon,
+    /// Search by meaning. Read from the person's file only.
+    pub embedding: Embedding,
 }
 
 /// `[run]`
@@ -126,6 +128,28 @@ pub struct Daemon {
     pub idle_exit_secs: u64,
 }
 
+/// `[embedding]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Embedding {
+    /// The directory of a model, absolute: `model.onnx`, `tokenizer.json` and what lies beside them.
+    /// Absent: no search by meaning.
+    pub model: Option<PathBuf>,
+    /// ONNX Runtime: the library or its directory, absolute. Absent: `GREENLIT_ONNXRUNTIME`, else
+    /// Greenlit's own directory, else the system's.
+    pub onnxruntime: Option<PathBuf>,
+    /// Compute on a graphics processor where one works. Default `true`.
+    pub gpu: bool,
+    /// What the vectors of all workspaces may take on disk. Default 2048.
+    pub store_mb: u64,
+}
+
+impl Default for Embedding {
+    fn default() -> Self {
+        Self { model: None, onnxruntime: None, gpu: true, store_mb: 2048 }
+    }
+}
+
 impl Default for Run {
     fn default() -> Self {
         Self {
@@ -222,6 +246,8 @@ impl Config {
         let mut workspace = from_file(&root.join(FILE_NAME), Trust::Workspace)?;
         // One daemon serves many workspaces: none of them decides how long it lives.
         workspace.remove("daemon");
+        // Nor does one name a library that is loaded into it.
+        workspace.remove("embedding");
         merge(&mut merged, workspace);
         if let Some(text) = settings {
             merge(&mut merged, from_settings(text)?);
@@ -432,6 +458,15 @@ mod tests {
     fn a_workspace_does_not_set_the_daemons_life() {
         let config = load("[daemon]\nidle_exit_secs = 1", "", None).unwrap();
         assert_eq!(config.daemon, Daemon::default());
+    }
+
+    #[test]
+    fn a_workspace_does_not_name_a_library_that_the_daemon_loads() {
+        let own = "[embedding]\nmodel = '/mine'";
+        let theirs = "[embedding]\nmodel = '/theirs'\nonnxruntime = '/theirs.so'";
+        let config = load(theirs, own, None).unwrap();
+        let mine = Some(PathBuf::from("/mine"));
+        assert_eq!(config.embedding, Embedding { model: mine, ..Embedding::default() });
     }
 
     #[test]

@@ -62,6 +62,45 @@ fn paths(field: Field, patterns: &[&str]) -> Result<Box<dyn Query>, SearchError>
     Ok(Box::new(BooleanQuery::new(any)))
 }
 
+/// Whether a path is one that [`Filter::paths`] means by a pattern: for retrievers beside this one.
+pub fn path_matches(pattern: &str, path: &str) -> bool {
+    let is_whole = pattern.contains(['*', '?']);
+    matches(pattern.as_bytes(), path.as_bytes(), is_whole)
+}
+
+/// Bytes are compared, so `?` counts a character by where the next one begins.
+fn matches(pattern: &[u8], path: &[u8], is_whole: bool) -> bool {
+    let suffixes = |path: &[u8]| (0..=path.len()).collect::<Vec<_>>();
+    match pattern {
+        [] => !is_whole || path.is_empty(),
+        [b'*', b'*', b'/', rest @ ..] => {
+            // No directory at all, or as many as there are.
+            matches(rest, path, is_whole)
+                || suffixes(path).into_iter().any(|at| {
+                    at > 0 && path[at - 1] == b'/' && matches(rest, &path[at..], is_whole)
+                })
+        }
+        [b'*', b'*', rest @ ..] => {
+            suffixes(path).into_iter().any(|at| matches(rest, &path[at..], is_whole))
+        }
+        [b'*', rest @ ..] => {
+            let name = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+            (0..=name).any(|at| matches(rest, &path[at..], is_whole))
+        }
+        [b'?', rest @ ..] => match path {
+            [] | [b'/', ..] => false,
+            [_, tail @ ..] => {
+                // The other bytes of one character.
+                let more = tail.iter().take_while(|byte| **byte & 0xc0 == 0x80).count();
+                matches(rest, &tail[more..], is_whole)
+            }
+        },
+        [byte, rest @ ..] => path
+            .split_first()
+            .is_some_and(|(first, tail)| first == byte && matches(rest, tail, is_whole)),
+    }
+}
+
 /// The regular expression of a path pattern.
 fn expression(pattern: &str) -> String {
     let mut expression = String::new();
@@ -88,4 +127,46 @@ fn expression(pattern: &str) -> String {
         expression.push_str(".*");
     }
     expression
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_matches_where_the_words_of_it_would_be_found() {
+        let paths = ["a/b.rs", "a/c/b.rs", "b.rs", "a+b/é.rs", "src/a.py", "src"];
+        let wanted = [
+            ("a", 0b1011),
+            ("src/", 0b10000),
+            ("*.rs", 0b100),
+            ("**/*.rs", 0b1111),
+            ("a/**/b.rs", 0b11),
+            ("a/**", 0b11),
+            ("a+b/?.rs", 0b1000),
+            ("a?b.rs", 0),
+        ];
+        for (pattern, wanted) in wanted {
+            let words = crate::Lexical::in_memory().unwrap();
+            let documents: Vec<crate::Document> = (0..)
+                .zip(paths)
+                .map(|(id, path)| crate::Document {
+                    id,
+                    path: path.to_owned(),
+                    symbol: Vec::new(),
+                    names: Vec::new(),
+                    text: "marmalade".to_owned(),
+                    language: String::new(),
+                    kind: String::new(),
+                })
+                .collect();
+            words.apply(&[], &documents).unwrap();
+            let filter = Filter { paths: &[pattern], ..Filter::default() };
+            let query = crate::Query { text: "marmalade", filter, k: 10 };
+            let found = words.search(&query).unwrap().iter().fold(0, |all, hit| all | 1 << hit.id);
+            let matched = (0..).zip(paths).filter(|(_, path)| path_matches(pattern, path));
+            let matched = matched.fold(0, |all, (id, _): (u64, _)| all | 1 << id);
+            assert_eq!((found, matched), (wanted, wanted), "{pattern}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ mod tokens;
 mod verify;
 
 pub use error::{ApplyError, OpenError, SearchError};
-pub use filter::Filter;
+pub use filter::{Filter, path_matches};
 pub use lexical::{Document, Lexical};
 pub use schema::SCHEMA_VERSION;
 pub use search::{Query, Scored};

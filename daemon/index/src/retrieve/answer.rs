@@ -18,12 +18,9 @@ pub(crate) fn hit(record: &Record, chunk: &ChunkMeta, score: f64, text: &str) ->
     }
 }
 
-/// What is said while there is no way to search by meaning.
-const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
-
-/// Why an index does not find everything.
+/// Why an index does not know everything.
 pub(crate) fn reasons(progress: &Progress) -> Vec<String> {
-    let mut reasons = vec![NO_MODEL.to_owned()];
+    let mut reasons = Vec::new();
     if let Some(why) = &progress.failed {
         reasons.push(format!("the index does not follow changes any more: {why}"));
     } else if progress.is_settled() {
@@ -101,14 +98,14 @@ mod tests {
     #[test]
     fn what_is_missing_is_told() {
         let mut progress = Progress::default();
-        assert_eq!(reasons(&progress), [NO_MODEL]);
+        assert!(reasons(&progress).is_empty());
         progress.sent = 1;
-        assert_eq!(reasons(&progress)[1..], ["the index is being opened"]);
+        assert_eq!(reasons(&progress), ["the index is being opened"]);
         progress.left = Some(7);
-        assert_eq!(reasons(&progress)[1..], ["the index is not complete: 7 files to go"]);
+        assert_eq!(reasons(&progress), ["the index is not complete: 7 files to go"]);
         progress.paused = true;
-        assert!(reasons(&progress)[1].contains("paused"));
+        assert!(reasons(&progress)[0].contains("paused"));
         progress.failed = Some("no space".to_owned());
-        assert!(reasons(&progress)[1].ends_with("no space"));
+        assert!(reasons(&progress)[0].ends_with("no space"));
     }
 }

@@ -1,5 +1,9 @@
 //! What may be found.
 
+use greenlit_lexical::path_matches;
+
+use crate::record::Record;
+
 /// Restrictions; an empty list restricts nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -21,6 +25,22 @@ impl Filter {
     /// Whether only definitions count.
     pub(crate) fn is_named(&self) -> bool {
         self.named
+    }
+
+    /// Whether every chunk may be found.
+    pub(crate) fn is_open(&self) -> bool {
+        self.paths.is_empty() && self.languages.is_empty() && self.kinds.is_empty()
+    }
+
+    /// Whether a chunk may be found, as the lexical index sees it.
+    pub(crate) fn admits(&self, record: &Record, ordinal: usize) -> bool {
+        let among = |names: &[String], name: &str| {
+            names.is_empty() || names.iter().any(|known| known == name)
+        };
+        among(&self.languages, &record.language)
+            && among(&self.kinds, record.chunks.get(ordinal).map_or("", |chunk| &chunk.kind))
+            && (self.paths.is_empty()
+                || self.paths.iter().any(|pattern| path_matches(pattern, &record.path)))
     }
 
     /// Calls with the filter as the lexical index takes it.

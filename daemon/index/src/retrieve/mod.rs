@@ -22,8 +22,9 @@ pub use context::Passage;
 pub use filter::Filter;
 pub use fuse::Weights;
 
+use crate::dense::{Admits, Found as Near, NO_MODEL};
 use crate::index::Index;
-use crate::record::parts;
+use crate::record::{Record, parts};
 use crate::snapshot::{Scope, Snapshot};
 use answer::merge;
 pub(crate) use answer::reasons;
@@ -114,7 +115,7 @@ impl Index {
         Ok(Answer {
             hits: found.hits,
             degraded: (!found.reasons.is_empty()).then(|| found.reasons.join("; ")),
-            dense_pending: found.chunks,
+            dense_pending: found.pending,
         })
     }
 
@@ -126,20 +127,22 @@ impl Index {
     ) -> Result<(Found, BTreeSet<PathBuf>), SearchError> {
         let left = deadline.saturating_duration_since(Instant::now()).max(STALE_PATIENCE);
         let (snapshot, scope, whole) = self.scope(view, left);
-        let mut reasons = reasons(&self.shared().progress());
+        let near = self.meant(query, &snapshot, &scope);
+        let mut reasons: Vec<String> = near.degraded.into_iter().collect();
+        reasons.extend(answer::reasons(&self.shared().progress()));
         if !whole {
             reasons.push("unsaved buffers are not searched".to_owned());
         }
-        let ranked = rank(query, &snapshot, &scope)?;
+        let ranked = rank(query, &snapshot, &scope, &near.documents)?;
         let mut texts = Texts::new(view);
-        let near = texts.near(&query.near);
+        let neighbours = texts.near(&query.near);
         let mut definitions = Definitions::default();
         // More than wanted: some fall away, and a boost may bring others to the top.
         let mut hits = Vec::new();
         for (document, score) in ranked {
             let Some((record, chunk)) = snapshot.chunk(document) else { continue };
             let Some(text) = texts.of(record, chunk) else { continue };
-            let score = score * near.boost(&record.path, &chunk.symbol, text);
+            let score = score * neighbours.boost(&record.path, &chunk.symbol, text);
             let hit = answer::hit(record, chunk, score, text);
             if query.filter.is_named() {
                 hits.extend(definitions.of(&query.text, hit, &texts));
@@ -153,20 +156,38 @@ impl Index {
             false => merge(hits, |path, lines| texts.lines(path, lines)),
         };
         hits.truncate(query.k);
-        let chunks = snapshot.totals.chunks;
-        Ok((Found { hits, reasons, chunks }, texts.into_stale()))
+        Ok((Found { hits, reasons, pending: near.pending }, texts.into_stale()))
+    }
+
+    /// What is found by meaning.
+    fn meant(&self, query: &Query, snapshot: &Snapshot, scope: &Scope) -> Near {
+        let Some(lane) = self.lane() else {
+            let degraded = Some(NO_MODEL.to_owned());
+            return Near { pending: snapshot.totals.chunks, degraded, ..Near::default() };
+        };
+        let filter = &query.filter;
+        let admits = |record: &Record, ordinal: usize| filter.admits(record, ordinal);
+        let admits: Option<Admits<'_>> = if filter.is_open() { None } else { Some(&admits) };
+        // Who asks for a name does not ask for what is like it.
+        let k = if filter.is_named() || query.weights.dense <= 0.0 { 0 } else { depth(query) };
+        lane.search(&query.text, scope, admits, k)
     }
 }
 
 struct Found {
     hits: Vec<Hit>,
     reasons: Vec<String>,
-    chunks: u64,
+    pending: u64,
 }
 
 /// Documents with their fused scores, best first.
-fn rank(query: &Query, snapshot: &Snapshot, scope: &Scope) -> Result<Vec<(u64, f64)>, SearchError> {
-    let depth = (query.k * 4).clamp(50, 1000);
+fn rank(
+    query: &Query,
+    snapshot: &Snapshot,
+    scope: &Scope,
+    near: &[u64],
+) -> Result<Vec<(u64, f64)>, SearchError> {
+    let depth = depth(query);
     let live = |document: u64| scope.holds(parts(document).0);
     let words = &snapshot.words;
     let (words, symbols) = query.filter.with(&live, |filter| {
@@ -175,6 +196,11 @@ fn rank(query: &Query, snapshot: &Snapshot, scope: &Scope) -> Result<Vec<(u64, f
     })?;
     let ids = |found: Vec<Scored>| found.into_iter().map(|hit| hit.id).collect::<Vec<u64>>();
     let (words, symbols) = (ids(words), ids(symbols));
-    let Weights { lexical, symbol, .. } = query.weights;
-    Ok(fuse(&[(lexical, &words), (symbol, &symbols)], depth))
+    let Weights { lexical, dense, symbol } = query.weights;
+    Ok(fuse(&[(lexical, &words), (dense, near), (symbol, &symbols)], depth))
+}
+
+/// How many each retriever is asked for.
+fn depth(query: &Query) -> usize {
+    (query.k * 4).clamp(50, 1000)
 }

@@ -153,7 +153,8 @@ fn a_paused_index_says_so_and_catches_up() {
     drop(index);
 
     // The pause outlives the process.
-    let index = greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), |_| {});
+    let index =
+        greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), None, |_| {});
     let index = index.unwrap();
     let answer = index.search(&query, &workspace.view(), PATIENCE).unwrap();
     assert!(answer.hits.is_empty() && answer.degraded.unwrap().contains("paused"));

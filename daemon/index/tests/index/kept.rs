@@ -87,7 +87,8 @@ fn a_damaged_store_is_made_anew_or_serves_right() {
 fn a_directory_that_cannot_be_used_is_a_failure_that_searches_tell() {
     let workspace = workspace();
     fs::write(workspace.store(), "a file").unwrap();
-    let index = greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), |_| {});
+    let index =
+        greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), None, |_| {});
     let index = index.unwrap();
     assert!(!index.settle(PATIENCE));
     assert!(index.status().failed.is_some());

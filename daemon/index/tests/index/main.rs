@@ -5,4 +5,5 @@ mod bad_input;
 mod branches;
 mod fresh;
 mod kept;
+mod meaning;
 mod support;

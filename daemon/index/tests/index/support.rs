@@ -71,7 +71,7 @@ impl Workspace {
 }
 
 pub(crate) fn open(root: &Path, store: Option<&Path>) -> Index {
-    let index = Index::open(root, store, |_| {}).unwrap();
+    let index = Index::open(root, store, None, |_| {}).unwrap();
     assert!(index.settle(PATIENCE), "{:?}", index.status());
     index
 }
