@@ -61,16 +61,22 @@ pub struct Room {
 
 impl Store {
     /// Makes room for `bytes` more: compacts away what nobody needs, and where that is not enough
-    /// forgets the owners that were used longest ago, one by one, but never `keep`.
+    /// forgets the owners that were used longest ago, one by one, but never `keep`: owners, each in one
+    /// space. What they needed in other spaces, those of earlier models, goes like anybody's.
     ///
     /// Slots move: whoever holds some follows [`Room::moved`], or looks the keys up again. Snapshots
     /// taken before stay as they are. Every step is committed before files are removed, so that a
     /// process that is killed here loses nothing.
-    pub fn make_room(&self, bytes: u64, keep: &Owner) -> Room {
+    pub fn make_room(&self, bytes: u64, keep: &[(&SpaceId, &Owner)]) -> Room {
         self.make_room_within(self.shared.options.quota_bytes, bytes, keep)
     }
 
-    pub(crate) fn make_room_within(&self, quota: u64, bytes: u64, keep: &Owner) -> Room {
+    pub(crate) fn make_room_within(
+        &self,
+        quota: u64,
+        bytes: u64,
+        keep: &[(&SpaceId, &Owner)],
+    ) -> Room {
         let mut moved = BTreeMap::new();
         let mut writer = lock(&self.shared.writer);
         let outcome = make_room(&mut writer, bytes, quota, keep, &mut moved);
@@ -82,7 +88,7 @@ fn make_room(
     writer: &mut Writer,
     needed: u64,
     quota: u64,
-    keep: &Owner,
+    keep: &[(&SpaceId, &Owner)],
     moved: &mut BTreeMap<SpaceId, SlotMap>,
 ) -> Result<(), RoomError> {
     loop {
@@ -119,11 +125,13 @@ fn emptiest(writer: &Writer) -> Option<(SpaceId, u32)> {
     most.map(|(_, place)| place)
 }
 
-/// Forgets the owner that was used longest ago; `false` when there is no other than `keep`.
-fn forget_oldest(writer: &mut Writer, keep: &Owner) -> Result<bool, CommitError> {
+/// Forgets the owner of a space that was used longest ago; `false` when all are to be kept.
+fn forget_oldest(writer: &mut Writer, keep: &[(&SpaceId, &Owner)]) -> Result<bool, CommitError> {
     let rows = writer.spaces.values().flat_map(|state| {
-        let owners = state.entry.owners.iter().filter(|(owner, _)| *owner != keep);
-        owners.map(|(owner, row)| (row.last_use, &state.entry.space, owner))
+        let space = &state.entry.space;
+        let owners =
+            state.entry.owners.iter().filter(|(owner, _)| !keep.contains(&(&space.id, owner)));
+        owners.map(move |(owner, row)| (row.last_use, space, owner))
     });
     let Some((_, space, owner)) = rows.min_by_key(|(last_use, ..)| *last_use) else {
         return Ok(false);

@@ -99,6 +99,19 @@ impl Space {
         Ok(())
     }
 
+    /// Whether so many more vectors may be put now, when none of them is there already.
+    ///
+    /// # Errors
+    /// As [`Space::append`] for them.
+    pub fn room_for(&self, more: u32) -> Result<(), AppendError> {
+        let mut writer = lock(&self.shared.writer);
+        let len = writer.state(&self.id).entry.space.len;
+        if more > MAX_SLOTS.saturating_sub(len) {
+            return Err(AppendError::Full);
+        }
+        self.admit(&writer, len, more)
+    }
+
     /// Whether so many more records may be written.
     fn admit(&self, writer: &Writer, len: u32, more: u32) -> Result<(), AppendError> {
         if more == 0 {

@@ -53,7 +53,7 @@ fn write_until_killed(dir: &Path, mut batch: u32) -> ! {
             let greenlit_store::AppendError::Quota { needed, .. } = error else {
                 panic!("{error}")
             };
-            store.make_room(needed, &who).outcome.unwrap();
+            store.make_room(needed, &[(&space_id(), &who)]).outcome.unwrap();
             writeln!(out, "room").unwrap();
         }
         writeln!(out, "batch {batch}").unwrap();

@@ -93,7 +93,7 @@ fn damage_does_not_move_in_a_compaction() {
     drop(space);
     let store = open(dir.path(), 1);
     let space = store.space(&space_id()).unwrap();
-    let room = store.make_room(0, &owner(1));
+    let room = store.make_room(0, &[(&space_id(), &owner(1))]);
     assert_eq!(room.moved[&space_id()].get(7), None);
     assert_eq!(slot(&space, 7), None);
     assert_eq!(space.references(&owner(1)).len(), 11);
@@ -226,7 +226,10 @@ fn another_version_is_set_aside_and_goes_when_room_is_needed() {
     drop((store, space));
     let store = open(dir.path(), 1);
     assert!(store.report().is_clean());
-    assert!(store.make_room(0, &owner(1)).outcome.is_err(), "an empty ledger takes more");
+    assert!(
+        store.make_room(0, &[(&space_id(), &owner(1))]).outcome.is_err(),
+        "an empty ledger takes more"
+    );
     assert!(!aside.exists() && store.used_bytes().unwrap() < used);
 }
 
@@ -261,7 +264,7 @@ fn a_segment_of_an_earlier_generation_comes_back() {
         let store = open(dir.path(), PLENTY);
         let space = store.space(&space_id()).unwrap();
         space.retain(&owner(1), &(1..KEYS).collect()).unwrap();
-        let _ = store.make_room_within(0, 0, &owner(1));
+        let _ = store.make_room_within(0, 0, &[(&space_id(), &owner(1))]);
         assert!(!segment(dir.path(), 0).exists() && slot(&space, 0).is_none());
         drop((store, space));
         fs::rename(&early, segment(dir.path(), 0)).unwrap();

@@ -70,7 +70,7 @@ fn a_compaction_that_fails_loses_nothing() {
         let store = open(dir.path(), 1);
         let space = store.space(&space_id()).unwrap();
         room_for(writes);
-        let room = store.make_room(0, &owner(1));
+        let room = store.make_room(0, &[(&space_id(), &owner(1))]);
         room_for(u32::MAX);
         let moved = room.moved.get(&space_id()).cloned().unwrap_or_default();
         let snapshot = space.snapshot();

@@ -158,7 +158,7 @@ impl World {
 
     fn make_room(&mut self, bytes: u64, keep: u32, before: &BTreeMap<u32, u32>) {
         let (store, space) = self.open.as_ref().unwrap();
-        let room = store.make_room(bytes, &owner(keep));
+        let room = store.make_room(bytes, &[(&space_id(), &owner(keep))]);
         let owners = space.owners();
         let left: Vec<u32> =
             self.order.iter().copied().filter(|&who| owners.contains(&owner(who))).collect();

@@ -36,7 +36,7 @@ fn readers_see_the_right_vector_or_none() {
             append(&space, round % 2, first..first + RECORDS).unwrap();
             let half = space.references(&owner(round % 2)).iter().step_by(2).collect();
             space.retain(&owner(round % 2), &half).unwrap();
-            let _ = store.make_room_within(0, 0, &owner(round % 2));
+            let _ = store.make_room_within(0, 0, &[(&space_id(), &owner(round % 2))]);
             round += 1;
         }
         done.store(true, Ordering::Relaxed);

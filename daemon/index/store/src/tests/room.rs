@@ -19,7 +19,7 @@ fn full(dir: &Path) -> Store {
 /// Makes the store a little smaller than it is.
 fn shrink(store: &Store, keep: u32) -> Room {
     let quota = store.used_bytes().unwrap() + Layout::new(DIMS).total;
-    store.make_room_within(quota, 1, &owner(keep))
+    store.make_room_within(quota, 1, &[(&space_id(), &owner(keep))])
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn the_quota_is_not_exceeded() {
     assert!(n > 10 && used <= quota && used + needed + Layout::new(DIMS).total > quota);
     assert_eq!(slot(&space, n * 10), None);
     append(&space, 3, [1, 2]).expect("what is there needs no room");
-    store.make_room(needed, &owner(3)).outcome.unwrap();
+    store.make_room(needed, &[(&space_id(), &owner(3))]).outcome.unwrap();
     append(&space, 3, n * 10..(n + 1) * 10).unwrap();
     assert!(store.used_bytes().unwrap() <= QUOTA);
 }
@@ -105,6 +105,36 @@ fn the_owner_that_asks_is_never_forgotten() {
 }
 
 #[test]
+fn what_the_owner_that_asks_needed_of_another_model_can_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = full(dir.path());
+    let space = store.space(&space_id()).unwrap();
+    append(&space, 2, 0..3 * RECORDS).unwrap();
+    let id = SpaceId { backend: "test 2".into(), ..space_id() };
+    let newer = store.space(&id).unwrap();
+    append(&newer, 2, 0..RECORDS).unwrap();
+    let quota = store.used_bytes().unwrap() + Layout::new(DIMS).total;
+    store.make_room_within(quota, 1, &[(&id, &owner(2))]).outcome.unwrap();
+    assert_eq!(space.owners(), []);
+    assert_eq!(newer.references(&owner(2)).len(), u64::from(RECORDS));
+}
+
+#[test]
+fn what_may_be_put_is_told_before_it_is_made() {
+    const QUOTA: u64 = 1_500_000;
+    let dir = tempfile::tempdir().unwrap();
+    let space = open(dir.path(), QUOTA).space(&space_id()).unwrap();
+    let refused = (0..1000).find_map(|n| {
+        let told = space.room_for(10);
+        let put = append(&space, 1, n * 10..(n + 1) * 10);
+        assert_eq!(told.is_ok(), put.is_ok(), "{n}: {told:?} {put:?}");
+        told.err()
+    });
+    assert!(matches!(refused, Some(AppendError::Quota { quota: QUOTA, .. })));
+    space.room_for(0).unwrap();
+}
+
+#[test]
 fn the_last_segment_can_go_and_records_follow_it() {
     let dir = tempfile::tempdir().unwrap();
     let space = open_space(dir.path());
@@ -113,7 +143,10 @@ fn the_last_segment_can_go_and_records_follow_it() {
     drop(space);
     let store = open(dir.path(), 1);
     let space = store.space(&space_id()).unwrap();
-    assert!(matches!(store.make_room(0, &owner(1)).outcome, Err(RoomError::Quota { .. })));
+    assert!(matches!(
+        store.make_room(0, &[(&space_id(), &owner(1))]).outcome,
+        Err(RoomError::Quota { .. })
+    ));
     assert_eq!(slot(&space, RECORDS), Some(2 * RECORDS));
     assert_eq!(space.references(&owner(1)), (0..RECORDS).chain([2 * RECORDS]).collect());
     drop((store, space));
