@@ -48,13 +48,13 @@ pub(crate) struct Engine {
     writer: Option<Writer>,
     todo: VecDeque<Arc<str>>,
     queued: HashSet<Arc<str>>,
+    /// What of it was named, not found by a comparison: it is newer.
+    named: HashSet<Arc<str>>,
     scan: bool,
     rebuild: bool,
     paused: bool,
     /// The last change that was taken up.
     taken: u64,
-    /// Whether everything was in once.
-    settled: bool,
     work: Option<Work>,
 }
 
@@ -83,11 +83,11 @@ impl Engine {
             writer: None,
             todo: VecDeque::new(),
             queued: HashSet::new(),
+            named: HashSet::new(),
             scan: true,
             rebuild: false,
             paused: false,
             taken: 0,
-            settled: false,
             work: None,
         }
     }
@@ -164,6 +164,7 @@ impl Engine {
                     paths.retain(|path| writer.admits(path));
                 }
                 // What a person is about comes before a first scan.
+                self.named.extend(paths.iter().cloned());
                 self.add(paths, true);
             }
             Message::Everything(number) => {
@@ -256,6 +257,7 @@ impl Engine {
             self.writer = None;
             self.todo.clear();
             self.queued.clear();
+            self.named.clear();
             if let Some(lane) = &self.lane {
                 lane.reset();
             }
@@ -269,12 +271,12 @@ impl Engine {
         };
         let (notice, paused) = (storage.notice.clone(), storage.loaded.paused || self.paused);
         self.writer = Some(Writer::open(self.root.clone(), storage));
-        self.publish();
         self.scan = true;
         self.paused = paused;
         if let Some(lane) = &self.lane {
             lane.pause(paused);
         }
+        self.publish(false);
         self.shared.update(|progress| {
             progress.notice = notice;
             progress.paused = paused;
@@ -286,10 +288,13 @@ impl Engine {
     fn scan(&mut self) -> Result<(), StorageError> {
         self.scan = false;
         let Some(writer) = &mut self.writer else { return Ok(()) };
+        if let Some(lane) = &self.lane {
+            lane.begin();
+        }
         match writer.scan() {
             Ok((paths, gone)) => {
                 writer.store(gone)?;
-                self.publish();
+                self.publish(false);
                 self.add(paths, false);
                 let left = self.todo.len() as u64;
                 self.shared.update(|progress| progress.left = Some(left));
@@ -305,8 +310,11 @@ impl Engine {
         let mut change = Change::default();
         let mut more = Vec::new();
         let mut done = 0;
-        while let Some(path) = self.todo.pop_front() {
+        let is_named = self.todo.front().is_some_and(|path| self.named.contains(path));
+        while let Some(path) = self.todo.pop_front_if(|path| self.named.contains(path) == is_named)
+        {
             self.queued.remove(&path);
+            self.named.remove(&path);
             more.extend(writer.read(&path, &mut change));
             done += 1;
             if start.elapsed() > BATCH || change.bytes > BATCH_BYTES {
@@ -316,7 +324,10 @@ impl Engine {
         let changed = !change.is_empty();
         writer.store(change)?;
         if changed {
-            self.publish();
+            self.publish(is_named);
+        }
+        if is_named {
+            self.named.extend(more.iter().cloned());
         }
         self.add(more, true);
         if let Some(work) = &mut self.work {
@@ -331,13 +342,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Shows readers what the writer has.
-    fn publish(&self) {
+    /// Shows readers what the writer has. What was named is embedded first.
+    fn publish(&self, is_named: bool) {
         let Some(writer) = &self.writer else { return };
         let snapshot = writer.snapshot();
         if let Some(lane) = &self.lane {
-            // What comes after the first comparison is newer than what that found.
-            lane.follow(&snapshot, self.settled);
+            lane.follow(&snapshot, is_named);
         }
         self.shared.publish(snapshot);
     }
@@ -345,7 +355,9 @@ impl Engine {
     /// Everything that was told is in.
     fn settle(&mut self) {
         let taken = self.taken;
-        self.settled = true;
+        if let Some(lane) = &self.lane {
+            lane.settle();
+        }
         let bytes = self.writer.as_ref().map_or(0, |writer| writer.storage().bytes());
         self.shared.update(|progress| {
             progress.settled = taken;

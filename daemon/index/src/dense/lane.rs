@@ -9,11 +9,12 @@ use greenlit_store::Owner;
 use greenlit_workspace::git_branch;
 use roaring::RoaringBitmap;
 
+use crate::dense::queue::Queue;
 use crate::dense::slots::{Digest, Slots};
-use crate::dense::vectors::{Bound, GraphStatus, keys};
-use crate::dense::{Core, Meaning, Model};
-use crate::record::{Record, RecordId, parts};
-use crate::snapshot::{Scope, Snapshot};
+use crate::dense::vectors::{Bound, keys};
+use crate::dense::{Core, Model};
+use crate::record::{Record, RecordId};
+use crate::snapshot::Snapshot;
 
 /// Unsaved buffers whose vectors are kept beside those of the files.
 const SHOWN: usize = 256;
@@ -33,40 +34,29 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) slots: Slots,
-    /// Records with texts that are to be embedded, in this order.
-    pub(super) queue: VecDeque<RecordId>,
+    pub(super) queue: Queue,
     /// Unsaved buffers, the last one last.
     shown: VecDeque<RecordId>,
-    texts: HashMap<RecordId, Arc<str>>,
+    pub(super) texts: HashMap<RecordId, Arc<str>>,
     /// Texts that the model has no vector for.
     pub(super) refused: HashSet<Digest>,
     pub(super) bound: Option<Bound>,
-    paused: bool,
+    pub(super) paused: bool,
     /// Why nothing can be added.
     pub(super) stuck: Option<String>,
+    /// Whether vectors went because other indexes needed their room. They are not embedded again of
+    /// themselves: else two indexes would drive each other out for ever.
+    pub(super) evicted: bool,
     pub(super) notice: Option<String>,
     /// What the store was told last that is needed.
     pub(super) retained: Option<(Owner, RoaringBitmap)>,
-    /// Whether the vectors were checked.
-    pub(super) verified: bool,
+    /// Whether what lives is all that the index needs: not while it is being opened or compared.
+    pub(super) complete: bool,
+    /// Slots whose vectors were checked.
+    pub(super) verified: RoaringBitmap,
+    /// How many of these were damaged.
+    pub(super) damaged: u64,
 }
-
-/// Whether a chunk of a record, by its ordinal, may be found.
-pub(crate) type Admits<'a> = &'a dyn Fn(&Record, usize) -> bool;
-
-/// What a search by meaning found.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Chunks, best first.
-    pub(crate) documents: Vec<u64>,
-    /// Chunks in view that have no vector.
-    pub(crate) pending: u64,
-    /// Why it does not find everything.
-    pub(crate) degraded: Option<String>,
-}
-
-/// What is said while there is no way to search by meaning.
-pub(crate) const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
 
 impl Lane {
     pub(super) fn new(root: &Path, directory: Option<&Path>, core: Arc<Core>) -> Self {
@@ -116,9 +106,53 @@ impl Lane {
         state.refresh();
     }
 
+    /// Stops embedding, or takes it up again, with what was evicted.
     pub(crate) fn pause(&self, paused: bool) {
         self.write().paused = paused;
+        if !paused {
+            self.readmit();
+        }
         self.core.wake();
+    }
+
+    /// There may be room again for what was evicted.
+    pub(super) fn readmit(&self) {
+        let mut state = self.write();
+        state.stuck = None;
+        if std::mem::take(&mut state.evicted) {
+            state.enqueue_missing();
+        }
+    }
+
+    /// All files are about to be compared.
+    pub(crate) fn begin(&self) {
+        let mut state = self.write();
+        state.complete = false;
+        state.queue.begin();
+    }
+
+    /// Everything that the index was told is in.
+    pub(crate) fn settle(&self) {
+        self.write().complete = true;
+        self.retry();
+        self.core.wake();
+    }
+
+    /// Asks again for texts that were not to be had. They may be there again although the index saw no
+    /// change.
+    pub(super) fn retry(&self) {
+        let mut state = self.write();
+        let unread = state.queue.take_unread();
+        let State { queue, slots, shown, .. } = &mut *state;
+        let is_seen = |number: &RecordId| slots.live().contains(*number) || shown.contains(number);
+        let missing = unread.into_iter().filter(is_seen);
+        queue.push_back(missing.filter(|number| !slots.missing_of(*number).is_empty()));
+    }
+
+    /// Whether there are such texts.
+    pub(super) fn has_unread(&self) -> bool {
+        let state = self.read();
+        !self.is_closed() && !state.paused && state.queue.has_unread()
     }
 
     /// Follows the index. What is `urgent` is embedded before all that waits.
@@ -162,14 +196,19 @@ impl Lane {
         let mut new = Vec::new();
         for number in shown {
             let Some(record) = snapshot.records.get(*number) else { continue };
-            if state.slots.live().contains(*number) || state.shown.contains(number) {
+            if state.slots.live().contains(*number) {
                 continue;
             }
-            state.track(*number, record);
+            if !state.shown.contains(number) {
+                state.track(*number, record);
+                state.shown.push_back(*number);
+            }
+            if state.wanted_of(*number).is_empty() || state.texts.contains_key(number) {
+                continue;
+            }
             if let Some(text) = text(&record.path) {
                 state.texts.insert(*number, text);
             }
-            state.shown.push_back(*number);
             new.push(*number);
         }
         while state.shown.len() > SHOWN {
@@ -186,124 +225,13 @@ impl Lane {
         }
     }
 
-    /// The best chunks in a scope that `admits` holds for (all without it). Embeds the question on
-    /// the calling thread.
-    pub(crate) fn search(
-        &self,
-        text: &str,
-        scope: &Scope,
-        admits: Option<Admits<'_>>,
-        k: usize,
-    ) -> Found {
-        let mut found = self.standing(scope);
-        let bound = self.read().bound.clone();
-        let Some(bound) = bound.filter(|_| k > 0 && !text.trim().is_empty()) else { return found };
-        let query = match self.core.embed_query(&bound.model, text) {
-            Ok(query) => query,
-            Err(why) => {
-                found.degraded = Some(format!("not found by meaning: {why}"));
-                return found;
-            }
-        };
-        let (difference, only) = {
-            let state = self.read();
-            let difference = state.slots.difference(&scope.hidden, &scope.shown);
-            let only = admits.map(|admits| {
-                let admits = |number, record: &Record, ordinal| {
-                    scope.holds(number) && admits(record, ordinal)
-                };
-                state.slots.only(&admits)
-            });
-            (difference, only)
-        };
-        let near = match bound.search(&query, k, &difference, only.as_ref()) {
-            Ok(near) => near,
-            Err(why) => {
-                found.degraded = Some(format!("not found by meaning: {why}"));
-                return found;
-            }
-        };
-        let state = self.read();
-        for near in near {
-            let documents = state.slots.documents(near.slot);
-            let seen = documents.filter(|document| {
-                let (number, ordinal) = parts(*document);
-                let record = state.slots.record(number);
-                scope.holds(number)
-                    && record
-                        .is_some_and(|record| admits.is_none_or(|admits| admits(record, ordinal)))
-            });
-            found.documents.extend(seen.take(k - found.documents.len()));
-            if found.documents.len() >= k {
-                break;
-            }
-        }
-        found
-    }
-
-    /// What is missing in a scope, and why.
-    fn standing(&self, scope: &Scope) -> Found {
-        let pending = {
-            let state = self.read();
-            state.slots.difference(&scope.hidden, &scope.shown).missing
-        };
-        let degraded = self.degraded(pending);
-        Found { documents: Vec::new(), pending, degraded }
-    }
-
-    /// Live chunks without a vector.
-    pub(crate) fn pending(&self) -> u64 {
-        self.read().slots.missing()
-    }
-
-    /// Why searches by meaning do not find everything, of which so many chunks are missing.
-    pub(crate) fn degraded(&self, pending: u64) -> Option<String> {
-        match self.core.meaning() {
-            Meaning::Off => return Some(NO_MODEL.to_owned()),
-            Meaning::Loading => {
-                let loading = "the embedding model is being loaded";
-                return Some(format!("{loading}: found by words and names, not by meaning"));
-            }
-            Meaning::Degraded { reason, remedy } => {
-                let only = "found by words and names, not by meaning";
-                return Some(format!("{only}: {reason} ({remedy})"));
-            }
-            Meaning::Ready(_) => {}
-        }
-        let state = self.read();
-        if pending == 0 {
-            return None;
-        }
-        let mut reason = format!("{pending} chunks are not found by meaning yet");
-        if let Some(why) = &state.stuck {
-            reason.push_str(": ");
-            reason.push_str(why);
-        } else if !state.refused.is_empty() {
-            let refused = state.refused.len();
-            reason.push_str(&format!(": the model has no vector for {refused} texts"));
-        }
-        Some(reason)
-    }
-
-    /// What a person should know: the store, the graph.
-    pub(crate) fn notices(&self) -> Vec<String> {
-        let own = self.read().notice.clone();
-        self.core.notices().into_iter().chain(own).collect()
-    }
-
-    /// Name and backend of the model, and how its vectors are searched.
-    pub(crate) fn described(&self) -> Option<(String, String, GraphStatus)> {
-        let state = self.read();
-        let bound = state.bound.as_ref()?;
-        let identity = bound.model.embedder.identity();
-        Some((identity.name.clone(), identity.backend.clone(), bound.graph()))
-    }
-
     /// Uses a model from now on.
     pub(super) fn bind(&self, model: &Arc<Model>) {
-        let mut state = self.write();
+        // Reads the graph from the disk.
         let (bound, notice) = Bound::new(model.clone(), self);
+        let mut state = self.write();
         state.notice = notice;
+        state.verified.clear();
         state.slots.rebind(&|texts| model.space.lookup(&keys(&model.space, texts)));
         state.bound = Some(bound);
         let State { queue, slots, .. } = &mut *state;
@@ -316,21 +244,21 @@ impl Lane {
     }
 
     /// Vectors moved or were lost. What is missing now is embedded again, unless it went because there
-    /// is no room: else two indexes would drive each other out for ever.
+    /// is no room.
     pub(super) fn rebind(&self, again: bool) {
         let mut state = self.write();
         let Some(bound) = state.bound.clone() else { return };
         let (before, space) = (state.slots.missing(), &bound.model.space);
         state.slots.rebind(&|texts| space.lookup(&keys(space, texts)));
         if again {
-            let live: Vec<RecordId> = state.slots.live().iter().collect();
-            let State { queue, slots, .. } = &mut *state;
-            let lost = live.into_iter().filter(|number| !slots.missing_of(*number).is_empty());
-            let known: HashSet<RecordId> = queue.iter().copied().collect();
-            queue.extend(lost.filter(|number| !known.contains(number)));
+            state.enqueue_missing();
         } else if state.slots.missing() > before {
-            state.stuck = Some("other indexes needed the room of their vectors".to_owned());
+            state.evicted = true;
+            // What waits would drive out the others in turn.
+            state.queue = Queue::default();
+            state.texts.clear();
         }
+        bound.measure_again();
         state.refresh();
     }
 
@@ -368,6 +296,12 @@ impl Lane {
             .map(|(number, _)| *number)
             .collect();
         state.queue.retain(|number| !done.contains(number));
+        state.texts.retain(|number, _| !done.contains(number));
+    }
+
+    /// Takes these records out of the order until [`Lane::retry`].
+    pub(super) fn put_aside(&self, unread: &[RecordId]) {
+        self.write().queue.put_aside(unread);
     }
 
     /// Live slots.
@@ -393,8 +327,24 @@ impl State {
         self.texts.remove(&number);
     }
 
+    /// The texts of a record that are to be embedded.
+    pub(super) fn wanted_of(&self, number: RecordId) -> Vec<Digest> {
+        let mut wanted = self.slots.missing_of(number);
+        wanted.retain(|text| !self.refused.contains(text));
+        wanted
+    }
+
+    /// Behind everything that waits.
+    fn enqueue_missing(&mut self) {
+        let live: Vec<RecordId> = self.slots.live().iter().collect();
+        let State { queue, slots, .. } = self;
+        // What is newest has the largest number.
+        let missing = live.into_iter().rev();
+        queue.push_back(missing.filter(|number| !slots.missing_of(*number).is_empty()));
+    }
+
     fn enqueue(&mut self, records: &[RecordId], urgent: bool) {
-        let missing = |number: &&RecordId| !self.slots.missing_of(**number).is_empty();
+        let missing = |number: &&RecordId| !self.wanted_of(**number).is_empty();
         let missing: Vec<RecordId> = records.iter().filter(missing).copied().collect();
         if urgent {
             missing.into_iter().rev().for_each(|number| self.queue.push_front(number));

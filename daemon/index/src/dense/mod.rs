@@ -3,7 +3,10 @@
 //! A [`Lane`] is what an index has of it: which of its chunks have vectors. The worker loads the model,
 //! opens the store, embeds what is missing, what was changed last first, and tends the graphs.
 
+mod gather;
 mod lane;
+mod queue;
+mod search;
 mod slots;
 mod vectors;
 mod worker;
@@ -19,7 +22,8 @@ use greenlit_embed::{Availability, Embedder, Identity, Unavailable};
 use greenlit_graph::Thresholds;
 use greenlit_store::{Space, Store};
 
-pub(crate) use lane::{Admits, Found, Lane, NO_MODEL};
+pub(crate) use lane::Lane;
+pub(crate) use search::{Found, NO_MODEL};
 pub use vectors::GraphStatus;
 use worker::Worker;
 
@@ -285,3 +289,6 @@ impl From<&Unavailable> for Meaning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

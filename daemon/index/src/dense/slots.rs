@@ -8,6 +8,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::record::{Record, RecordId, document_id, parts};
+use crate::retrieve::Filter;
 
 /// The digest of an embedded text.
 pub(crate) type Digest = [u8; 32];
@@ -199,16 +200,16 @@ impl Slots {
         difference
     }
 
-    /// The slots of chunks that some condition holds for.
-    pub(crate) fn only(&self, admits: &dyn Fn(RecordId, &Record, usize) -> bool) -> RoaringBitmap {
+    /// The slots of the chunks that a filter admits, in the records that `holds` is true for.
+    pub(crate) fn only(&self, holds: &dyn Fn(RecordId) -> bool, filter: &Filter) -> RoaringBitmap {
         let mut only = RoaringBitmap::new();
         for (number, Tracked { record, slots }) in &self.tracked {
-            let admitted = slots
-                .iter()
-                .enumerate()
-                .filter(|(ordinal, _)| admits(*number, record, *ordinal))
-                .filter_map(|(_, slot)| *slot);
-            only.extend(admitted);
+            if !holds(*number) || !filter.admits_file(record) {
+                continue;
+            }
+            let chunks = record.chunks.iter().zip(slots);
+            let admitted = chunks.filter(|(chunk, _)| filter.admits_kind(chunk));
+            only.extend(admitted.filter_map(|(_, slot)| *slot));
         }
         only
     }

@@ -39,6 +39,8 @@ pub struct GraphStatus {
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
     pub(super) model: Arc<Model>,
+    /// What the view was made of.
+    vectors: Arc<Snapshot>,
     view: Arc<View>,
     segment: Arc<Segment>,
     planner: Arc<RwLock<Planner>>,
@@ -66,10 +68,11 @@ impl Bound {
         });
         let thresholds = lane.core().options.thresholds;
         let segment = Arc::new(Segment::new(thresholds, graph));
-        let view = View::new(vectors, None, RoaringBitmap::new())
+        let view = View::new(vectors.clone(), None, RoaringBitmap::new())
             .expect("no member and no node is no unknown slot");
         let bound = Self {
             model,
+            vectors,
             view: Arc::new(view),
             segment,
             planner: Arc::default(),
@@ -82,11 +85,17 @@ impl Bound {
     /// Shows what lives now.
     pub(super) fn refresh(&mut self, members: &RoaringBitmap) {
         let vectors = self.model.space.snapshot();
-        match View::new(vectors, self.segment.graph(), members.clone()) {
-            Ok(view) => self.view = Arc::new(view),
+        match View::new(vectors.clone(), self.segment.graph(), members.clone()) {
+            Ok(view) => (self.vectors, self.view) = (vectors, Arc::new(view)),
             // Slots come from the store, so this cannot be; the old view is right for what it knows.
             Err(error) => tracing::error!(error = chain(&error), "a slot is not in the store"),
         }
+    }
+
+    /// Whether a slot means the same vector in both.
+    pub(super) fn has_slots_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.model, &other.model)
+            && self.vectors.generation() == other.vectors.generation()
     }
 
     /// The best slots; an error in words.
@@ -104,7 +113,8 @@ impl Bound {
         } else {
             let members = (self.view.members() - &difference.removed) | &difference.added;
             // What was added may be newer than the view.
-            let vectors = self.model.space.snapshot();
+            let is_known = members.max().is_none_or(|last| last < self.vectors.len());
+            let vectors = if is_known { self.vectors.clone() } else { self.model.space.snapshot() };
             let made = View::new(vectors, self.segment.graph(), members);
             of_session = made.map_err(|error| chain(&error))?;
             &of_session
@@ -141,9 +151,19 @@ impl Bound {
             (Ok(_), None) | (Err(BuildError::Cancelled), _) => {}
             (Err(error), _) => {
                 tracing::warn!(error = chain(&error), "no graph: vectors are scanned");
-                self.failed.store(true, Ordering::Relaxed);
+                self.give_up_graph();
             }
         }
+    }
+
+    /// No graph is built any more: it cannot be.
+    pub(super) fn give_up_graph(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Vectors moved: what was measured was something else.
+    pub(super) fn measure_again(&self) {
+        self.measured.store(0, Ordering::Relaxed);
     }
 
     /// Whether the planner goes by costs of another size.

@@ -1,22 +1,21 @@
 //! The thread that embeds.
 
-use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use greenlit_embed::EmbedError;
-use greenlit_store::{AppendError, Options, SpaceId, Store};
+use greenlit_store::{AppendError, Options, Report, SpaceId, Store};
+use roaring::RoaringBitmap;
 
+use crate::dense::gather::Cut;
 use crate::dense::lane::Lane;
 use crate::dense::slots::Digest;
 use crate::dense::vectors::keys;
 use crate::dense::{Core, Load, Meaning, Model};
-use crate::file::{self, Read};
 use crate::pace::Pace;
-use crate::record::{Record, RecordId};
 use crate::storage::chain;
 
 /// Texts that are embedded before they are stored: each time the disk is waited for.
@@ -25,33 +24,27 @@ const BATCH: usize = 32;
 const AT_ONCE: usize = 8;
 /// A model that has no vector for so many texts in a row is broken.
 const STRIKES: u32 = 3;
-/// Records that one batch may be gathered from.
-const LOOKED_AT: usize = 256;
+/// After so long it asks again for texts that were not to be had.
+const UNREAD_FOR: Duration = Duration::from_secs(60);
+/// Vectors that are checked at once: what is to be embedded meanwhile waits for them.
+const CHECKED: usize = 8192;
 
 /// What a person can do about a model.
-const REMEDY: &str = "choose another model; `greenlit logs` has the details";
+const REMEDY: &str =
+    "`greenlit logs` has the details; choose another model, or try again with `greenlit restart`";
 
 /// The thread's state.
 pub(super) struct Worker {
     core: Arc<Core>,
     pace: Option<Pace>,
-    /// The texts of the record that was cut last: a long file is in many batches.
-    cut: Option<(Arc<Record>, HashMap<Digest, String>)>,
+    pub(super) cut: Option<Cut>,
     strikes: u32,
     /// Which lane was served last.
     turn: usize,
+    /// How many lanes were open.
+    open: usize,
     builder: Option<thread::JoinHandle<()>>,
     builds: Arc<AtomicBool>,
-}
-
-/// What is done at once.
-#[derive(Default)]
-struct Batch {
-    texts: Vec<(Digest, String)>,
-    /// Texts that got a vector elsewhere.
-    known: Vec<(Digest, u32)>,
-    /// Records that need nothing more after this.
-    done: Vec<(RecordId, Option<Arc<Record>>)>,
 }
 
 /// Calls a model. Its error is in words, and so is its panic.
@@ -70,6 +63,7 @@ impl Worker {
             cut: None,
             strikes: 0,
             turn: 0,
+            open: 0,
             builder: None,
             builds: Arc::default(),
         }
@@ -78,7 +72,8 @@ impl Worker {
     /// Runs until it is stopped, or there is no model.
     pub(super) fn run(mut self, load: Load) {
         if catch_unwind(AssertUnwindSafe(|| self.work(load))).is_err() {
-            let remedy = "`greenlit logs` has more; please report it";
+            let remedy =
+                "`greenlit logs` has more; please report it; `greenlit restart` tries again";
             self.core.degrade("a defect in Greenlit".to_owned(), remedy.to_owned());
         }
         self.core.lanes().iter().for_each(|lane| lane.unbind());
@@ -100,6 +95,11 @@ impl Worker {
             let lanes = self.core.lanes();
             let unbound = lanes.iter().filter(|lane| lane.read().bound.is_none());
             unbound.for_each(|lane| lane.bind(&model));
+            let open = lanes.iter().filter(|lane| !lane.is_closed()).count();
+            if open < std::mem::replace(&mut self.open, open) {
+                // What the closed one needed is the first to go.
+                lanes.iter().for_each(|lane| lane.readmit());
+            }
             let started = Instant::now();
             self.turn = self.turn.wrapping_add(1);
             let next = (0..lanes.len()).map(|i| &lanes[(self.turn + i) % lanes.len()]);
@@ -107,14 +107,15 @@ impl Worker {
                 self.step(&model, lane, &lanes);
                 self.rest(started);
             } else if !lanes.iter().any(|lane| self.tend(&model, lane)) {
+                let unread = lanes.iter().any(|lane| lane.has_unread());
                 drop((lanes, model));
-                self.wait(told);
+                self.wait(told, unread);
             }
         }
     }
 
-    /// Waits until something is told.
-    fn wait(&self, told: u64) {
+    /// Waits until something is told, or until it is time to ask again for texts that were not to be had.
+    fn wait(&self, told: u64, unread: bool) {
         let mut state = self.core.lock();
         if state.told == told && !self.builds.load(Ordering::Relaxed) {
             state.idle = true;
@@ -122,7 +123,15 @@ impl Worker {
             self.core.moved.notify_all();
         }
         let nothing = |state: &mut super::State| state.told == told && !self.core.is_stopped();
-        drop(self.core.moved.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner));
+        if !unread {
+            drop(self.core.moved.wait_while(state, nothing));
+            return;
+        }
+        let waited = self.core.moved.wait_timeout_while(state, UNREAD_FOR, nothing);
+        let timed_out = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        if timed_out {
+            self.core.lanes().iter().for_each(|lane| lane.retry());
+        }
     }
 
     /// Leaves the machine to others where it should be spared.
@@ -171,10 +180,7 @@ impl Worker {
             Err(error) => return self.core.degrade(chain(&error), REMEDY.to_owned()),
         };
         let report = store.report();
-        let notice = (!report.is_clean()).then(|| {
-            let lost = report.lost.len();
-            format!("the store of vectors was not as it was left ({lost} files lost): what is missing is embedded again")
-        });
+        let notice = told(report);
         let model = Model { embedder: loaded, store, space };
         let mut state = self.core.lock();
         state.notice = notice;
@@ -184,85 +190,22 @@ impl Worker {
 
     /// Embeds what is next in a lane.
     fn step(&mut self, model: &Model, lane: &Arc<Lane>, lanes: &[Arc<Lane>]) {
-        let batch = self.gather(model, lane);
+        let mut batch = self.gather(model, lane, BATCH);
         lane.resolve(&batch.known);
+        let room = room(model, lane, lanes, batch.texts.len());
+        if room < batch.texts.len() {
+            // What comes first may fit where more does not.
+            batch = self.gather(model, lane, room);
+            lane.resolve(&batch.known);
+        }
         let Some(vectors) = self.embed(model, lane, &batch.texts) else { return };
         if !vectors.is_empty() {
-            let Some(slots) = self.append(model, lane, lanes, &vectors) else { return };
+            let Some(slots) = self.append(model, lane, &vectors) else { return };
             let texts = vectors.iter().map(|(text, _)| *text);
             lane.resolve(&texts.zip(slots).collect::<Vec<_>>());
         }
         lane.drop_queued(&batch.done);
-    }
-
-    /// The next texts, from the files as they are now.
-    fn gather(&mut self, model: &Model, lane: &Lane) -> Batch {
-        let queue: Vec<RecordId> = lane.read().queue.iter().take(LOOKED_AT).copied().collect();
-        let mut batch = Batch::default();
-        let mut taken = HashSet::new();
-        for number in queue {
-            let (record, missing) = {
-                let state = lane.read();
-                let mut missing = state.slots.missing_of(number);
-                missing.retain(|text| !state.refused.contains(text));
-                (state.slots.record(number).cloned(), missing)
-            };
-            let Some(record) = record.clone().filter(|_| !missing.is_empty()) else {
-                batch.done.push((number, record));
-                continue;
-            };
-            // Another index may have had the same texts.
-            let slots = model.space.lookup(&keys(&model.space, &missing));
-            let (known, missing): (Vec<_>, Vec<_>) =
-                missing.into_iter().zip(slots).partition(|(_, slot)| slot.is_some());
-            batch.known.extend(known.into_iter().filter_map(|(text, slot)| Some((text, slot?))));
-            let texts = self.texts(lane, number, &record);
-            let mut is_done = true;
-            for (text, _) in missing {
-                // A file that changed has a new record, or will have.
-                let Some(found) = texts.get(&text) else { continue };
-                if batch.texts.len() >= BATCH {
-                    is_done = false;
-                    break;
-                }
-                if taken.insert(text) {
-                    batch.texts.push((text, found.clone()));
-                }
-            }
-            if is_done {
-                batch.done.push((number, Some(record)));
-            }
-            if batch.texts.len() >= BATCH {
-                break;
-            }
-        }
-        batch
-    }
-
-    /// What is embedded of a record, by digest; nothing when its text is gone.
-    fn texts(
-        &mut self,
-        lane: &Lane,
-        number: RecordId,
-        record: &Arc<Record>,
-    ) -> &HashMap<Digest, String> {
-        if !self.cut.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, record)) {
-            let text = match lane.text(number) {
-                Some(text) => Some(text.to_string()),
-                None => match file::read(lane.root(), &record.path) {
-                    Read::Text { text, hash, .. } if hash == record.hash => Some(text),
-                    _ => None,
-                },
-            };
-            let chunked = text.and_then(|text| file::chunk(&record.path, &text, record.hash).ok());
-            let texts = chunked.map(|chunked| {
-                let digests = chunked.record.chunks.iter().map(|chunk| chunk.text);
-                digests.zip(chunked.texts.into_iter().map(|text| text.text)).collect()
-            });
-            self.cut = Some((record.clone(), texts.unwrap_or_default()));
-        }
-        let (_, texts) = self.cut.as_ref().expect("was set above");
-        texts
+        lane.put_aside(&batch.unread);
     }
 
     /// Vectors of texts; those that the model refuses are noted. `None` when the model is given up.
@@ -310,32 +253,18 @@ impl Worker {
         self.core.degrade(why, REMEDY.to_owned());
     }
 
-    /// Stores vectors; `None` when that is not possible.
+    /// Stores vectors that there is room for; `None` when that is not possible.
     fn append(
         &self,
         model: &Model,
         lane: &Lane,
-        lanes: &[Arc<Lane>],
         vectors: &[(Digest, Vec<f32>)],
     ) -> Option<Vec<u32>> {
         let texts: Vec<Digest> = vectors.iter().map(|(text, _)| *text).collect();
         let keys = keys(&model.space, &texts);
         let batch: Vec<_> =
             keys.into_iter().zip(vectors.iter().map(|(_, vector)| &vector[..])).collect();
-        let owner = lane.owner();
-        let mut appended = model.space.append(&owner, &batch);
-        if let Err(AppendError::Quota { needed, .. }) = appended {
-            // What is in use must not go as if nobody needed it.
-            lanes.iter().for_each(|lane| retain(model, lane));
-            let room = model.store.make_room(needed, &owner);
-            if !room.moved.is_empty() {
-                lanes.iter().for_each(|lane| lane.rebind(false));
-            }
-            match room.outcome {
-                Ok(()) => appended = model.space.append(&owner, &batch),
-                Err(error) => tracing::warn!(error = chain(&error), "no room for vectors"),
-            }
-        }
+        let appended = model.space.append(&lane.owner(), &batch);
         match appended {
             Ok(slots) => Some(slots),
             Err(error @ (AppendError::Dims { .. } | AppendError::NotUnit { .. })) => {
@@ -355,19 +284,14 @@ impl Worker {
     fn tend(&mut self, model: &Model, lane: &Arc<Lane>) -> bool {
         retain(model, lane);
         let Some(bound) = lane.read().bound.clone() else { return false };
-        if !std::mem::replace(&mut lane.write().verified, true) {
-            let stopped = || !lane.is_closed();
-            let unsound = model.space.snapshot().verify(&lane.members(), &stopped);
-            if !unsound.is_empty() {
-                let lost = unsound.len();
-                lane.write().notice =
-                    Some(format!("{lost} vectors were damaged and are computed again"));
-                lane.rebind(true);
-                return true;
-            }
+        if check(model, lane) {
+            return true;
         }
-        if self.builder.as_ref().is_some_and(thread::JoinHandle::is_finished) {
-            self.builder = None;
+        if !self.builds.load(Ordering::Relaxed)
+            && let Some(builder) = self.builder.take()
+        {
+            // It has nothing to do any more.
+            let _ = builder.join();
         }
         if bound.needs_fold() && self.builder.is_none() && !lane.is_closed() {
             return self.fold(lane);
@@ -382,6 +306,7 @@ impl Worker {
     fn fold(&mut self, lane: &Arc<Lane>) -> bool {
         let Some(bound) = lane.read().bound.clone() else { return false };
         let (lane, builds, core) = (lane.clone(), self.builds.clone(), self.core.clone());
+        let given_up = bound.clone();
         builds.store(true, Ordering::Relaxed);
         let builder = thread::Builder::new().name("graph".to_owned()).spawn(move || {
             let _pace = Pace::of_this_thread();
@@ -395,8 +320,9 @@ impl Worker {
             }));
             if folded.is_err() {
                 tracing::error!("building a graph ended by a defect");
+                given_up.give_up_graph();
             }
-            drop((bound, lane));
+            drop((given_up, lane));
             builds.store(false, Ordering::Relaxed);
             core.wake();
         });
@@ -409,6 +335,20 @@ impl Worker {
         }
         false
     }
+}
+
+/// What was wrong with the store, in words.
+fn told(report: &Report) -> Option<String> {
+    let aside = report.set_aside.as_ref().map(|_| "it was of another version and is set aside");
+    let rebuilt = report.rebuilt.as_ref().map(|_| "its ledger was damaged and is made anew");
+    let lost = Some(report.lost.len()).filter(|lost| *lost > 0);
+    let lost = lost.map(|lost| format!("{lost} of its files are lost"));
+    let what: Vec<String> =
+        aside.into_iter().chain(rebuilt).map(str::to_owned).chain(lost).collect();
+    let what = Some(what.join(", ")).filter(|what| !what.is_empty())?;
+    Some(format!(
+        "the store of vectors was not as it was left: {what}; what is missing is embedded again"
+    ))
 }
 
 /// Vectors, as many as texts.
@@ -425,14 +365,90 @@ fn embed(model: &Model, texts: &[(Digest, String)]) -> Result<Vec<Vec<f32>>, Str
     Ok(vectors)
 }
 
+/// How many of so many new vectors there is room for, after what can be done for it. What cannot be
+/// embedded for want of room is noted.
+fn room(model: &Model, lane: &Lane, lanes: &[Arc<Lane>], wanted: usize) -> usize {
+    let mut room = wanted;
+    while room > 0 {
+        let more = u32::try_from(room).unwrap_or(u32::MAX);
+        let mut free = model.space.room_for(more);
+        if let Err(AppendError::Quota { needed, .. }) = free {
+            make_room(model, lane, lanes, needed);
+            free = model.space.room_for(more);
+        }
+        let Err(error) = free else { return room };
+        room /= 2;
+        if room == 0 {
+            let why = chain(&error);
+            tracing::warn!(why, "no room for vectors");
+            lane.write().stuck = Some(why);
+        }
+    }
+    room
+}
+
+/// Makes room for what a lane needs.
+fn make_room(model: &Model, lane: &Lane, lanes: &[Arc<Lane>], bytes: u64) {
+    let owner = lane.owner();
+    // What is in use must not go before what is not, nor as if nobody needed it. Last comes the lane
+    // that asks.
+    let (own, others): (Vec<_>, Vec<_>) =
+        lanes.iter().partition(|other| std::ptr::eq(&***other, lane));
+    for lane in others.into_iter().chain(own) {
+        lane.write().retained = None;
+        retain(model, lane);
+    }
+    // A lane that had to make room for others does not drive them out in turn.
+    let is_evicted = lane.read().evicted;
+    let owners: Vec<_> = match is_evicted {
+        true => lanes.iter().map(|lane| lane.owner()).collect(),
+        false => vec![owner],
+    };
+    let keep: Vec<_> = owners.iter().map(|owner| (model.space.id(), owner)).collect();
+    let room = model.store.make_room(bytes, &keep);
+    if !room.moved.is_empty() {
+        lanes.iter().for_each(|lane| lane.rebind(false));
+    }
+    if let Err(error) = room.outcome {
+        tracing::warn!(error = chain(&error), "no room is made");
+    }
+}
+
+/// Checks some of the vectors that live and were not checked yet; says whether there were some.
+fn check(model: &Model, lane: &Lane) -> bool {
+    let unchecked = lane.members() - &lane.read().verified;
+    let some: RoaringBitmap = unchecked.iter().take(CHECKED).collect();
+    if some.is_empty() || lane.is_closed() {
+        return false;
+    }
+    let go_on = || !lane.is_closed();
+    let unsound = model.space.snapshot().verify(&some, &go_on);
+    {
+        let mut state = lane.write();
+        state.verified |= some;
+        state.damaged += unsound.len();
+    }
+    if !unsound.is_empty() {
+        lane.rebind(true);
+    }
+    true
+}
+
 /// Tells the store what an index needs, if that has changed.
 fn retain(model: &Model, lane: &Lane) {
-    let now = (lane.owner(), lane.members());
-    let is_needed = {
+    let (is_bound, is_complete) = {
         let state = lane.read();
-        state.bound.is_some() && state.retained.as_ref() != Some(&now)
+        (state.bound.is_some(), state.complete)
     };
-    if !is_needed {
+    if !is_bound {
+        return;
+    }
+    let mut now = (lane.owner(), lane.members());
+    if !is_complete {
+        // What it needs besides is not known yet.
+        now.1 |= model.space.references(&now.0);
+    }
+    if lane.read().retained.as_ref() == Some(&now) {
         return;
     }
     match model.space.retain(&now.0, &now.1) {

@@ -2,7 +2,7 @@
 
 use greenlit_lexical::path_matches;
 
-use crate::record::Record;
+use crate::record::{ChunkMeta, Record};
 
 /// Restrictions; an empty list restricts nothing.
 #[derive(Debug, Clone, Default)]
@@ -34,13 +34,20 @@ impl Filter {
 
     /// Whether a chunk may be found, as the lexical index sees it.
     pub(crate) fn admits(&self, record: &Record, ordinal: usize) -> bool {
-        let among = |names: &[String], name: &str| {
-            names.is_empty() || names.iter().any(|known| known == name)
-        };
+        self.admits_file(record)
+            && record.chunks.get(ordinal).is_some_and(|chunk| self.admits_kind(chunk))
+    }
+
+    /// Whether chunks of a file may be found. Patterns are slow: once per file is enough.
+    pub(crate) fn admits_file(&self, record: &Record) -> bool {
+        let matches = |pattern: &String| path_matches(pattern, &record.path);
         among(&self.languages, &record.language)
-            && among(&self.kinds, record.chunks.get(ordinal).map_or("", |chunk| &chunk.kind))
-            && (self.paths.is_empty()
-                || self.paths.iter().any(|pattern| path_matches(pattern, &record.path)))
+            && (self.paths.is_empty() || self.paths.iter().any(matches))
+    }
+
+    /// Whether a chunk of such a file may be found.
+    pub(crate) fn admits_kind(&self, chunk: &ChunkMeta) -> bool {
+        among(&self.kinds, &chunk.kind)
     }
 
     /// Calls with the filter as the lexical index takes it.
@@ -60,4 +67,8 @@ impl Filter {
             live: Some(live),
         })
     }
+}
+
+fn among(names: &[String], name: &str) -> bool {
+    names.is_empty() || names.iter().any(|known| known == name)
 }

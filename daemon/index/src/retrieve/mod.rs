@@ -22,9 +22,9 @@ pub use context::Passage;
 pub use filter::Filter;
 pub use fuse::Weights;
 
-use crate::dense::{Admits, Found as Near, NO_MODEL};
+use crate::dense::{Found as Near, NO_MODEL};
 use crate::index::Index;
-use crate::record::{Record, parts};
+use crate::record::parts;
 use crate::snapshot::{Scope, Snapshot};
 use answer::merge;
 pub(crate) use answer::reasons;
@@ -166,11 +166,9 @@ impl Index {
             return Near { pending: snapshot.totals.chunks, degraded, ..Near::default() };
         };
         let filter = &query.filter;
-        let admits = |record: &Record, ordinal: usize| filter.admits(record, ordinal);
-        let admits: Option<Admits<'_>> = if filter.is_open() { None } else { Some(&admits) };
         // Who asks for a name does not ask for what is like it.
         let k = if filter.is_named() || query.weights.dense <= 0.0 { 0 } else { depth(query) };
-        lane.search(&query.text, scope, admits, k)
+        lane.search(&query.text, scope, Some(filter).filter(|filter| !filter.is_open()), k)
     }
 }
 

@@ -7,3 +7,4 @@ mod fresh;
 mod kept;
 mod meaning;
 mod support;
+mod vectors;

@@ -13,12 +13,12 @@ use greenlit_workspace::View;
 
 use crate::support::{PATIENCE, Workspace, found, search};
 
-const PARSER: &str = "def parse_http_url(line):\n    return line.split(':')\n";
-const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
+pub(crate) const PARSER: &str = "def parse_http_url(line):\n    return line.split(':')\n";
+pub(crate) const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     NotFinite,
     Panic,
@@ -27,22 +27,22 @@ enum Fault {
     Few,
 }
 
-struct Counted {
-    hash: HashEmbedder,
+pub(crate) struct Counted {
+    pub(crate) hash: HashEmbedder,
     texts: AtomicUsize,
     fault: Fault,
     questions_fail: AtomicBool,
     /// Each call waits for one of these, where there are any.
     gate: Option<Mutex<mpsc::Receiver<()>>>,
-    seen: Mutex<Vec<String>>,
+    pub(crate) seen: Mutex<Vec<String>>,
 }
 
 impl Counted {
-    fn new(fault: Fault) -> Arc<Self> {
+    pub(crate) fn new(fault: Fault) -> Arc<Self> {
         Self::gated(fault, None)
     }
 
-    fn gated(fault: Fault, gate: Option<mpsc::Receiver<()>>) -> Arc<Self> {
+    pub(crate) fn gated(fault: Fault, gate: Option<mpsc::Receiver<()>>) -> Arc<Self> {
         Arc::new(Self {
             hash: HashEmbedder::new(64),
             texts: AtomicUsize::new(0),
@@ -53,7 +53,7 @@ impl Counted {
         })
     }
 
-    fn texts(&self) -> usize {
+    pub(crate) fn texts(&self) -> usize {
         self.texts.load(Ordering::Relaxed)
     }
 }
@@ -94,17 +94,17 @@ impl Embedder for Counted {
     }
 }
 
-fn options(workspace: &Workspace) -> DenseOptions {
+pub(crate) fn options(workspace: &Workspace) -> DenseOptions {
     let directory: PathBuf = workspace.store().with_file_name("vectors");
     DenseOptions { directory, quota_bytes: 1 << 30, thresholds: Thresholds::default() }
 }
 
-fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
+pub(crate) fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
     let embedder: Arc<dyn Embedder> = embedder.clone();
     Dense::new(options, Box::new(move || Ok(Some(embedder))))
 }
 
-fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
+pub(crate) fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
     let index = Index::open(root, Some(store), Some(dense), |_| {}).unwrap();
     assert!(index.settle(PATIENCE), "{:?}", index.status());
     assert!(dense.settle(PATIENCE));
@@ -112,7 +112,7 @@ fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
 }
 
 /// The best hit by meaning alone.
-fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
+pub(crate) fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
     let weights = Weights { lexical: 0.0, dense: 1.0, symbol: 0.0 };
     let query = Query { text: text.to_owned(), k: 5, filter, weights, ..Query::default() };
     let mut hits = index.search(&query, view, PATIENCE).unwrap().hits;
@@ -190,8 +190,11 @@ fn git_switching_branches_embeds_only_what_is_new() {
     index.changed(&workspace.change(&[], true));
     assert!(index.settle(PATIENCE) && dense.settle(PATIENCE));
     assert_eq!((embedder.texts(), index.status().dense_pending), (3, 0));
-    let hits = search(&index, &view, "paintWall brush colour").hits;
+    let answer = search(&index, &view, "paintWall brush colour");
+    let hits = answer.hits;
     assert!(hits.iter().all(|hit| !hit.text.contains("paint_wall")), "{hits:?}");
+    // Nor was one left out for not being in the file.
+    assert_eq!(answer.degraded, None);
 }
 
 #[test]
@@ -206,8 +209,10 @@ fn an_unsaved_buffer_is_found_by_meaning_in_its_session_alone() {
     assert_eq!(search(&index, &edited, "wall").dense_pending, 0);
     let near = nearest(&index, &edited, "paintWall", Filter::default());
     assert_eq!(near.as_deref(), Some("writer.py"));
-    let hits = search(&index, &workspace.view(), "paintWall").hits;
+    let answer = search(&index, &workspace.view(), "paintWall");
+    let hits = answer.hits;
     assert!(hits.iter().all(|hit| !hit.text.contains("paint_wall")), "{hits:?}");
+    assert_eq!(answer.degraded, None);
     // Saved, it costs nothing more.
     workspace.write("writer.py", "def paint_wall(brush):\n    return brush.colour\n");
     index.changed(&workspace.change(&["writer.py"], false));
@@ -266,8 +271,10 @@ fn a_question_that_cannot_be_embedded_is_answered_by_words() {
 fn a_full_store_keeps_the_words_and_says_so() {
     let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
     let options = DenseOptions { quota_bytes: 100, ..options(&workspace) };
-    let dense = with(options, &Counted::new(Fault::None));
+    let embedder = Counted::new(Fault::None);
+    let dense = with(options, &embedder);
     let index = open(&workspace.root(), &workspace.store(), &dense);
+    assert_eq!(embedder.texts(), 0, "what cannot be kept is not made");
     let answer = search(&index, &workspace.view(), "zanzibar");
     assert_eq!((&*answer.hits[0].path, answer.dense_pending), ("writer.py", 2));
     let degraded = answer.degraded.unwrap();
@@ -287,8 +294,12 @@ fn what_was_changed_last_is_embedded_first() {
     let index =
         Index::open(&workspace.root(), Some(&workspace.store()), Some(&dense), |_| {}).unwrap();
     assert!(index.settle(PATIENCE));
+    while dense.meaning() == Meaning::Loading {
+        std::thread::yield_now();
+    }
     let answer = search(&index, &workspace.view(), "number7");
-    assert!(answer.dense_pending > 0 && answer.degraded.unwrap().contains("not"), "waits");
+    let expected = format!("{} chunks are not found by meaning yet", answer.dense_pending);
+    assert_eq!(answer.degraded, Some(expected));
     workspace.write("new.py", WRITER);
     index.changed(&workspace.change(&["new.py"], false));
     assert!(index.settle(PATIENCE));
@@ -336,7 +347,7 @@ fn a_damaged_graph_is_told_and_built_anew() {
     assert_ne!(std::fs::read(&graph).unwrap(), damaged);
 }
 
-fn many(marker: &str) -> Workspace {
+pub(crate) fn many(marker: &str) -> Workspace {
     let workspace = Workspace::new(&[]);
     for n in 0..300 {
         workspace.write(&format!("f{n}.py"), PARSER.replace("url", &format!("{marker}{n}")));
@@ -375,4 +386,18 @@ fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
     assert_eq!(status.dense_pending, 300);
     assert!(status.degraded.unwrap().contains("needed the room"));
     assert_eq!(found(&one, &first.view(), "apple7"), ["f7.py"]);
+
+    // A save is no reason to drive the other one out, and none to tell less.
+    first.write("f7.py", PARSER.replace("url", "plum"));
+    one.changed(&first.change(&["f7.py"], false));
+    assert!(one.settle(PATIENCE) && dense.settle(PATIENCE));
+    assert_eq!(two.status().dense_pending, 0, "{:?}", two.status());
+    let status = one.status();
+    assert!(status.dense_pending >= 299, "{status:?}");
+    assert!(status.degraded.unwrap().contains("needed the room"));
+
+    // When the other one is closed there is room.
+    drop(two);
+    assert!(dense.settle(PATIENCE));
+    assert_eq!(one.status().dense_pending, 0, "{:?}", one.status());
 }
