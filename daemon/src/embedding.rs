@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use greenlit_client::Paths;
 use greenlit_embed::{
@@ -15,6 +15,9 @@ use greenlit_workspace::Embedding;
 
 /// The hidden subcommand that tries an ONNX Runtime: the daemon starts itself for it.
 pub(crate) const PROBE: &str = "probe-onnxruntime";
+
+/// Why the graphics card is not used although it may be.
+static DECLINED: RwLock<Option<String>> = RwLock::new(None);
 
 /// Search by meaning, when a model is configured. Nothing is loaded before an index is opened.
 pub(crate) fn dense(config: &Embedding, paths: &Paths) -> Option<Dense> {
@@ -49,6 +52,10 @@ fn load(
         accelerator: if config.gpu { Accelerator::Auto } else { Accelerator::None },
     };
     let found = find(&search, &Prober::new(program, vec![OsString::from(PROBE)]))?;
+    if let Some(why) = &found.declined {
+        tracing::warn!(why, "embedding on the processor");
+    }
+    DECLINED.write().unwrap_or_else(PoisonError::into_inner).clone_from(&found.declined);
     let runtime = Runtime::load(&found)?;
     // Tests and editors want the other half.
     let threads = std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2));
@@ -67,7 +74,15 @@ pub(crate) fn check(dense: Option<&Dense>) -> Check {
             (CheckState::Ok, "the model is loaded when it is first needed".to_owned(), None)
         }
         Some(Meaning::Ready(identity)) => {
-            (CheckState::Ok, format!("{} on {}", identity.name, identity.backend), None)
+            let used = format!("{} on {}", identity.name, identity.backend);
+            match &*DECLINED.read().unwrap_or_else(PoisonError::into_inner) {
+                None => (CheckState::Ok, used, None),
+                Some(why) => {
+                    let detail = format!("{used}; the graphics card is not used: {why}");
+                    let remedy = "`embedding.gpu = false` says that it need not be";
+                    (CheckState::Warning, detail, Some(remedy.to_owned()))
+                }
+            }
         }
         Some(Meaning::Degraded { reason, remedy }) => (CheckState::Failed, reason, Some(remedy)),
     };

@@ -142,8 +142,10 @@ pub(crate) fn check(index: Option<&Index>) -> Check {
             (CheckState::Warning, words(&status), Some("run `greenlit index resume`"))
         }
         Some(status) => {
+            let missing = status.model.is_some() && status.dense_pending > 0;
+            let missing = status.degraded.iter().filter(|_| missing);
             let notices: String =
-                status.notices.iter().map(|notice| format!("; {notice}")).collect();
+                missing.chain(&status.notices).map(|notice| format!("; {notice}")).collect();
             let state = if notices.is_empty() { CheckState::Ok } else { CheckState::Warning };
             (state, words(&status) + &notices, None)
         }

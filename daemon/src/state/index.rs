@@ -1,5 +1,6 @@
 //! One index per root: opened when somebody needs it, told of changes, given up when unused.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ use crate::state::{Event, State};
 /// An index without a session is closed after so long.
 const UNUSED: Duration = Duration::from_secs(600);
 
+/// Open indexes by root.
+pub(crate) type Indexes = BTreeMap<PathBuf, Index>;
+
 /// An open index.
 pub(crate) struct Indexed {
     index: Index,
@@ -26,6 +30,12 @@ pub(crate) struct Indexed {
     in_progress: bool,
     /// Whether changes may have gone unnoticed: nobody watched the root for a while.
     unwatched: bool,
+}
+
+impl Indexed {
+    pub(crate) fn new(index: Index) -> Self {
+        Self { index, used: Instant::now(), in_progress: false, unwatched: false }
+    }
 }
 
 impl State {
@@ -55,15 +65,18 @@ impl State {
         });
         let index =
             opened.map_err(|error| RemoteError::new(ErrorKind::Internal, jobs::chain(&error)))?;
-        let (used, unwatched) = (Instant::now(), false);
-        let indexed = Indexed { index: index.clone(), used, in_progress: false, unwatched };
-        self.indexes.insert(root.to_owned(), indexed);
+        self.indexes.insert(root.to_owned(), Indexed::new(index.clone()));
         Ok(index)
     }
 
     /// The index of a root, if it is open.
     pub(crate) fn open_index(&self, root: &Path) -> Option<&Index> {
         self.indexes.get(root).map(|indexed| &indexed.index)
+    }
+
+    /// All that are open.
+    pub(crate) fn open_indexes(&self) -> Indexes {
+        self.indexes.iter().map(|(root, indexed)| (root.clone(), indexed.index.clone())).collect()
     }
 
     pub(crate) fn index_changed(&self, change: &greenlit_workspace::Change) {
@@ -131,7 +144,7 @@ impl State {
     }
 
     /// Answers from another thread.
-    fn ask_index(
+    pub(crate) fn ask_index(
         &self,
         session: u64,
         request: u64,

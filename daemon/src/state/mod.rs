@@ -112,6 +112,17 @@ pub(crate) async fn run(mut inbound: mpsc::Receiver<Inbound>, context: Context) 
     }
 }
 
+impl Drop for State {
+    /// Indexes and the model wait for their threads, which may be in the middle of something long. The
+    /// end of the process does not wait for that: what is stored is right at any point.
+    fn drop(&mut self) {
+        let ended = (std::mem::take(&mut self.indexes), self.dense.take());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(ended));
+        }
+    }
+}
+
 impl State {
     fn new(mut context: Context, events: mpsc::UnboundedSender<Event>) -> Self {
         let user_config = user_config();
@@ -217,3 +228,6 @@ fn user_config() -> Option<PathBuf> {
     let base = etcetera::choose_base_strategy().ok()?;
     Some(etcetera::BaseStrategy::config_dir(&base).join("greenlit").join(FILE_NAME))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::embedding;
 use crate::jobs::{Work, index_check};
 use crate::state::jobs::{Pending, shutting_down};
 use crate::state::session::canonical_root;
+use crate::state::status::with_indexes;
 use crate::state::{Event, State};
 
 impl State {
@@ -43,8 +44,10 @@ impl State {
             Request::Search(asked) => self.search(session, id, asked),
             Request::Index { root, action } => self.index_action(session, id, &root, action),
             Request::Status => {
-                let status = self.status();
-                self.answer(session, id, Ok(Response::Status(status)));
+                let (status, indexes) = (self.status(), self.open_indexes());
+                self.ask_index(session, id, move || {
+                    Ok(Response::Status(with_indexes(status, &indexes)))
+                });
             }
             Request::Doctor { root } => self.doctor(session, id, root),
             Request::Stop { kill } => {

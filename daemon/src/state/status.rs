@@ -8,9 +8,11 @@ use greenlit_protocol::{
 
 use crate::jobs::index_words;
 use crate::state::State;
+use crate::state::index::Indexes;
 use crate::state::root::Root;
 
 impl State {
+    /// All but how the indexes are: those are asked elsewhere, for it may take a while.
     pub(crate) fn status(&self) -> StatusReport {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         StatusReport {
@@ -30,19 +32,18 @@ impl State {
                     documents: count(self.overlays.count(*id)),
                 })
                 .collect(),
-            roots: self
-                .roots
-                .iter()
-                .map(|(path, root)| self.root_status(path.clone(), root))
-                .collect(),
+            roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
             jobs: count(self.running.len()),
         }
     }
+}
 
-    fn root_status(&self, path: PathBuf, root: &Root) -> RootStatus {
-        let index = self.open_index(&path).map(|index| index_words(&index.status()));
-        RootStatus { index, ..root_status(path, root) }
+/// Adds how the indexes are.
+pub(crate) fn with_indexes(mut report: StatusReport, indexes: &Indexes) -> StatusReport {
+    for root in &mut report.roots {
+        root.index = indexes.get(&root.root).map(|index| index_words(&index.status()));
     }
+    report
 }
 
 fn root_status(path: PathBuf, root: &Root) -> RootStatus {

@@ -133,7 +133,12 @@ impl Lane {
 
     /// Everything that the index was told is in.
     pub(crate) fn settle(&self) {
-        self.write().complete = true;
+        let mut state = self.write();
+        let was_complete = std::mem::replace(&mut state.complete, true);
+        if was_complete && state.queue.unread() == 0 {
+            return;
+        }
+        drop(state);
         self.retry();
         self.core.wake();
     }
@@ -152,7 +157,7 @@ impl Lane {
     /// Whether there are such texts.
     pub(super) fn has_unread(&self) -> bool {
         let state = self.read();
-        !self.is_closed() && !state.paused && state.queue.has_unread()
+        !self.is_closed() && !state.paused && state.queue.unread() > 0
     }
 
     /// Follows the index. What is `urgent` is embedded before all that waits.

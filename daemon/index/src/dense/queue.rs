@@ -62,8 +62,9 @@ impl Queue {
         self.unread.extend(aside);
     }
 
-    pub(super) fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
+    /// How many were put aside.
+    pub(super) fn unread(&self) -> usize {
+        self.unread.len()
     }
 
     pub(super) fn take_unread(&mut self) -> Vec<RecordId> {
@@ -101,9 +102,9 @@ mod tests {
         let mut queue = Queue::default();
         queue.extend([1, 2, 3]);
         queue.put_aside(&[2]);
-        assert_eq!((order(&queue), queue.has_unread()), (vec![1, 3], true));
+        assert_eq!((order(&queue), queue.unread()), (vec![1, 3], 1));
         queue.retain(|_| false);
         assert!(queue.is_empty());
-        assert_eq!((queue.take_unread(), queue.has_unread()), (vec![2], false));
+        assert_eq!((queue.take_unread(), queue.unread()), (vec![2], 0));
     }
 }

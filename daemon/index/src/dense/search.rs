@@ -128,11 +128,13 @@ impl Lane {
             return None;
         }
         let missing = format!("{pending} chunks are not found by meaning yet");
-        let refused = state.refused.len();
+        let (refused, unread) = (state.refused.len(), state.queue.unread());
         let reasons = [
             state.paused.then(|| "embedding is paused".to_owned()),
             state.stuck.clone(),
             state.evicted.then(|| EVICTED.to_owned()),
+            (unread > 0)
+                .then(|| format!("{unread} files changed at that moment, and are read again")),
             (refused > 0).then(|| format!("the model has no vector for {refused} texts")),
         ];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();

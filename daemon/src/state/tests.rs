@@ -1,0 +1,109 @@
+//! Parts of the state without a process.
+
+use std::sync::{Arc, Mutex, mpsc as channels};
+
+use greenlit_client::Paths;
+use greenlit_embed::{EmbedError, Embedder, Identity};
+use greenlit_index::{DenseOptions, Index, Thresholds};
+use greenlit_protocol::CheckState;
+
+use super::*;
+use crate::jobs::index_check;
+use crate::lifecycle::Gate;
+
+/// Longer than anything takes that is going to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Says that it was called, and answers when it may.
+struct Gated {
+    identity: Identity,
+    called: channels::Sender<()>,
+    may: Mutex<channels::Receiver<()>>,
+}
+
+impl Embedder for Gated {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let _nobody_waits = self.called.send(());
+        // Open for good when the other end is gone.
+        let _ = self.may.lock().unwrap().recv();
+        Ok(texts.iter().map(|_| vec![1.0, 0.0]).collect())
+    }
+
+    fn embed_query(&self, _: &str) -> Result<Vec<f32>, EmbedError> {
+        Ok(vec![1.0, 0.0])
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        text.len()
+    }
+}
+
+/// An index of one file, whose embedder waits.
+struct Scene {
+    dir: tempfile::TempDir,
+    dense: Dense,
+    index: Index,
+    called: channels::Receiver<()>,
+    gate: channels::Sender<()>,
+}
+
+fn scene(quota_bytes: u64) -> Scene {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap().join("root");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("a.py"), "def parse(line):\n    return line.split(':')\n").unwrap();
+    let (called, calls) = channels::channel();
+    let (gate, may) = channels::channel();
+    let identity = Identity {
+        name: "gated".to_owned(),
+        model: [0; 32],
+        backend: "test".to_owned(),
+        dims: 2,
+        max_tokens: 256,
+    };
+    let embedder: Arc<dyn Embedder> = Arc::new(Gated { identity, called, may: Mutex::new(may) });
+    let directory = dir.path().join("vectors");
+    let options = DenseOptions { directory, quota_bytes, thresholds: Thresholds::default() };
+    let dense = Dense::new(options, Box::new(move || Ok(Some(embedder))));
+    let index = Index::open(&root, None, Some(&dense), |_| {}).unwrap();
+    Scene { dir, dense, index, called: calls, gate }
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_model_at_work() {
+    let Scene { dir, dense, index, called, gate } = scene(1 << 30);
+    called.recv_timeout(PATIENCE).unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let paths = Paths::new(at("run"), at("state"), at("cache"));
+    let context = Context {
+        socket: paths.socket.clone(),
+        log: paths.log.clone(),
+        paths,
+        started: Instant::now(),
+        idle_exit: None,
+        gate: Gate::default(),
+    };
+    let (events, _queue) = mpsc::unbounded_channel();
+    let mut state = State::new(context, events);
+    state.dense = Some(dense);
+    let root = index.root().to_owned();
+    state.indexes.insert(root, Indexed::new(index));
+    drop(state);
+    // Only now may the model end its work: whoever waited for it would wait for ever.
+    drop(gate);
+}
+
+#[test]
+fn the_doctor_tells_when_texts_cannot_be_embedded() {
+    let Scene { dense, index, gate, .. } = scene(100);
+    drop(gate);
+    assert!(index.settle(PATIENCE) && dense.settle(PATIENCE));
+    let check = index_check(Some(&index));
+    assert_eq!(check.state, CheckState::Warning);
+    assert!(check.detail.contains("1 chunks are not found by meaning yet: "), "{}", check.detail);
+    assert!(check.detail.contains("of 100 are used"), "{}", check.detail);
+}
