@@ -99,10 +99,10 @@ async fn the_end_does_not_wait_for_a_model_at_work() {
 
 #[test]
 fn the_doctor_tells_when_texts_cannot_be_embedded() {
-    let Scene { dense, index, gate, .. } = scene(100);
-    drop(gate);
-    assert!(index.settle(PATIENCE) && dense.settle(PATIENCE));
-    let check = index_check(Some(&index));
+    let scene = scene(100);
+    drop(scene.gate);
+    assert!(scene.index.settle(PATIENCE) && scene.dense.settle(PATIENCE));
+    let check = index_check(Some(&scene.index));
     assert_eq!(check.state, CheckState::Warning);
     assert!(check.detail.contains("1 chunks are not found by meaning yet: "), "{}", check.detail);
     assert!(check.detail.contains("of 100 are used"), "{}", check.detail);
