@@ -130,6 +130,7 @@ impl Worker {
         let waited = self.core.moved.wait_timeout_while(state, UNREAD_FOR, nothing);
         let timed_out = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
         if timed_out {
+            self.core.lock().idle = false;
             self.core.lanes().iter().for_each(|lane| lane.retry());
         }
     }
