@@ -60,25 +60,37 @@ pub(crate) fn locate(
             split(failures, &mut localize, &|id, line| reaches(spectrum, id, line))
         }
         None => {
-            let files = graph_files(bench, project);
-            let localize = |some: &Failures| {
-                let traces: Vec<_> = some.iter().map(|(id, f)| (id.clone(), f)).collect();
-                from_traces(&traces, &files, &|path| project.is_test_file(path))
-            };
-            let localization = localize(&failures);
+            let localization = trace(bench, project, &failures);
             vec![(failures, localization)]
         }
     };
     let lenders = lenders(bench, project);
     let cause = |(failures, localization): (Failures, Localization)| {
-        let paths = files_by_suspicion(&localization);
-        let files: Vec<_> =
-            paths.into_iter().filter_map(|path| source(bench, path)).take(FILES).collect();
+        let files = suspicious_files(bench, &localization);
         let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
         let neighbours = neighbours(&lenders, &files);
         Cause { failures, localization, files, neighbours, guards }
     };
     Ok(causes.into_iter().map(cause).collect())
+}
+
+/// Stack traces and the call graph alone: nothing is run for them. All failures are one cause.
+pub(crate) fn locate_by_traces(bench: &Workbench, project: &Project, failures: Failures) -> Cause {
+    let localization = trace(bench, project, &failures);
+    let files = suspicious_files(bench, &localization);
+    let neighbours = neighbours(&lenders(bench, project), &files);
+    Cause { failures, localization, files, neighbours, guards: Vec::new() }
+}
+
+fn trace(bench: &Workbench, project: &Project, failures: &Failures) -> Localization {
+    let files = graph_files(bench, project);
+    let traces: Vec<_> = failures.iter().map(|(id, f)| (id.clone(), f)).collect();
+    from_traces(&traces, &files, &|path| project.is_test_file(path))
+}
+
+fn suspicious_files(bench: &Workbench, localization: &Localization) -> Vec<SourceFile> {
+    let paths = files_by_suspicion(localization).into_iter();
+    paths.filter_map(|path| source(bench, path)).take(FILES).collect()
 }
 
 fn spectrum(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,8 +52,19 @@ struct State {
     failed: Option<WorkError>,
 }
 
-pub(super) struct Queue {
+/// What ends a search.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends<'a> {
+    pub(super) deadline: Instant,
+    /// Tests that all have to have a fix.
+    pub(super) targets: &'a [TestId],
+    /// See [`super::Search::ended`].
+    pub(super) ended: Option<&'a AtomicBool>,
+}
+
+pub(super) struct Queue<'a> {
     state: Mutex<State>,
+    ends: Ends<'a>,
     /// Unpatched texts of all files that candidates change.
     texts: Texts,
 }
@@ -68,14 +80,28 @@ pub(super) enum Next {
     Noted,
 }
 
-impl Queue {
+impl State {
+    /// With every target mended, the search goes on for a bounded time only.
+    fn end_soon_if_mended(&mut self, targets: &[TestId]) {
+        let SearchOutcome { fixes, flaky, .. } = &self.outcome;
+        let mended = |id: &TestId| {
+            flaky.contains(id) || fixes.iter().any(|fix| fix.plausible.red_to_green.contains(id))
+        };
+        if targets.iter().all(mended) {
+            self.stop_at = self.stop_at.min(Instant::now() + ALTERNATIVES);
+        }
+    }
+}
+
+impl<'a> Queue<'a> {
+    /// `outcome` may hold fixes that were found before.
     pub(super) fn new(
         items: VecDeque<Item>,
         texts: Texts,
         outcome: SearchOutcome,
-        deadline: Instant,
+        ends: Ends<'a>,
     ) -> Self {
-        let state = State {
+        let mut state = State {
             of: items.len(),
             fresh: items,
             later: VecDeque::new(),
@@ -83,11 +109,12 @@ impl Queue {
             second_tries: Duration::ZERO,
             outcome,
             tried: 0,
-            stop_at: deadline,
+            stop_at: ends.deadline,
             confirmed: false,
             failed: None,
         };
-        Self { state: Mutex::new(state), texts }
+        state.end_soon_if_mended(ends.targets);
+        Self { state: Mutex::new(state), ends, texts }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,6 +127,9 @@ impl Queue {
         let waiting = !state.fresh.is_empty() || !state.later.is_empty();
         if Instant::now() >= state.stop_at {
             state.outcome.out_of_time |= waiting;
+            return Vec::new();
+        }
+        if self.is_ended() {
             return Vec::new();
         }
         let behind = state.second_tries * (SECOND_TRIES - 1) < state.first_tries;
@@ -150,9 +180,9 @@ impl Queue {
     /// Whether time ran out or an error ended the search.
     pub(super) fn is_over(&self) -> bool {
         let mut state = self.lock();
-        let over = state.failed.is_some() || Instant::now() >= state.stop_at;
-        state.outcome.out_of_time |= over && state.failed.is_none();
-        over
+        let late = Instant::now() >= state.stop_at;
+        state.outcome.out_of_time |= late && state.failed.is_none();
+        late || state.failed.is_some() || self.is_ended()
     }
 
     pub(super) fn time_left(&self) -> Duration {
@@ -226,20 +256,17 @@ impl Queue {
         Next::Noted
     }
 
-    /// Adds a fix; with every target mended, the search goes on for a bounded time only.
-    pub(super) fn found(&self, fix: VerifiedFix, targets: &[TestId]) -> SearchCounts {
+    /// Adds a fix.
+    pub(super) fn found(&self, fix: VerifiedFix) -> SearchCounts {
         let mut state = self.lock();
         state.outcome.fixes.push(fix);
         state.outcome.counts.verified += 1;
-        let fixes = &state.outcome.fixes;
-        let flaky = &state.outcome.flaky;
-        let mended = |id: &TestId| {
-            flaky.contains(id) || fixes.iter().any(|fix| fix.plausible.red_to_green.contains(id))
-        };
-        if targets.iter().all(mended) {
-            state.stop_at = state.stop_at.min(Instant::now() + ALTERNATIVES);
-        }
+        state.end_soon_if_mended(self.ends.targets);
         state.outcome.counts.clone()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ends.ended.is_some_and(|ended| ended.load(Ordering::Relaxed))
     }
 
     pub(super) fn spent(&self, cpu: Duration) {
@@ -271,6 +298,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::candidate::Source;
 
@@ -280,9 +309,12 @@ mod tests {
         Item { candidate, files: Vec::new(), patient: false, later: false }
     }
 
-    fn queue(names: &[&str], time: Duration) -> Queue {
+    static TARGETS: LazyLock<Vec<TestId>> = LazyLock::new(|| vec![TestId("t".into())]);
+
+    fn queue(names: &[&str], time: Duration) -> Queue<'static> {
         let items = names.iter().map(|name| item(name)).collect();
-        Queue::new(items, Texts::new(), SearchOutcome::default(), Instant::now() + time)
+        let ends = Ends { deadline: Instant::now() + time, targets: &TARGETS, ended: None };
+        Queue::new(items, Texts::new(), SearchOutcome::default(), ends)
     }
 
     fn names(items: &[Candidate]) -> Vec<&str> {
@@ -326,6 +358,19 @@ mod tests {
         queue.defer(slow);
         queue.took_together(Duration::from_secs(1));
         assert_eq!(queue.take(1)[0].candidate.summary, "slow");
+    }
+
+    #[test]
+    fn a_search_that_somebody_ended_hands_nothing_out() {
+        let ended = AtomicBool::new(false);
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let ends = Ends { deadline, targets: &TARGETS, ended: Some(&ended) };
+        let items = ["a", "b"].map(item).into();
+        let queue = Queue::new(items, Texts::new(), SearchOutcome::default(), ends);
+        assert_eq!(queue.take(1).len(), 1);
+        ended.store(true, Ordering::Relaxed);
+        assert!(queue.is_over() && queue.take(1).is_empty());
+        assert!(!queue.into_outcome().unwrap().out_of_time, "time is not why");
     }
 
     #[test]

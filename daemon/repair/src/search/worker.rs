@@ -22,7 +22,7 @@ const CONFIRMATIONS: usize = 5;
 
 pub(super) struct Worker<'a, 's> {
     search: &'a Search<'a, 's>,
-    queue: &'a Queue,
+    queue: &'a Queue<'a>,
     groups: &'a [Group],
     screen: Option<Screen<'s>>,
     rejector: Rejector,
@@ -33,7 +33,7 @@ impl<'a, 's> Worker<'a, 's> {
     /// `screen` is one that is open already, for these groups.
     pub(super) fn new(
         search: &'a Search<'a, 's>,
-        queue: &'a Queue,
+        queue: &'a Queue<'a>,
         groups: &'a [Group],
         screen: Option<Screen<'s>>,
     ) -> Self {
@@ -215,7 +215,7 @@ impl<'a, 's> Worker<'a, 's> {
         fate::tell(&item.candidate, || "verified".into());
         let Item { candidate, files, .. } = item;
         let fix = VerifiedFix { files, candidate, plausible, standing: Standing::default() };
-        let counts = self.queue.found(fix.clone(), self.search.targets);
+        let counts = self.queue.found(fix.clone());
         (self.search.on_event)(SearchEvent::Found { fix: Box::new(fix), counts });
         Ok(())
     }
