@@ -6,17 +6,24 @@ mod common;
 use std::time::Duration;
 
 use common::Fixture;
-use greenlit_repair::{Repair, RepairLimits, RepairOutcome, TemplateGenerator, VerifiedFix};
+use greenlit_repair::{
+    Candidate, Edit, FaultContext, Generator, Method, Repair, RepairLimits, RepairOutcome, Source,
+    SourceFile, TemplateGenerator, VerifiedFix,
+};
 use greenlit_runner::{Selection, TestId};
 
 fn repair(fixture: &Fixture) -> RepairOutcome {
+    repair_with(fixture, &TemplateGenerator)
+}
+
+fn repair_with(fixture: &Fixture, generator: &(dyn Generator + Sync)) -> RepairOutcome {
     let targets: Vec<TestId> = fixture.baseline.failing().map(|(id, _)| id.clone()).collect();
     let repair = Repair {
         bench: &fixture.bench,
         baseline: &fixture.baseline,
         selection: &Selection::All,
         targets: &targets,
-        generator: &TemplateGenerator,
+        generator,
         inputs: blake3::hash(b"the inputs of this test never change"),
         limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs: 2 },
         inputs_unchanged: &|| true,
@@ -56,6 +63,36 @@ fn python_two_causes_are_mended_apart_and_together() {
     assert_eq!(first.files.len(), 2, "in both files: {:?}", first.files);
     let alone = |tests: &[&str]| outcome.fixes.iter().any(|fix| mended(fix) == tests);
     assert!(alone(&all[..1]) && alone(&all[1..]), "and each cause has a fix of its own");
+}
+
+/// Proposes one right candidate, and thinks more of it where spectra were measured.
+struct Knowing;
+
+impl Generator for Knowing {
+    fn candidates(&self, context: &FaultContext<'_>) -> Vec<Candidate> {
+        let broken = |file: &&SourceFile| file.text.contains("word[1]");
+        let Some(file) = context.files.iter().find(broken) else { return Vec::new() };
+        let start = file.text.find("[1]").unwrap() + 1;
+        let new_text = "0".to_owned();
+        let edit = Edit { path: file.path.clone(), start, end: start + 1, new_text };
+        let measured = context.localization.method == Method::Spectrum;
+        vec![Candidate {
+            edits: vec![edit],
+            source: Source { tier: "template".into(), rule: "knowing".into(), adapter: None },
+            summary: "take the first letter".into(),
+            score: if measured { 0.75 } else { 0.25 },
+        }]
+    }
+}
+
+#[test]
+fn python_what_was_found_before_the_spectra_takes_its_place_among_what_they_rank() {
+    let fixture = Fixture::new(&[TWO_FAULTS[1], TWO_FAULTS[3]]);
+    let outcome = repair_with(&fixture, &Knowing);
+    assert_eq!(outcome.counts.verified, 1, "one patch is verified once: {:?}", outcome.counts);
+    assert_eq!(outcome.counts.generated, 1);
+    let scores: Vec<_> = outcome.fixes.iter().map(|fix| fix.candidate.score).collect();
+    assert_eq!(scores, [0.75]);
 }
 
 #[test]
