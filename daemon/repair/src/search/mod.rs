@@ -157,7 +157,7 @@ pub struct Search<'a, 's> {
     pub known: &'a KnownFalls,
     /// Bounds.
     pub limits: SearchLimits,
-    /// Ends the search when it is set, with what is under way.
+    /// Ends the search when it is set, after the candidates that were taken before.
     pub ended: Option<&'a AtomicBool>,
     /// Hears of progress; called from several threads.
     pub on_event: &'a (dyn Fn(SearchEvent) + Sync),

@@ -177,12 +177,13 @@ impl<'a> Queue<'a> {
         self.lock().first_tries += time;
     }
 
-    /// Whether time ran out or an error ended the search.
+    /// Whether time ran out or an error ended the search. What was built when somebody ended it is
+    /// tried nevertheless: that costs little.
     pub(super) fn is_over(&self) -> bool {
         let mut state = self.lock();
         let late = Instant::now() >= state.stop_at;
         state.outcome.out_of_time |= late && state.failed.is_none();
-        late || state.failed.is_some() || self.is_ended()
+        late || state.failed.is_some()
     }
 
     pub(super) fn time_left(&self) -> Duration {
@@ -369,7 +370,8 @@ mod tests {
         let queue = Queue::new(items, Texts::new(), SearchOutcome::default(), ends);
         assert_eq!(queue.take(1).len(), 1);
         ended.store(true, Ordering::Relaxed);
-        assert!(queue.is_over() && queue.take(1).is_empty());
+        assert!(queue.take(1).is_empty());
+        assert!(!queue.is_over(), "what was taken is tried");
         assert!(!queue.into_outcome().unwrap().out_of_time, "time is not why");
     }
 
