@@ -38,7 +38,7 @@ pub use diagnostic::{
 pub use known::KnownFalls;
 pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
-pub use ranking::{Change, Standing, Strength, Withheld};
+pub use ranking::{Change, Reason as WithheldReason, Standing, Strength, Withheld};
 pub use reject::{RejectReason, is_test_configuration, reject};
 pub use repair::{Repair, RepairEvent, RepairLimits, RepairOutcome};
 pub use search::{

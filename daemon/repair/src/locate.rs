@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_runner::{FailureKind, Project, Spectrum, TestId};
@@ -38,6 +39,23 @@ pub(crate) struct Cause {
     pub(crate) neighbours: Vec<SourceFile>,
     /// Passing tests that execute a suspicious file, where spectra tell.
     pub(crate) guards: Vec<TestId>,
+    /// What tests execute, where it was measured.
+    spectrum: Option<Arc<Spectrum>>,
+}
+
+impl Cause {
+    /// Whether a failing test executes one of these lines (1-based, inclusive), or where none of them
+    /// holds code, the one above them. Without spectra nothing is known and the answer is no.
+    pub(crate) fn executes(&self, id: &TestId, path: &Path, (first, last): (u32, u32)) -> bool {
+        let Some(spectrum) = &self.spectrum else { return false };
+        let Some(lines) = spectrum.lines.get(path) else { return false };
+        let above = lines.range(..first).next_back();
+        let mut own = lines.range(first..=last).peekable();
+        let above = if own.peek().is_none() { above } else { None };
+        own.chain(above).any(|(line, _)| {
+            reaches(spectrum, id, &Suspicious { path: path.to_owned(), line: *line, score: 0.0 })
+        })
+    }
 }
 
 /// Line spectra where the runner has them, stack traces and the call graph where not.
@@ -49,7 +67,7 @@ pub(crate) fn locate(
 ) -> Result<Vec<Cause>, WorkError> {
     let spectrum = spectrum(bench, baseline, project, &failures)?;
     let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
-    let useful = spectrum.filter(|s| s.lines.keys().any(|path| include(path)));
+    let useful = spectrum.filter(|s| s.lines.keys().any(|path| include(path))).map(Arc::new);
     let causes = match &useful {
         Some(spectrum) => {
             let mut localize = |some: &Failures| {
@@ -69,7 +87,7 @@ pub(crate) fn locate(
         let files = suspicious_files(bench, &localization);
         let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
         let neighbours = neighbours(&lenders, &files);
-        Cause { failures, localization, files, neighbours, guards }
+        Cause { failures, localization, files, neighbours, guards, spectrum: useful.clone() }
     };
     Ok(causes.into_iter().map(cause).collect())
 }
@@ -79,7 +97,7 @@ pub(crate) fn locate_by_traces(bench: &Workbench, project: &Project, failures: F
     let localization = trace(bench, project, &failures);
     let files = suspicious_files(bench, &localization);
     let neighbours = neighbours(&lenders(bench, project), &files);
-    Cause { failures, localization, files, neighbours, guards: Vec::new() }
+    Cause { failures, localization, files, neighbours, guards: Vec::new(), spectrum: None }
 }
 
 fn trace(bench: &Workbench, project: &Project, failures: &Failures) -> Localization {

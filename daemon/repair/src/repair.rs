@@ -11,7 +11,7 @@ use crate::causes::Failures;
 use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
 use crate::locate::{Cause, locate, locate_by_traces};
-use crate::ranking::{Standing, Withheld, rank, strength, withhold};
+use crate::ranking::{Standing, Withheld, rank, strength, withhold, withhold_partial};
 use crate::screen::Screen;
 use crate::search::{
     Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix, groups,
@@ -268,19 +268,24 @@ impl Repair<'_> {
             candidates = candidates.len(),
             "wrote candidates"
         );
+        let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
         let left = deadline.saturating_duration_since(Instant::now());
         let first = Instant::now() + left.mul_f64(FIRST_SHARE);
         let jobs = self.limits.jobs;
         let course = Course { deadline: first, jobs, ended: None, found: early };
         let mut found = self.search(project, cause, candidates, course, screen)?;
-        if found.fixes.is_empty() && !(found.steps.is_empty() && found.untried.is_empty()) {
+        let whole = found.fixes.iter().any(|fix| found.mends_all(fix, &targets));
+        let has_more = !found.steps.is_empty() || !found.untried.is_empty();
+        if !whole && has_more {
             let mut rest = self.second_edits(cause, &found.steps);
             // They will be counted when they are tried.
             found.counts.generated -= found.untried.len() as u64;
             rest.append(&mut found.untried);
-            let course = Course { deadline, jobs, ended: None, found: Vec::new() };
+            let partial = std::mem::take(&mut found.fixes);
+            let course = Course { deadline, jobs, ended: None, found: partial };
             let more = self.search(project, cause, rest, course, screen)?;
             found.fixes = more.fixes;
+            found.flaky.extend(more.flaky);
             found.promising.extend(more.promising);
             found.out_of_time = more.out_of_time;
             found.cpu += more.cpu;
@@ -289,7 +294,9 @@ impl Repair<'_> {
         outcome.cpu += found.cpu;
         outcome.out_of_time |= found.out_of_time;
         outcome.counts.add(found.counts);
-        let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
+        let red = targets.iter().filter(|id| !found.flaky.contains(*id)).collect();
+        let executes = |id: &TestId, path: &Path, lines| cause.executes(id, path, lines);
+        outcome.withheld.extend(withhold_partial(&mut found.fixes, &red, executes));
         let keep = self.limits.max_fixes;
         let mut fixes = rank(self.bench, project, &targets, found.fixes, &found.promising, keep);
         loop {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::Fixture;
 use greenlit_repair::{
     Candidate, Edit, FaultContext, Generator, Method, Repair, RepairLimits, RepairOutcome, Source,
-    SourceFile, TemplateGenerator, VerifiedFix,
+    TemplateGenerator, VerifiedFix, WithheldReason,
 };
 use greenlit_runner::{Selection, TestId};
 
@@ -65,34 +65,55 @@ fn python_two_causes_are_mended_apart_and_together() {
     assert!(alone(&all[..1]) && alone(&all[1..]), "and each cause has a fix of its own");
 }
 
-/// Proposes one right candidate, and thinks more of it where spectra were measured.
-struct Knowing;
+/// Proposes these replacements, and thinks more of them where spectra were measured.
+struct Proposing(&'static [(&'static str, &'static str)]);
 
-impl Generator for Knowing {
+impl Generator for Proposing {
     fn candidates(&self, context: &FaultContext<'_>) -> Vec<Candidate> {
-        let broken = |file: &&SourceFile| file.text.contains("word[1]");
-        let Some(file) = context.files.iter().find(broken) else { return Vec::new() };
-        let start = file.text.find("[1]").unwrap() + 1;
-        let new_text = "0".to_owned();
-        let edit = Edit { path: file.path.clone(), start, end: start + 1, new_text };
         let measured = context.localization.method == Method::Spectrum;
-        vec![Candidate {
-            edits: vec![edit],
-            source: Source { tier: "template".into(), rule: "knowing".into(), adapter: None },
-            summary: "take the first letter".into(),
-            score: if measured { 0.75 } else { 0.25 },
-        }]
+        let mut candidates = Vec::new();
+        for (from, to) in self.0 {
+            let Some(file) = context.files.iter().find(|file| file.text.contains(from)) else {
+                continue;
+            };
+            let start = file.text.find(from).unwrap();
+            let (end, new_text) = (start + from.len(), (*to).to_owned());
+            candidates.push(Candidate {
+                edits: vec![Edit { path: file.path.clone(), start, end, new_text }],
+                source: Source { tier: "template".into(), rule: "test".into(), adapter: None },
+                summary: format!("{from} -> {to}"),
+                score: if measured { 0.75 } else { 0.25 },
+            });
+        }
+        candidates
     }
 }
 
 #[test]
 fn python_what_was_found_before_the_spectra_takes_its_place_among_what_they_rank() {
     let fixture = Fixture::new(&[TWO_FAULTS[1], TWO_FAULTS[3]]);
-    let outcome = repair_with(&fixture, &Knowing);
+    let outcome = repair_with(&fixture, &Proposing(&[("word[1]", "word[0]")]));
     assert_eq!(outcome.counts.verified, 1, "one patch is verified once: {:?}", outcome.counts);
     assert_eq!(outcome.counts.generated, 1);
     let scores: Vec<_> = outcome.fixes.iter().map(|fix| fix.candidate.score).collect();
     assert_eq!(scores, [0.75]);
+}
+
+#[test]
+fn python_a_fix_that_leaves_tests_red_which_run_it_is_withheld() {
+    let fixture = Fixture::new(&[
+        ("one.py", "def f(n):\n    return n\n\n\ndef g(n):\n    return n\n"),
+        (
+            "test_one.py",
+            "from one import f, g\n\ndef test_one():\n    assert f(1) == 2\n\ndef test_two():\n    assert f(2) == 9\n\ndef test_g():\n    assert g(1) == 5\n",
+        ),
+    ]);
+    let generator = Proposing(&[("f(n):\n    return n", "f(n):\n    return n + 1")]);
+    let outcome = repair_with(&fixture, &generator);
+    assert!(outcome.fixes.is_empty(), "{:?}", outcome.fixes);
+    let reasons: Vec<_> = outcome.withheld.iter().map(|withheld| withheld.reason).collect();
+    let expected = WithheldReason::LeavesRed { mended: 1, red: 1 };
+    assert_eq!(reasons, [expected], "`test_g` does not run it and says nothing against it");
 }
 
 #[test]
@@ -176,7 +197,10 @@ fn python_shortcuts_past_weak_tests_are_withheld() {
     assert!(!outcome.withheld.is_empty(), "`+ count` can be dropped: {:?}", outcome.counts);
     assert_eq!(shortcuts(&outcome), 0, "{:?}", outcome.withheld);
     for withheld in &outcome.withheld {
-        assert!(withheld.strength.survived * 2 > withheld.strength.mutants, "{withheld:?}");
+        let WithheldReason::WeakTests(strength) = withheld.reason else {
+            panic!("{withheld:?}");
+        };
+        assert!(strength.survived * 2 > strength.mutants, "{withheld:?}");
     }
     let strong = test(
         "[price(k, 4, 12) for k in ('', 'many', 'member', 'staff')] == [48, 3.6 * 2, -13, 30]",

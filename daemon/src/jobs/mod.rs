@@ -5,6 +5,7 @@
 
 mod diagnose;
 mod findings;
+mod notices;
 mod problem;
 mod reports;
 mod run;

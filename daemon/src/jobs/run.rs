@@ -19,7 +19,7 @@ use greenlit_workspace::{Inputs, config};
 use super::findings::findings;
 use super::problem::{chain, project_error, remote_error};
 use super::reports;
-use super::{Answer, JobInput, JobNews, JobResult, Work, unrun};
+use super::{Answer, JobInput, JobNews, JobResult, Work, notices, unrun};
 
 pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
 
@@ -166,14 +166,7 @@ impl Job<'_> {
             );
             notices.push(Notice { kind: "budget".into(), message });
         }
-        notices.extend(outcome.withheld.iter().map(|fix| Notice {
-            kind: "weak-tests".into(),
-            message: format!(
-                "not offered, though green: {}; it only makes the code do less, and of {} small changes \
-                 there the tests miss {}",
-                fix.summary, fix.strength.mutants, fix.strength.survived
-            ),
-        }));
+        notices.extend(outcome.withheld.iter().map(notices::withheld));
         Ok(self.fix_answer(baseline, &targets, outcome, notices))
     }
 

@@ -120,6 +120,14 @@ pub struct SearchOutcome {
     pub flaky: BTreeSet<TestId>,
 }
 
+impl SearchOutcome {
+    /// Whether a fix turns every one of `targets` green that can be judged by.
+    pub(crate) fn mends_all(&self, fix: &VerifiedFix, targets: &[TestId]) -> bool {
+        let mended = &fix.plausible.red_to_green;
+        targets.iter().all(|id| self.flaky.contains(id) || mended.contains(id))
+    }
+}
+
 /// What a search tells while it runs.
 #[derive(Debug, Clone)]
 pub enum SearchEvent {
@@ -132,7 +140,7 @@ pub enum SearchEvent {
         /// Verified so far.
         found: usize,
     },
-    /// A fix was verified.
+    /// A fix was verified that mends every target.
     Found {
         /// Which.
         fix: Box<VerifiedFix>,

@@ -78,6 +78,8 @@ pub(super) enum Next {
     Verify,
     /// Enough were verified: it was only noted.
     Noted,
+    /// It mends some tests, and others that were verified mend these too.
+    Passed,
 }
 
 impl State {
@@ -245,10 +247,20 @@ impl<'a> Queue<'a> {
         self.lock().outcome.flaky.clone()
     }
 
-    /// Verify a green candidate, or note it when `enough` were verified.
-    pub(super) fn next_for(&self, item: &Item, enough: usize) -> Next {
+    /// Verify a green candidate, or note it when `enough` were verified. Those that leave targets red
+    /// do not take the others' places.
+    pub(super) fn next_for(&self, item: &Item, screened: &Screened, enough: usize) -> Next {
         let mut state = self.lock();
-        if state.outcome.fixes.len() < enough {
+        let outcome = &state.outcome;
+        if screened.leaves_red {
+            let covered = |fix: &VerifiedFix| screened.green.is_subset(&fix.plausible.red_to_green);
+            return match outcome.fixes.iter().any(covered) {
+                true => Next::Passed,
+                false => Next::Verify,
+            };
+        }
+        let whole = outcome.fixes.iter().filter(|fix| outcome.mends_all(fix, self.ends.targets));
+        if whole.count() < enough {
             return Next::Verify;
         }
         if state.outcome.promising.len() < PROMISING {
@@ -257,13 +269,14 @@ impl<'a> Queue<'a> {
         Next::Noted
     }
 
-    /// Adds a fix.
-    pub(super) fn found(&self, fix: VerifiedFix) -> SearchCounts {
+    /// Adds a fix; returns the counts so far if it mends every target.
+    pub(super) fn found(&self, fix: VerifiedFix) -> Option<SearchCounts> {
         let mut state = self.lock();
+        let whole = state.outcome.mends_all(&fix, self.ends.targets);
         state.outcome.fixes.push(fix);
         state.outcome.counts.verified += 1;
         state.end_soon_if_mended(self.ends.targets);
-        state.outcome.counts.clone()
+        whole.then(|| state.outcome.counts.clone())
     }
 
     fn is_ended(&self) -> bool {
