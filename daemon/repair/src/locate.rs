@@ -9,7 +9,7 @@ use greenlit_sandbox::CacheMode;
 
 use crate::baseline::Baseline;
 use crate::causes::{Failures, split};
-use crate::localize::{Suspicious, from_traces, ochiai};
+use crate::localize::{Suspicious, from_traces, ochiai, with_loaded};
 use crate::neighbours::{lenders, neighbours};
 use crate::project_files::{code_files, files_by_suspicion, is_code};
 use crate::search::function_of;
@@ -71,6 +71,7 @@ pub(crate) fn locate(
     };
     let lenders = lenders(bench, project);
     let cause = |(failures, localization): (Failures, Localization)| {
+        let localization = with_loaded(localization, &lenders);
         let paths = files_by_suspicion(&localization);
         let files: Vec<_> =
             paths.into_iter().filter_map(|path| source(bench, path)).take(FILES).collect();
