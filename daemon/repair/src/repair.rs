@@ -1,6 +1,7 @@
 //! The whole way from failing tests to verified fixes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, Selection, TestId};
@@ -11,6 +12,7 @@ use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
 use crate::locate::{Cause, locate};
 use crate::ranking::{Standing, Withheld, rank, strength, withhold};
+use crate::retrieval::{Gathered, Retrieved, Retriever, gather};
 use crate::screen::Screen;
 use crate::search::{
     Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix, groups,
@@ -43,6 +45,8 @@ pub struct Repair<'a> {
     pub targets: &'a [TestId],
     /// Proposes candidates.
     pub generator: &'a (dyn Generator + Sync),
+    /// Finds code near the fault, which may lend; nobody waits for it.
+    pub retriever: Option<Arc<dyn Retriever>>,
     /// Digest of every input of the view.
     pub inputs: blake3::Hash,
     /// Bounds.
@@ -58,6 +62,8 @@ pub struct Repair<'a> {
 pub enum RepairEvent {
     /// The suspicious lines known so far.
     Localized(Localization),
+    /// What may lend was found, or why not.
+    Retrieved(Retrieved),
     /// The search goes on.
     Search(SearchEvent),
 }
@@ -172,12 +178,24 @@ impl Repair<'_> {
         let groups = groups(&targets);
         std::thread::scope(|scope| {
             let opening = scope.spawn(|| Screen::open(self.bench, self.baseline, project, &groups));
-            let causes = locate(self.bench, self.baseline, project, failures);
+            let asked = failures.clone();
+            let gathering =
+                scope.spawn(move || gather(self.bench, project, &asked, self.retriever.as_ref()));
+            let mut gathered = None;
+            let causes = locate(self.bench, self.baseline, project, failures, || {
+                let done = gathering.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
+                gathered.insert(done).lenders.clone()
+            });
             let screen = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             if let Err(error) = &screen {
                 tracing::debug!(%error, "no session for trials was opened");
             }
-            Ok((causes?, screen.ok()))
+            let mut causes = causes?;
+            if let Some(retrieved) = gathered.as_ref().and_then(Gathered::retrieved) {
+                causes.iter_mut().for_each(|cause| cause.lend(self.bench, project, &retrieved));
+                (self.on_event)(RepairEvent::Retrieved(retrieved));
+            }
+            Ok((causes, screen.ok()))
         })
     }
 
@@ -193,6 +211,7 @@ impl Repair<'_> {
         let context = FaultContext {
             files: &cause.files,
             neighbours: &cause.neighbours,
+            retrieved: &cause.retrieved,
             localization: &cause.localization,
         };
         let started = Instant::now();
@@ -310,6 +329,7 @@ impl Repair<'_> {
             let context = FaultContext {
                 files: &files,
                 neighbours: &cause.neighbours,
+                retrieved: &cause.retrieved,
                 localization: &cause.localization,
             };
             let second = self.generator.candidates(&context).into_iter().take(SECOND_EDITS);

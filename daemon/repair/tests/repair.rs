@@ -17,6 +17,7 @@ fn repair(fixture: &Fixture) -> RepairOutcome {
         selection: &Selection::All,
         targets: &targets,
         generator: &TemplateGenerator,
+        retriever: None,
         inputs: blake3::hash(b"the inputs of this test never change"),
         limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs: 2 },
         inputs_unchanged: &|| true,

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use loaded::with_loaded;
+pub(crate) use sources::imports;
 pub use spectrum::ochiai;
 pub use traces::from_traces;
 

@@ -35,7 +35,7 @@ pub(super) fn statement_lines(
 }
 
 /// Whether a text imports the file at `path`, by comparing the last parts of names and paths.
-pub(super) fn imports(parsed: &Parsed, path: &Path) -> bool {
+pub(crate) fn imports(parsed: &Parsed, path: &Path) -> bool {
     let imports = parsed.imports();
     let names: BTreeSet<&str> = imports
         .iter()

@@ -23,8 +23,12 @@ fn lent(name: &str, marked: &str, neighbours: &[(&str, &str)], expected: &str) -
         .collect();
     let lines = vec![Suspicious { path, line, score: 1.0 }];
     let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
-    let context =
-        FaultContext { files: &files, neighbours: &neighbours, localization: &localization };
+    let context = FaultContext {
+        files: &files,
+        neighbours: &neighbours,
+        retrieved: &[],
+        localization: &localization,
+    };
     let found = TemplateGenerator.candidates(&context);
     let reached = found.iter().filter(|c| apply(&text, c) == expected);
     reached.map(|c| format!("{} {}", c.source.rule, c.summary)).collect()

@@ -22,7 +22,12 @@ pub(super) fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
     let text = marked.replace("$0", "");
     let files = [SourceFile { path, text: Arc::from(text.as_str()) }];
     let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
-    let context = FaultContext { files: &files, neighbours: &[], localization: &localization };
+    let context = FaultContext {
+        files: &files,
+        neighbours: &[],
+        retrieved: &[],
+        localization: &localization,
+    };
     (text, TemplateGenerator.candidates(&context))
 }
 
