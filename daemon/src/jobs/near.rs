@@ -13,6 +13,8 @@ use super::chain;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of all passages: what candidates can borrow is limited anyway.
 const BUDGET: usize = 24_000;
+/// Passages kept: those after it are near by chance.
+const KEPT: usize = 12;
 /// What code can be borrowed from.
 const KINDS: &[&str] = &["function", "method", "class", "module", "code"];
 
@@ -43,7 +45,7 @@ impl Retriever for Near {
             Ok(found) => found,
             Err(error) => return Retrieved { passages: Vec::new(), degraded: Some(chain(&error)) },
         };
-        let passages = passages.into_iter().map(|passage| Passage {
+        let passages = passages.into_iter().take(KEPT).map(|passage| Passage {
             path: self.view.root().join(passage.hit.path),
             first_line: passage.hit.lines.start + 1,
             last_line: passage.hit.lines.end.max(passage.hit.lines.start + 1),

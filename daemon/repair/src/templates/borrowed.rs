@@ -26,7 +26,7 @@ const LONGEST: usize = 100;
 /// What a donor of another file is worth beside one of the same file.
 const NEIGHBOUR: f64 = 0.6;
 /// How alike at least a function is that a search found near the fault.
-const FOUND: f64 = 0.5;
+const FOUND: f64 = 0.8;
 
 /// What one function can lend: texts with the names that they need.
 #[derive(Debug)]
