@@ -183,6 +183,7 @@ fn finding(project: &Path, index: usize) -> Finding {
                     content_hashes: BTreeMap::from([(path, hash)]),
                     agreement: None,
                     test_strength: None,
+                    retrieved: None,
                     merit: None,
                 },
             },

@@ -116,6 +116,7 @@ fn one_fix(root: &Path, verified: &str) -> Response {
             content_hashes: [("gcd.py".to_owned(), hash)].into(),
             agreement: None,
             test_strength: None,
+            retrieved: None,
             merit: None,
         },
     };

@@ -156,6 +156,14 @@ impl Index {
         self.send(Message::Paths(number, paths.into_iter().collect()));
     }
 
+    /// Embeds what these absolute paths hold before all else that waits, the first one first.
+    pub fn prefer(&self, paths: &[PathBuf]) {
+        if let Some(lane) = self.lane() {
+            let paths = paths.iter().filter_map(|path| relative(&self.inner.root, path));
+            lane.prefer(&paths.collect::<Vec<_>>());
+        }
+    }
+
     /// Compares every file with what is known, by metadata.
     pub fn rescan(&self) {
         let number = self.inner.shared.announce();

@@ -36,6 +36,6 @@ pub use message::{
 pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
     FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Merit,
-    Notice, RootStatus, SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome,
-    TestReport, TestStrength, Tier,
+    Notice, RetrievalReport, RetrievedPassage, RootStatus, SessionStatus, StatusReport,
+    SuspiciousLine, TestEntry, TestOutcome, TestReport, TestStrength, Tier,
 };

@@ -21,6 +21,7 @@ mod project_files;
 mod ranking;
 mod reject;
 mod repair;
+mod retrieval;
 mod screen;
 mod search;
 mod templates;
@@ -41,6 +42,7 @@ pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
 pub use ranking::{Change, Reason as WithheldReason, Standing, Strength, Withheld};
 pub use reject::{RejectReason, is_test_configuration, reject};
 pub use repair::{Repair, RepairEvent, RepairLimits, RepairOutcome};
+pub use retrieval::{Passage, Question, Retrieved, Retriever};
 pub use search::{
     Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, VerifiedFix, function_of,
 };

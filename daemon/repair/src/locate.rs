@@ -10,9 +10,10 @@ use greenlit_sandbox::CacheMode;
 
 use crate::baseline::Baseline;
 use crate::causes::{Failures, split};
-use crate::localize::{Suspicious, from_traces, ochiai};
-use crate::neighbours::{lenders, neighbours};
+use crate::localize::{Suspicious, from_traces, ochiai, with_loaded};
+use crate::neighbours::neighbours;
 use crate::project_files::{code_files, files_by_suspicion, is_code};
+use crate::retrieval::{Passage, Retrieved};
 use crate::search::function_of;
 use crate::verdict::BaselineOutcome;
 use crate::workbench::{WorkError, Workbench};
@@ -26,6 +27,8 @@ const FAILING_TRACED: usize = 60;
 const TRACED: u32 = 20;
 /// Files in which candidates are looked for.
 const FILES: usize = 12;
+/// Files taken from what a search found.
+const FOUND_FILES: usize = 6;
 /// Source files read for the call graph.
 const GRAPH_FILES: usize = 2000;
 
@@ -37,6 +40,8 @@ pub(crate) struct Cause {
     pub(crate) files: Vec<SourceFile>,
     /// Texts of files that may lend code.
     pub(crate) neighbours: Vec<SourceFile>,
+    /// What a search found in them.
+    pub(crate) retrieved: Vec<Passage>,
     /// Passing tests that execute a suspicious file, where spectra tell.
     pub(crate) guards: Vec<TestId>,
     /// What tests execute, where it was measured.
@@ -58,12 +63,36 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// Lets the files of found passages lend code as well, before the others.
+    pub(crate) fn lend(&mut self, bench: &Workbench, project: &Project, found: &Retrieved) {
+        let mut files: Vec<SourceFile> = Vec::new();
+        for passage in &found.passages {
+            let path = &passage.path;
+            let known = self.files.iter().chain(&files).any(|file| file.path == *path);
+            let foreign = !path.starts_with(&bench.subject.root) || project.is_test_file(path);
+            if known || foreign || files.len() >= FOUND_FILES {
+                continue;
+            }
+            files.extend(source(bench, path));
+        }
+        self.neighbours.retain(|file| files.iter().all(|found| found.path != file.path));
+        files.append(&mut self.neighbours);
+        self.neighbours = files;
+        let lends = |passage: &&Passage| {
+            self.files.iter().chain(&self.neighbours).any(|file| file.path == passage.path)
+        };
+        self.retrieved = found.passages.iter().filter(lends).cloned().collect();
+    }
+}
+
 /// Line spectra where the runner has them, stack traces and the call graph where not.
 pub(crate) fn locate(
     bench: &Workbench,
     baseline: &Baseline,
     project: &Project,
     failures: Failures,
+    lenders: impl FnOnce() -> Vec<SourceFile>,
 ) -> Result<Vec<Cause>, WorkError> {
     let spectrum = spectrum(bench, baseline, project, &failures)?;
     let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
@@ -82,22 +111,25 @@ pub(crate) fn locate(
             vec![(failures, localization)]
         }
     };
-    let lenders = lenders(bench, project);
+    let lenders = lenders();
     let cause = |(failures, localization): (Failures, Localization)| {
+        let localization = with_loaded(localization, &lenders);
         let files = suspicious_files(bench, &localization);
         let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
         let neighbours = neighbours(&lenders, &files);
-        Cause { failures, localization, files, neighbours, guards, spectrum: useful.clone() }
+        let (retrieved, spectrum) = (Vec::new(), useful.clone());
+        Cause { failures, localization, files, neighbours, retrieved, guards, spectrum }
     };
     Ok(causes.into_iter().map(cause).collect())
 }
 
-/// Stack traces and the call graph alone: nothing is run for them. All failures are one cause.
+/// Stack traces and the call graph alone: nothing is run for them. All failures are one cause, and no
+/// other file lends code.
 pub(crate) fn locate_by_traces(bench: &Workbench, project: &Project, failures: Failures) -> Cause {
     let localization = trace(bench, project, &failures);
     let files = suspicious_files(bench, &localization);
-    let neighbours = neighbours(&lenders(bench, project), &files);
-    Cause { failures, localization, files, neighbours, guards: Vec::new(), spectrum: None }
+    let (neighbours, retrieved, guards) = (Vec::new(), Vec::new(), Vec::new());
+    Cause { failures, localization, files, neighbours, retrieved, guards, spectrum: None }
 }
 
 fn trace(bench: &Workbench, project: &Project, failures: &Failures) -> Localization {

@@ -1,6 +1,7 @@
 //! The whole way from failing tests to verified fixes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
 use crate::locate::{Cause, locate, locate_by_traces};
 use crate::ranking::{Standing, Withheld, rank, strength, withhold, withhold_partial};
+use crate::retrieval::{Gathered, Retrieved, Retriever, gather};
 use crate::screen::Screen;
 use crate::search::{
     Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix, groups,
@@ -44,6 +46,8 @@ pub struct Repair<'a> {
     pub targets: &'a [TestId],
     /// Proposes candidates.
     pub generator: &'a (dyn Generator + Sync),
+    /// Finds code near the fault, which may lend; nobody waits for it.
+    pub retriever: Option<Arc<dyn Retriever>>,
     /// Digest of every input of the view.
     pub inputs: blake3::Hash,
     /// Bounds.
@@ -59,6 +63,8 @@ pub struct Repair<'a> {
 pub enum RepairEvent {
     /// The suspicious lines known so far.
     Localized(Localization),
+    /// What may lend was found, or why not.
+    Retrieved(Retrieved),
     /// The search goes on.
     Search(SearchEvent),
 }
@@ -199,10 +205,21 @@ impl Repair<'_> {
         let localized = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let trying = scope.spawn(|| self.try_early(project, &failures, deadline, &localized));
-            let causes = locate(self.bench, self.baseline, project, failures.clone());
+            let gathering =
+                scope.spawn(|| gather(self.bench, project, &failures, self.retriever.as_ref()));
+            let mut gathered = None;
+            let causes = locate(self.bench, self.baseline, project, failures.clone(), || {
+                let done = gathering.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
+                gathered.insert(done).lenders.clone()
+            });
             localized.store(true, Ordering::Relaxed);
             let early = trying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((causes?, early))
+            let mut causes = causes?;
+            if let Some(retrieved) = gathered.as_ref().and_then(Gathered::retrieved) {
+                causes.iter_mut().for_each(|cause| cause.lend(self.bench, project, &retrieved));
+                (self.on_event)(RepairEvent::Retrieved(retrieved));
+            }
+            Ok((causes, early))
         })
     }
 
@@ -229,6 +246,7 @@ impl Repair<'_> {
         let context = FaultContext {
             files: &cause.files,
             neighbours: &cause.neighbours,
+            retrieved: &cause.retrieved,
             localization: &cause.localization,
         };
         let mut candidates = self.generator.candidates(&context);
@@ -259,6 +277,7 @@ impl Repair<'_> {
         let context = FaultContext {
             files: &cause.files,
             neighbours: &cause.neighbours,
+            retrieved: &cause.retrieved,
             localization: &cause.localization,
         };
         let started = Instant::now();
@@ -387,6 +406,7 @@ impl Repair<'_> {
             let context = FaultContext {
                 files: &files,
                 neighbours: &cause.neighbours,
+                retrieved: &cause.retrieved,
                 localization: &cause.localization,
             };
             let second = self.generator.candidates(&context).into_iter().take(SECOND_EDITS);

@@ -24,6 +24,7 @@ fn repair_with(fixture: &Fixture, generator: &(dyn Generator + Sync)) -> RepairO
         selection: &Selection::All,
         targets: &targets,
         generator,
+        retriever: None,
         inputs: blake3::hash(b"the inputs of this test never change"),
         limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs: 2 },
         inputs_unchanged: &|| true,
@@ -226,4 +227,23 @@ fn python_fixes_that_behave_alike_are_one_entry_where_enough_was_compared() {
     assert!(standing.agreement >= 2, "`n < 10` and `n <= 9` agree: {standing:?}");
     let has = |text: &str| outcome.fixes.iter().any(|fix| fix.files[0].after.contains(text));
     assert!(has("n < 10") != has("n <= 9"), "one of them stands for both");
+}
+
+#[test]
+fn python_a_fault_in_what_fills_a_table_at_import_is_mended() {
+    let fixture = Fixture::new(&[
+        (
+            "plurals.py",
+            "RULES = []\n\n\ndef irregular(one, many):\n    RULES.insert(0, (one[1:], many[2:]))\n\n\ndef plural(word):\n    for one, many in RULES:\n        if word.endswith(one):\n            return word[: len(word) - len(one)] + many\n    return word + 's'\n\n\nirregular('man', 'men')\n",
+        ),
+        (
+            "test_plurals.py",
+            "from plurals import plural\n\ndef test_regular():\n    assert plural('dog') == 'dogs'\n\ndef test_irregular():\n    assert [plural('woman'), plural('man')] == ['women', 'men']\n",
+        ),
+    ]);
+    let outcome = repair(&fixture);
+    let lines = &outcome.localization.as_ref().unwrap().lines;
+    assert!(lines.iter().any(|line| line.line == 5), "it ran before the first test: {lines:?}");
+    let first = &outcome.fixes[0];
+    assert!(first.files[0].after.contains("(one[1:], many[1:])"), "{:?}", first.candidate);
 }

@@ -5,6 +5,7 @@
 
 mod diagnose;
 mod findings;
+mod near;
 mod notices;
 mod problem;
 mod reports;
@@ -15,6 +16,7 @@ mod unrun;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use greenlit_index::Index;
 use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
     SeenDiagnostic, TestReport,
@@ -71,6 +73,8 @@ pub(crate) struct JobInput {
     pub(crate) store: PathBuf,
     /// Content hashes known by file metadata; only one job of a root runs at a time.
     pub(crate) stat_cache: Arc<Mutex<StatCache>>,
+    /// The index of the root, if it is open.
+    pub(crate) index: Option<Index>,
     /// Stops it.
     pub(crate) cancel: Cancel,
     /// Whether somebody waits for it.
@@ -90,6 +94,8 @@ pub(crate) enum JobNews {
     Diagnosed(Finding),
     /// Looking for fixes of so many failing tests.
     Fixing(u32),
+    /// Files with suspected lines and of the failing tests, most suspicious first.
+    Suspected(Vec<PathBuf>),
     /// The evidence of a fix that was just verified.
     Evidence(Box<EvidenceReport>),
 }

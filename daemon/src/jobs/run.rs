@@ -9,14 +9,15 @@ use greenlit_protocol::{
 };
 use greenlit_repair::{
     Baseline, BaselineOutcome, Localization, Repair, RepairEvent, RepairLimits, RepairOutcome,
-    SandboxSettings, SearchCounts, SearchEvent, Subject, TemplateGenerator, VerifiedFix, Walls,
-    Workbench, baseline,
+    Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject, TemplateGenerator, VerifiedFix,
+    Walls, Workbench, baseline,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
 use greenlit_workspace::{Inputs, config};
 
 use super::findings::findings;
+use super::near::near;
 use super::problem::{chain, project_error, remote_error};
 use super::reports;
 use super::{Answer, JobInput, JobNews, JobResult, Work, notices, unrun};
@@ -58,13 +59,15 @@ struct Known {
     inputs: Option<blake3::Hash>,
     baseline: Option<Baseline>,
     localization: Option<Localization>,
+    /// What the index lent, if it was asked.
+    retrieved: Option<Retrieved>,
     fixes: Vec<VerifiedFix>,
 }
 
 impl Known {
     fn findings(&self, input: &JobInput) -> Vec<greenlit_protocol::Finding> {
         let Some(baseline) = &self.baseline else { return Vec::new() };
-        let offered = offered(input, baseline, &self.fixes);
+        let offered = offered(input, baseline, &self.fixes, self.retrieved.as_ref());
         findings(&input.view, baseline, self.localization.as_ref(), &offered)
     }
 }
@@ -146,6 +149,7 @@ impl Job<'_> {
                 selection,
                 targets: &targets,
                 generator: &TemplateGenerator,
+                retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
                 inputs: inputs.digest(),
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),
@@ -178,7 +182,8 @@ impl Job<'_> {
         notices: Vec<Notice>,
     ) -> Answer {
         let root = self.input.view.root();
-        let offered = offered(self.input, baseline, &outcome.fixes);
+        let retrieved = self.known().retrieved.clone();
+        let offered = offered(self.input, baseline, &outcome.fixes, retrieved.as_ref());
         let cpu = baseline.cpu + outcome.cpu;
         let localized = baseline.wall + outcome.localized;
         let stats = reports::stats(localized, &outcome.counts, self.started.elapsed(), cpu);
@@ -216,8 +221,18 @@ impl Job<'_> {
     fn on_event(&self, event: RepairEvent) {
         match event {
             RepairEvent::Localized(localization) => {
-                self.known().localization = Some(localization);
+                let mut known = self.known();
+                let suspected = suspected(&localization, known.baseline.as_ref());
+                known.localization = Some(localization);
+                drop(known);
+                (self.news)(JobNews::Suspected(suspected));
                 self.tell_findings();
+            }
+            RepairEvent::Retrieved(retrieved) => {
+                let mut known = self.known();
+                let all = known.retrieved.get_or_insert_default();
+                all.passages.extend(retrieved.passages);
+                all.degraded = all.degraded.take().or(retrieved.degraded);
             }
             RepairEvent::Search(SearchEvent::Tried { tried, of, found }) => {
                 let percentage = (tried * 100).checked_div(of).and_then(|p| u32::try_from(p).ok());
@@ -230,9 +245,10 @@ impl Job<'_> {
                 let Some(baseline) = known.baseline.clone() else { return };
                 let localization = known.localization.clone();
                 let fixes = known.fixes.clone();
+                let retrieved = known.retrieved.clone();
                 drop(known);
                 let elapsed = self.started.elapsed();
-                for fix in offered(self.input, &baseline, &fixes) {
+                for fix in offered(self.input, &baseline, &fixes, retrieved.as_ref()) {
                     let stats = reports::stats(Duration::ZERO, &counts, elapsed, Duration::ZERO);
                     self.tell_evidence(&fix, &baseline, localization.as_ref(), &counts, &stats);
                 }
@@ -402,11 +418,32 @@ impl Job<'_> {
     }
 }
 
-fn offered(input: &JobInput, baseline: &Baseline, fixes: &[VerifiedFix]) -> Vec<OfferedFix> {
+/// Files with suspected lines, then those of failing tests.
+fn suspected(localization: &Localization, baseline: Option<&Baseline>) -> Vec<PathBuf> {
+    let lines = localization.lines.iter().map(|line| &line.path);
+    let failures = baseline.into_iter().flat_map(Baseline::failing);
+    let sites = failures.filter_map(|(_, failure)| Some(&failure.site.as_ref()?.path));
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in lines.chain(sites) {
+        if !paths.contains(path) {
+            paths.push(path.clone());
+        }
+    }
+    paths
+}
+
+fn offered(
+    input: &JobInput,
+    baseline: &Baseline,
+    fixes: &[VerifiedFix],
+    retrieved: Option<&Retrieved>,
+) -> Vec<OfferedFix> {
+    let retrieved = reports::retrieval(input.view.root(), retrieved);
     let restricted = matches!(&input.work, Work::Fix { visible, .. } if !visible.is_empty());
     let scope = if restricted { "affected" } else { "all" };
     let offer = |(index, fix): (usize, &VerifiedFix)| {
-        let entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
+        let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
+        entry.evidence.retrieved = Some(retrieved.clone());
         reports::offered(entry, &fix.candidate.summary)
     };
     fixes.iter().enumerate().map(offer).collect()

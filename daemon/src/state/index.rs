@@ -28,6 +28,13 @@ pub(crate) struct Indexed {
     unwatched: bool,
 }
 
+impl Indexed {
+    /// The index, for a job.
+    pub(crate) fn handle(&self) -> Index {
+        self.index.clone()
+    }
+}
+
 impl State {
     /// Opens the indexes of roots that an editor has open.
     pub(crate) fn index_roots(&mut self, roots: &[PathBuf]) {
@@ -83,6 +90,13 @@ impl State {
     pub(crate) fn index_saved(&self, root: &Path, document: &Path) {
         if let Some(index) = self.open_index(root) {
             index.paths_changed([document.to_owned()]);
+        }
+    }
+
+    /// These files are embedded before all others that wait.
+    pub(crate) fn index_first(&self, root: &Path, paths: &[PathBuf]) {
+        if let Some(index) = self.open_index(root) {
+            index.prefer(paths);
         }
     }
 

@@ -151,6 +151,19 @@ impl Lane {
         self.core.wake();
     }
 
+    /// Moves what waits of these files to the front, in their order.
+    pub(crate) fn prefer(&self, paths: &[impl AsRef<str>]) {
+        let mut state = self.write();
+        let State { queue, slots, .. } = &mut *state;
+        let place = |number: &RecordId| {
+            let record = slots.record(*number);
+            let wanted = |path: &str| paths.iter().position(|known| known.as_ref() == path);
+            record.and_then(|record| wanted(&record.path)).unwrap_or(paths.len())
+        };
+        // What is not named keeps its order.
+        queue.make_contiguous().sort_by_cached_key(place);
+    }
+
     /// Takes in the records of unsaved buffers.
     pub(crate) fn show(
         &self,

@@ -302,6 +302,43 @@ fn what_was_changed_last_is_embedded_first() {
 }
 
 #[test]
+fn what_is_preferred_is_embedded_before_what_waits() {
+    let name = |n: usize| (format!("f{n}.py"), PARSER.replace("url", &format!("number{n}")));
+    let workspace = Workspace::new(&[]);
+    let write = |files: std::ops::Range<usize>| -> Vec<String> {
+        let written = files.map(name).map(|(path, text)| {
+            workspace.write(&path, text);
+            path
+        });
+        written.collect()
+    };
+    write(0..60);
+    let (gate, closed) = mpsc::channel();
+    let embedder = Counted::gated(Fault::None, Some(closed));
+    let dense = with(options(&workspace), &embedder);
+    let index =
+        Index::open(&workspace.root(), Some(&workspace.store()), Some(&dense), |_| {}).unwrap();
+    assert!(index.settle(PATIENCE));
+    // Each change comes before what waited: the first one is the last of these.
+    let mut follow = |paths: &[String]| {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        index.changed(&workspace.change(&paths, false));
+        assert!(index.settle(PATIENCE));
+    };
+    workspace.write("wanted.py", WRITER);
+    follow(&["wanted.py".to_owned()]);
+    follow(&write(60..160));
+    index.prefer(&["gone.py", "wanted.py"].map(|path| workspace.root().join(path)));
+    drop(gate);
+    assert!(dense.settle(PATIENCE));
+    let seen = embedder.seen.lock().unwrap();
+    let place = seen.iter().position(|text| text.contains("zanzibar")).unwrap();
+    // Behind the batch that was under way, and within its own.
+    assert!(place < 64, "{place} of {}", seen.len());
+    assert_eq!(seen.len(), 161);
+}
+
+#[test]
 fn a_damaged_graph_is_told_and_built_anew() {
     let workspace = Workspace::new(&[]);
     for n in 0..12 {

@@ -365,6 +365,7 @@ fn finding(root: &Path) -> Finding {
                     ]),
                     agreement: None,
                     test_strength: None,
+                    retrieved: None,
                     merit: None,
                 },
             },
