@@ -134,7 +134,7 @@ impl Writer {
 
     /// Whether a path that somebody names belongs into the index: what git ignores does not.
     pub(crate) fn admits(&mut self, path: &str) -> bool {
-        self.files.contains_key(path) || !self.ignored.is_ignored(&self.root.join(path))
+        self.files.contains_key(path) || !self.ignored.is_ignored(&self.root.join(path), false)
     }
 
     /// Known files at or below a path.
@@ -156,11 +156,18 @@ impl Writer {
             if self.files.contains_key(path) {
                 change.batch.files.insert(path.clone(), None);
             }
-            if matches!(read, Read::Directory) {
-                // It may have been moved here with all that it holds.
-                let found = list_files(&self.root.join(&**path)).unwrap_or_default();
-                more.extend(found.iter().filter_map(|file| relative(&self.root, &file.path)));
+            if matches!(read, Read::Gone) {
+                return more;
             }
+            let directory = self.root.join(&**path);
+            if self.ignored.is_ignored(&directory, true) {
+                // It was not when these were read: an environment was made here, for example.
+                change.batch.files.extend(more.drain(..).map(|below| (below, None)));
+                return more;
+            }
+            // It may have been moved here with all that it holds.
+            let found = list_files(&directory).unwrap_or_default();
+            more.extend(found.iter().filter_map(|file| relative(&self.root, &file.path)));
             return more;
         }
         let state = match read {

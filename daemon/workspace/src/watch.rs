@@ -285,14 +285,14 @@ impl<S: FnMut(Change)> State<S> {
             pending.git_head = true;
             return;
         }
+        if self.rules.is_rule(&path) {
+            pending.everything = true;
+        }
         // A removed directory looks like a file here; ignoring by either rule is close enough,
         // since its contents were reported one by one.
         let is_dir = path.is_dir();
         if path == self.root || self.rules.is_ignored(&path, is_dir) {
             return;
-        }
-        if path.file_name().is_some_and(|name| name == ".gitignore") {
-            pending.everything = true;
         }
         if is_dir {
             if matches!(kind, EventKind::Create(_) | EventKind::Modify(_)) && !RECURSIVE {
@@ -424,6 +424,22 @@ mod tests {
             next = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
         }
         assert_eq!(next.paths, Changed::Paths([watched.path("out/x")].into()));
+    }
+
+    #[test]
+    fn a_directory_that_becomes_a_cache_means_everything_and_is_silent_then() {
+        let watched = Watched::new(&[(".gitignore", "target/\n"), ("a.py", "")]);
+        write(&watched.path("env/lib/x.py"), "1");
+        watched.expect(&["env/lib/x.py"]);
+        write(&watched.path("env/pyvenv.cfg"), "");
+        let change = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(change.paths, Changed::Everything);
+        write(&watched.path("env/lib/x.py"), "2");
+        // What is left out for another reason changes nothing.
+        write(&watched.path("target/CACHEDIR.TAG"), "");
+        write(&watched.path("a.py"), "2");
+        let seen = watched.expect(&["a.py"]);
+        assert!(!seen.contains(&watched.path("env/lib/x.py")), "{seen:?}");
     }
 
     #[test]

@@ -110,6 +110,28 @@ fn an_unsaved_buffer_of_an_ignored_file_is_not_found() {
 }
 
 #[test]
+fn a_directory_that_is_left_out_as_such_is_not_looked_into() {
+    let workspace = Workspace::new(&[(".gitignore", "build/\n"), ("a.py", PARSER)]);
+    let index = workspace.open();
+    workspace.write("env/pyvenv.cfg", "home = /usr/bin\n");
+    workspace.write("env/lib/x.py", WRITER);
+    workspace.write("build/y.py", WRITER);
+    index.paths_changed(["env", "build"].map(|dir| workspace.root().join(dir)));
+    assert!(index.settle(PATIENCE));
+    assert!(found(&index, &workspace.view(), "zanzibar").is_empty());
+    assert_eq!(index.status().files, 1, "{:?}", index.status());
+
+    // One that only becomes an environment when some of it was read.
+    workspace.write("late/lib/x.py", WRITER);
+    index.paths_changed([workspace.root().join("late")]);
+    assert_eq!(found(&index, &workspace.view(), "zanzibar"), ["late/lib/x.py"]);
+    workspace.write("late/pyvenv.cfg", "home = /usr/bin\n");
+    index.paths_changed([workspace.root().join("late")]);
+    assert!(index.settle(PATIENCE));
+    assert_eq!(index.status().files, 1, "{:?}", index.status());
+}
+
+#[test]
 fn ignore_rules_that_change_take_files_out_and_in() {
     let workspace = Workspace::new(&[("a.py", PARSER), ("b.py", WRITER)]);
     let index = workspace.open();
