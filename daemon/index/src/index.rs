@@ -156,6 +156,12 @@ impl Index {
         self.send(Message::Paths(number, paths.into_iter().collect()));
     }
 
+    /// These absolute paths come first where there is much to do, in the words and in the vectors:
+    /// files that are open in an editor, for example.
+    pub fn prefer(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.send(Message::Prefer(paths.into_iter().collect()));
+    }
+
     /// Compares every file with what is known, by metadata.
     pub fn rescan(&self) {
         let number = self.inner.shared.announce();

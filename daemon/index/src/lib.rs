@@ -12,6 +12,7 @@
 //! Invariant: a search by meaning that cannot be made leaves the one by words as it is, and is told.
 //! Invariant: a defect or a full disk ends the work on one index, and its searches say so.
 
+mod announce;
 mod catalogue;
 mod dense;
 mod engine;
@@ -24,6 +25,7 @@ mod pages;
 mod record;
 mod retrieve;
 mod shared;
+mod shelf;
 mod snapshot;
 mod storage;
 mod writer;
@@ -35,3 +37,4 @@ pub use dense::{Dense, DenseOptions, GraphStatus, Load, Meaning};
 pub use index::{Index, News, OpenError, Status};
 pub use latency::Latency;
 pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, Weights};
+pub use shelf::{Shelf, Usage};

@@ -46,6 +46,8 @@ pub(crate) struct Writer {
 pub(crate) struct Change {
     batch: Batch,
     documents: Vec<Document>,
+    /// Records from before that it needs.
+    reused: HashSet<RecordId>,
     /// Bytes of the texts in `documents`.
     pub(crate) bytes: usize,
 }
@@ -55,6 +57,9 @@ impl Change {
         self.batch.added.is_empty() && self.batch.files.is_empty()
     }
 }
+
+/// An unsaved buffer: path, text, blake3.
+pub(crate) type Buffer = (Arc<str>, Arc<str>, [u8; 32]);
 
 /// The unsaved buffers of a session as records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,6 +142,14 @@ impl Writer {
         self.files.contains_key(path) || !self.ignored.is_ignored(&self.root.join(path), false)
     }
 
+    /// The record of a file as it is on disk.
+    pub(crate) fn record_of(&self, path: &str) -> Option<RecordId> {
+        match self.files.get(path)?.content {
+            Content::Record(record) => Some(record),
+            Content::Skipped(_) => None,
+        }
+    }
+
     /// Known files at or below a path.
     pub(crate) fn known_below(&self, path: &str) -> Vec<Arc<str>> {
         let prefix = format!("{path}/");
@@ -199,6 +212,7 @@ impl Writer {
     ) -> Result<RecordId, Arc<str>> {
         if let Some(known) = self.known.get(&Record::key(path, &hash)) {
             let known = *known;
+            change.reused.insert(known);
             self.touch(known);
             return Ok(known);
         }
@@ -223,17 +237,13 @@ impl Writer {
         Ok(number)
     }
 
-    /// The records of unsaved buffers, `(path, text, hash)` each; their files' records are hidden.
-    pub(crate) fn overlay(
-        &mut self,
-        buffers: &[(Arc<str>, Arc<str>, [u8; 32])],
-    ) -> Result<Overlaid, StorageError> {
+    /// The records of unsaved buffers; their files' records are hidden.
+    /// Says whether any record is new.
+    pub(crate) fn overlay(&mut self, buffers: &[Buffer]) -> Result<(Overlaid, bool), StorageError> {
         let mut change = Change::default();
         let mut overlaid = Overlaid::default();
         for (path, text, hash) in buffers {
-            if let Some(FileState { content: Content::Record(record), .. }) = self.files.get(path) {
-                overlaid.hidden.push(*record);
-            }
+            overlaid.hidden.extend(self.record_of(path));
             // What would be left out on disk is left out here.
             if !self.admits(path) || file::before_reading(path, text.len() as u64).is_some() {
                 continue;
@@ -242,8 +252,9 @@ impl Writer {
                 overlaid.shown.push(record);
             }
         }
+        let is_new = !change.is_empty();
         self.store(change)?;
-        Ok(overlaid)
+        Ok((overlaid, is_new))
     }
 
     /// Stores a change and makes it part of the state. On an error the state is as before.
@@ -251,7 +262,7 @@ impl Writer {
         if change.is_empty() {
             return Ok(());
         }
-        change.batch.removed = self.superfluous();
+        change.batch.removed = self.superfluous(&change.reused);
         self.storage.store(&change.batch, &change.documents)?;
         for (number, record) in change.batch.removed {
             self.forget(number, &record);
@@ -265,11 +276,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Dead records beyond what is kept, longest unused first.
-    fn superfluous(&self) -> Vec<(RecordId, Arc<Record>)> {
+    /// Dead records beyond what is kept, longest unused first; without those that live again.
+    fn superfluous(&self, reused: &HashSet<RecordId>) -> Vec<(RecordId, Arc<Record>)> {
         let kept = self.live.len().max(MIN_DEAD) as usize;
         let beyond = self.dead.len().saturating_sub(kept);
-        let oldest = self.dead.values().take(beyond);
+        let oldest = self.dead.values().take(beyond).filter(|number| !reused.contains(*number));
         oldest.filter_map(|number| Some((*number, self.records.get(*number)?.clone()))).collect()
     }
 
@@ -360,4 +371,43 @@ pub(crate) fn relative(root: &Path, path: &Path) -> Option<Arc<str>> {
         '/' => relative.into(),
         separator => relative.replace(separator, "/").into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_lives_again_is_not_among_those_that_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let many = MIN_DEAD as usize + 4;
+        let name = |n: usize| -> Arc<str> { format!("{n}.py").into() };
+        for n in 0..many {
+            fs::write(dir.path().join(&*name(n)), format!("x = {n}\n")).unwrap();
+        }
+        let storage = Storage::in_memory().unwrap();
+        let mut writer = Writer::open(dir.path().into(), storage);
+        let read_all = |writer: &mut Writer| {
+            let mut change = Change::default();
+            for n in 0..many {
+                assert!(writer.read(&name(n), &mut change).is_empty());
+            }
+            writer.store(change).unwrap();
+        };
+        read_all(&mut writer);
+        assert_eq!(writer.totals.chunks, many as u64);
+
+        // Another branch, and back: one batch needs more of the dead than are kept.
+        let mut gone = Change::default();
+        gone.batch.files.extend((0..many).map(|n| (name(n), None)));
+        writer.store(gone).unwrap();
+        assert_eq!((writer.dead.len(), writer.totals.chunks), (many, 0));
+        read_all(&mut writer);
+        let snapshot = writer.snapshot();
+        assert_eq!((snapshot.totals.cut, snapshot.totals.chunks), (many as u64, many as u64));
+        assert!(snapshot.live.iter().all(|number| snapshot.records.get(number).is_some()));
+        assert_eq!(snapshot.words.len(), many as u64);
+    }
 }

@@ -22,7 +22,7 @@ use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::{Config, StatCache, View};
 
-pub(crate) use problem::{chain, configuration_error};
+pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
 pub(crate) use run::{index_of, run, store_of};
 pub(crate) use search::{SearchInput, act, check as index_check, search, words as index_words};

@@ -14,10 +14,10 @@ use greenlit_repair::{
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
-use greenlit_workspace::{Inputs, config};
+use greenlit_workspace::{Inputs, chain, config};
 
 use super::findings::findings;
-use super::problem::{chain, project_error, remote_error};
+use super::problem::{project_error, remote_error};
 use super::reports;
 use super::{Answer, JobInput, JobNews, JobResult, Work, unrun};
 

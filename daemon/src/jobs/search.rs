@@ -8,9 +8,7 @@ use greenlit_protocol::{
     Check, CheckState, ErrorKind, GraphReport, IndexAction, IndexReport, LatencyReport,
     RemoteError, Response, SearchHit, SearchReport, SearchRequest,
 };
-use greenlit_workspace::{View, git_branch};
-
-use super::chain;
+use greenlit_workspace::{View, chain, git_branch};
 
 /// How long a search waits for an index that is not up to date.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -53,8 +53,7 @@ impl State {
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::IndexNews { root: of.clone(), news });
         });
-        let index =
-            opened.map_err(|error| RemoteError::new(ErrorKind::Internal, jobs::chain(&error)))?;
+        let index = opened.map_err(|error| RemoteError::new(ErrorKind::Internal, chain(&error)))?;
         let (used, unwatched) = (Instant::now(), false);
         let indexed = Indexed { index: index.clone(), used, in_progress: false, unwatched };
         self.indexes.insert(root.to_owned(), indexed);

@@ -25,11 +25,11 @@ use std::time::{Duration, Instant};
 use greenlit_index::{Dense, News};
 use greenlit_protocol::{Event as Told, EvidenceReport, RemoteError, Response, ServerFrame};
 use greenlit_workspace::config::FILE_NAME;
-use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher};
+use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher, chain};
 use tokio::sync::mpsc;
 
 use crate::embedding;
-use crate::jobs::{JobNews, JobResult, chain};
+use crate::jobs::{JobNews, JobResult};
 use crate::lifecycle::{Context, Inbound};
 use index::Indexed;
 use jobs::{Pending, Running};

@@ -186,6 +186,25 @@ impl Lane {
         }
     }
 
+    /// These records come before what else waits, the last one first.
+    pub(crate) fn prefer(&self, records: &[RecordId]) {
+        if records.is_empty() {
+            return;
+        }
+        let mut state = self.write();
+        let wanted: HashSet<RecordId> = records.iter().copied().collect();
+        let mut waiting: HashSet<RecordId> = HashSet::new();
+        state.queue.retain(|number| {
+            let is_wanted = wanted.contains(number);
+            if is_wanted {
+                waiting.insert(*number);
+            }
+            !is_wanted
+        });
+        let first = records.iter().filter(|number| waiting.remove(number));
+        first.for_each(|number| state.queue.push_front(*number));
+    }
+
     /// The best chunks in a scope that `admits` holds for (all without it). Embeds the question on
     /// the calling thread.
     pub(crate) fn search(

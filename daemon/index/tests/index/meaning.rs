@@ -302,6 +302,39 @@ fn what_was_changed_last_is_embedded_first() {
 }
 
 #[test]
+fn what_is_open_in_an_editor_is_embedded_first() {
+    let workspace = Workspace::new(&[]);
+    for n in 0..80 {
+        workspace.write(&format!("f{n}.py"), PARSER.replace("url", &format!("number{n}")));
+    }
+    // Written longest ago: by itself it would be the last one.
+    for (name, hours) in [("f33.py", 9), ("f44.py", 8)] {
+        let file = std::fs::File::options().write(true).open(workspace.root().join(name)).unwrap();
+        let ago = std::time::Duration::from_secs(3600 * hours);
+        file.set_modified(std::time::SystemTime::now() - ago).unwrap();
+    }
+    let (gate, closed) = mpsc::channel();
+    let embedder = Counted::gated(Fault::None, Some(closed));
+    let dense = with(options(&workspace), &embedder);
+    let index =
+        Index::open(&workspace.root(), Some(&workspace.store()), Some(&dense), |_| {}).unwrap();
+    index.prefer([workspace.root().join("f33.py")]);
+    assert!(index.settle(PATIENCE));
+    // Opened when all is read and little is embedded.
+    index.prefer([workspace.root().join("f44.py")]);
+    assert!(index.settle(PATIENCE));
+    assert!(search(&index, &workspace.edited("f1.py", "x = 1\n"), "f1").dense_pending > 0);
+    drop(gate);
+    assert!(dense.settle(PATIENCE));
+    let seen = embedder.seen.lock().unwrap();
+    let place = |word: &str| seen.iter().position(|text| text.contains(word)).unwrap();
+    // One batch at most was under way before each.
+    assert!(place("number33") < 40, "{}", place("number33"));
+    assert!(place("number44") < 40, "{}", place("number44"));
+    assert_eq!(seen.len(), 81);
+}
+
+#[test]
 fn a_damaged_graph_is_told_and_built_anew() {
     let workspace = Workspace::new(&[]);
     for n in 0..12 {
