@@ -455,11 +455,7 @@ pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathB
     cache.join("builds").join(name_of(root))
 }
 
-/// Where the index of a root is kept.
-pub(crate) fn index_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
-    cache.join("index").join(name_of(root))
-}
-
-fn name_of(root: &std::path::Path) -> String {
+/// The name of a root's directory among those of others.
+pub(crate) fn name_of(root: &std::path::Path) -> String {
     blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

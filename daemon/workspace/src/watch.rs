@@ -443,6 +443,23 @@ mod tests {
     }
 
     #[test]
+    fn lost_events_and_very_many_mean_everything() {
+        let watched = Watched::new(&[("a.py", "")]);
+        let next = || watched.changes.recv_timeout(Duration::from_secs(20)).unwrap().paths;
+        // What the system says when its queue is full.
+        let overflow = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        watched.watcher.messages.send(Message::Event(Ok(overflow))).unwrap();
+        assert_eq!(next(), Changed::Everything);
+        let failed = notify::Error::generic("no more");
+        watched.watcher.messages.send(Message::Event(Err(failed))).unwrap();
+        assert_eq!(next(), Changed::Everything);
+        let mut many = Event::new(EventKind::Modify(notify::event::ModifyKind::Any));
+        many.paths = (0..=MAX_PATHS).map(|n| watched.path(&format!("{n}.py"))).collect();
+        watched.watcher.messages.send(Message::Event(Ok(many))).unwrap();
+        assert_eq!(next(), Changed::Everything);
+    }
+
+    #[test]
     fn a_missing_root_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing");

@@ -68,6 +68,10 @@ fn a_rebuild_keeps_the_pause_and_leaves_the_files_of_another_process_alone() {
 
     index.pause(true);
     index.rebuild();
+    // Nobody can wait for an index that is paused.
+    while index.status().files > 0 {
+        std::thread::yield_now();
+    }
     drop(index);
     let index =
         greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), None, |_| {});

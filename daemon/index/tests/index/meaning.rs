@@ -1,6 +1,6 @@
 //! Search by meaning, with vectors made of words: `parseHttpUrl` is near `parse_http_url`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -18,7 +18,7 @@ const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     NotFinite,
     Panic,
@@ -27,7 +27,7 @@ enum Fault {
     Few,
 }
 
-struct Counted {
+pub(crate) struct Counted {
     hash: HashEmbedder,
     texts: AtomicUsize,
     fault: Fault,
@@ -38,7 +38,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(fault: Fault) -> Arc<Self> {
+    pub(crate) fn new(fault: Fault) -> Arc<Self> {
         Self::gated(fault, None)
     }
 
@@ -53,7 +53,7 @@ impl Counted {
         })
     }
 
-    fn texts(&self) -> usize {
+    pub(crate) fn texts(&self) -> usize {
         self.texts.load(Ordering::Relaxed)
     }
 }
@@ -95,8 +95,16 @@ impl Embedder for Counted {
 }
 
 fn options(workspace: &Workspace) -> DenseOptions {
-    let directory: PathBuf = workspace.store().with_file_name("vectors");
-    DenseOptions { directory, quota_bytes: 1 << 30, thresholds: Thresholds::default() }
+    options_at(&workspace.store().with_file_name("vectors"))
+}
+
+fn options_at(directory: &Path) -> DenseOptions {
+    let (directory, thresholds) = (directory.to_owned(), Thresholds::default());
+    DenseOptions { directory, quota_bytes: 1 << 30, thresholds }
+}
+
+pub(crate) fn dense_at(directory: &Path, embedder: &Arc<Counted>) -> Dense {
+    with(options_at(directory), embedder)
 }
 
 fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
@@ -272,6 +280,79 @@ fn a_full_store_keeps_the_words_and_says_so() {
     assert_eq!((&*answer.hits[0].path, answer.dense_pending), ("writer.py", 2));
     let degraded = answer.degraded.unwrap();
     assert!(degraded.contains("of 100 are used"), "{degraded}");
+}
+
+#[test]
+fn two_daemons_on_one_store_of_vectors_are_told_apart() {
+    let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
+    let first = with(options(&workspace), &Counted::new(Fault::None));
+    let one = open(&workspace.root(), &workspace.store(), &first);
+    let second = with(options(&workspace), &Counted::new(Fault::None));
+    let two = open(&workspace.root(), &workspace.store(), &second);
+    assert!(matches!(second.meaning(), Meaning::Degraded { .. }), "{:?}", second.meaning());
+    let answer = search(&two, &workspace.view(), "zanzibar");
+    assert_eq!((&*answer.hits[0].path, answer.dense_pending), ("writer.py", 2));
+    let degraded = answer.degraded.unwrap();
+    assert!(degraded.contains("not by meaning: "), "{degraded}");
+    let near = nearest(&one, &workspace.view(), "parseHttpUrl", Filter::default());
+    assert_eq!(near.as_deref(), Some("parser.py"));
+}
+
+#[test]
+fn vectors_that_are_damaged_on_disk_are_told_and_embedded_again() {
+    let workspace = many("apple");
+    let vectors = options(&workspace).directory;
+    let dense = with(options(&workspace), &Counted::new(Fault::None));
+    drop((open(&workspace.root(), &workspace.store(), &dense), dense));
+    let whole = read_all(&vectors);
+    assert!(whole.len() > 1);
+    let mut lost = 0;
+    for damaged in 0..whole.len() {
+        for kind in 0..3 {
+            std::fs::remove_dir_all(&vectors).unwrap();
+            for (at, (path, bytes)) in whole.iter().enumerate() {
+                let mut bytes = bytes.clone();
+                if at == damaged {
+                    let middle = bytes.len() / 2;
+                    match kind {
+                        0 => bytes.truncate(middle),
+                        // Records begin here and there.
+                        1 => bytes.iter_mut().step_by(997).for_each(|byte| *byte ^= 0x55),
+                        // Another file in its place.
+                        _ => bytes.clone_from(&whole[(at + 1) % whole.len()].1),
+                    }
+                }
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            let embedder = Counted::new(Fault::None);
+            let dense = with(options(&workspace), &embedder);
+            let index = open(&workspace.root(), &workspace.store(), &dense);
+            let (status, of) = (index.status(), &whole[damaged].0);
+            assert_eq!(status.dense_pending, 0, "{of:?} {kind}: {status:?}");
+            assert!(embedder.texts() == 0 || !status.notices.is_empty(), "{of:?} {kind}");
+            lost += embedder.texts();
+            for apple in [7, 77, 277] {
+                let asked = format!("parse http apple{apple}");
+                let near = nearest(&index, &workspace.view(), &asked, Filter::default());
+                assert_eq!(near, Some(format!("f{apple}.py")), "{of:?} {kind}");
+            }
+        }
+    }
+    assert!(lost > 0, "some of it was lost");
+}
+
+fn read_all(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(read_all(&path));
+        } else {
+            all.push((path.clone(), std::fs::read(&path).unwrap()));
+        }
+    }
+    all
 }
 
 #[test]
