@@ -10,6 +10,8 @@
 //! Invariant: an answer is never silently empty: a retriever that is not whole says so.
 //! Invariant: a hit names text that is in the view at the time of the answer.
 //! Invariant: a search by meaning that cannot be made leaves the one by words as it is, and is told.
+//! Invariant: a directory belongs to one index at a time, of all processes; nobody else writes or
+//! removes anything in it.
 //! Invariant: a defect or a full disk ends the work on one index, and its searches say so.
 
 mod announce;

@@ -35,6 +35,8 @@ pub(crate) struct Writer {
     /// Records that no file has now, by when they were last of use.
     dead: BTreeMap<u64, RecordId>,
     dead_since: HashMap<RecordId, u64>,
+    /// So many of them are kept at least.
+    min_dead: u64,
     clock: u64,
     next: RecordId,
     totals: Totals,
@@ -84,6 +86,7 @@ impl Writer {
             known: HashMap::new(),
             dead: BTreeMap::new(),
             dead_since: HashMap::new(),
+            min_dead: MIN_DEAD,
             clock: 0,
             next: 0,
             totals: Totals::default(),
@@ -278,7 +281,7 @@ impl Writer {
 
     /// Dead records beyond what is kept, longest unused first; without those that live again.
     fn superfluous(&self, reused: &HashSet<RecordId>) -> Vec<(RecordId, Arc<Record>)> {
-        let kept = self.live.len().max(MIN_DEAD) as usize;
+        let kept = self.live.len().max(self.min_dead) as usize;
         let beyond = self.dead.len().saturating_sub(kept);
         let oldest = self.dead.values().take(beyond).filter(|number| !reused.contains(*number));
         oldest.filter_map(|number| Some((*number, self.records.get(*number)?.clone()))).collect()
@@ -382,13 +385,13 @@ mod tests {
     #[test]
     fn a_record_that_lives_again_is_not_among_those_that_go() {
         let dir = tempfile::tempdir().unwrap();
-        let many = MIN_DEAD as usize + 4;
+        let many = 20;
         let name = |n: usize| -> Arc<str> { format!("{n}.py").into() };
         for n in 0..many {
             fs::write(dir.path().join(&*name(n)), format!("x = {n}\n")).unwrap();
         }
         let storage = Storage::in_memory().unwrap();
-        let mut writer = Writer::open(dir.path().into(), storage);
+        let mut writer = Writer { min_dead: 16, ..Writer::open(dir.path().into(), storage) };
         let read_all = |writer: &mut Writer| {
             let mut change = Change::default();
             for n in 0..many {

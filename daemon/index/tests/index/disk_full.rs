@@ -32,7 +32,7 @@ fn index_without_room(root: &Path, dir: &Path) {
     let status = index.status();
     assert!(missing == 0 || status.failed.is_some(), "{status:?}");
     // It answers still when more comes.
-    std::fs::write(root.join("late.py"), "def late_thing():\n    pass\n").unwrap();
+    std::fs::rename(dir.join("late.py"), root.join("late.py")).unwrap();
     index.paths_changed([root.join("late.py")]);
     index.settle(PATIENCE);
     let late = search(&index, &view, "late_thing");
@@ -60,6 +60,7 @@ fn a_full_disk_is_told_and_costs_nothing_when_there_is_room_again() {
             workspace.write(&format!("f{file}.py"), text);
         }
         let (root, dir) = (workspace.root(), workspace.store().parent().unwrap().to_owned());
+        std::fs::write(dir.join("late.py"), "def late_thing():\n    pass\n").unwrap();
         // A signal that is ignored stays so: a write that is too much is an error.
         let script = "trap '' XFSZ; ulimit -f $(($1 * 2)); shift; exec \"$@\"";
         let child = Command::new("sh")
