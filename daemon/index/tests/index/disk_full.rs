@@ -1,6 +1,7 @@
 //! No file can grow any more, from one point on.
 #![cfg(unix)]
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -43,7 +44,7 @@ fn index_without_room(root: &Path, dir: &Path) {
         (None, Some(_)) => "degraded",
         (None, None) => "whole",
     };
-    println!("verdict {verdict}");
+    writeln!(std::io::stdout(), "verdict {verdict}").unwrap();
 }
 
 #[test]

@@ -303,7 +303,14 @@ fn vectors_that_are_damaged_on_disk_are_told_and_embedded_again() {
     let workspace = many("apple");
     let vectors = options(&workspace).directory;
     let dense = with(options(&workspace), &Counted::new(Fault::None));
-    drop((open(&workspace.root(), &workspace.store(), &dense), dense));
+    let near = |index: &Index| {
+        let asked = |n: u32| format!("parse http apple{n}");
+        [7, 77, 277]
+            .map(|n| nearest(index, &workspace.view(), &asked(n), Filter::default()).unwrap())
+    };
+    let index = open(&workspace.root(), &workspace.store(), &dense);
+    let wanted = near(&index);
+    drop((index, dense));
     let whole = read_all(&vectors);
     assert!(whole.len() > 1);
     let mut lost = 0;
@@ -332,11 +339,7 @@ fn vectors_that_are_damaged_on_disk_are_told_and_embedded_again() {
             assert_eq!(status.dense_pending, 0, "{of:?} {kind}: {status:?}");
             assert!(embedder.texts() == 0 || !status.notices.is_empty(), "{of:?} {kind}");
             lost += embedder.texts();
-            for apple in [7, 77, 277] {
-                let asked = format!("parse http apple{apple}");
-                let near = nearest(&index, &workspace.view(), &asked, Filter::default());
-                assert_eq!(near, Some(format!("f{apple}.py")), "{of:?} {kind}");
-            }
+            assert_eq!(near(&index), wanted, "{of:?} {kind}");
         }
     }
     assert!(lost > 0, "some of it was lost");
