@@ -44,7 +44,8 @@ fn index_without_room(root: &Path, dir: &Path) {
         (None, Some(_)) => "degraded",
         (None, None) => "whole",
     };
-    writeln!(std::io::stdout(), "verdict {verdict}").unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out, "verdict {verdict}").unwrap();
 }
 
 #[test]
