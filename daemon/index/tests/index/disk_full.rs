@@ -36,6 +36,7 @@ fn index_without_room(root: &Path, dir: &Path) {
     std::fs::rename(dir.join("late.py"), root.join("late.py")).unwrap();
     index.paths_changed([root.join("late.py")]);
     index.settle(PATIENCE);
+    dense.settle(PATIENCE);
     let late = search(&index, &view, "late_thing");
     assert!(!late.hits.is_empty() || late.degraded.is_some(), "{late:?}");
     let status = index.status();
