@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use greenlit_syntax::Language;
 use greenlit_syntax::chunk::{self, HEAD_BYTES, Skip, SourceKind, skip};
-use greenlit_workspace::Stamp;
+use greenlit_workspace::{Stamp, chain};
 
 use crate::names::shared;
 use crate::record::{ChunkMeta, MAX_CHUNKS, Record};
@@ -131,7 +131,7 @@ fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
     }
     let Some(kind) = SourceKind::from_path(name) else { return Err(reason(Skip::UnknownKind)) };
     let cut = chunk::chunks(text, kind, BUDGET, &tokens).map_err(|error| {
-        tracing::error!(path, error = crate::storage::chain(&error), "cannot cut a file");
+        tracing::error!(path, error = chain(&error), "cannot cut a file");
         shared("it could not be cut into chunks")
     })?;
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);

@@ -156,12 +156,10 @@ impl Index {
         self.send(Message::Paths(number, paths.into_iter().collect()));
     }
 
-    /// Embeds what these absolute paths hold before all else that waits, the first one first.
-    pub fn prefer(&self, paths: &[PathBuf]) {
-        if let Some(lane) = self.lane() {
-            let paths = paths.iter().filter_map(|path| relative(&self.inner.root, path));
-            lane.prefer(&paths.collect::<Vec<_>>());
-        }
+    /// These absolute paths come first where there is much to do, in the words and in the vectors:
+    /// files that are open in an editor, for example.
+    pub fn prefer(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.send(Message::Prefer(paths.into_iter().collect()));
     }
 
     /// Compares every file with what is known, by metadata.

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use greenlit_lexical::{ApplyError, Document, Lexical, OpenError};
 use greenlit_syntax::chunk::CHUNKER_VERSION;
+use greenlit_workspace::chain;
 
 use crate::catalogue::{Batch, Catalogue, CatalogueError, Loaded};
 use crate::file::BUDGET;
 use crate::record::document_id;
+use crate::shelf::{Taken, size_of_directory};
 
 /// Grows when records or their documents mean something else.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Why something was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,9 @@ pub(crate) enum StorageError {
         /// Chunks of the records.
         chunks: u64,
     },
+    /// The words are those of another catalogue.
+    #[error("the words are not those of this index")]
+    Foreign,
     /// The directory.
     #[error("cannot use the directory {}", path.display())]
     Directory {
@@ -56,20 +61,21 @@ pub(crate) struct Storage {
     pub(crate) loaded: Loaded,
     /// What a person should know of the opening.
     pub(crate) notice: Option<String>,
+    /// Let go when the files are closed.
+    taken: Option<Taken>,
 }
+
+/// In the directory of the words: of which catalogue they are.
+const OWNER: &str = "owner";
 
 impl Storage {
     /// Opens a directory. One that is damaged or of another version is emptied and says so; one
     /// that another process uses is left alone and memory used instead.
     pub(crate) fn open(directory: &Path) -> Result<Self, StorageError> {
+        let Some(taken) = take(directory)? else { return Self::beside_another() };
         let why = match Self::open_once(directory) {
-            Ok(storage) => return Ok(storage),
-            Err(StorageError::Catalogue(CatalogueError::InUse)) => {
-                let mut storage = Self::in_memory()?;
-                storage.notice =
-                    Some("another process uses the stored index: this one is not kept".to_owned());
-                return Ok(storage);
-            }
+            Ok(storage) => return Ok(storage.holding(taken)),
+            Err(StorageError::Catalogue(CatalogueError::InUse)) => return Self::beside_another(),
             Err(StorageError::Catalogue(CatalogueError::Outdated)) => None,
             Err(
                 error @ (StorageError::Directory { .. }
@@ -80,15 +86,33 @@ impl Storage {
         if let Some(why) = &why {
             tracing::warn!(directory = %directory.display(), why, "the index is made anew");
         }
-        clear(directory)?;
-        let mut storage = Self::open_once(directory)?;
+        clear(directory, &taken)?;
+        let mut storage = Self::open_once(directory)?.holding(taken);
         storage.notice = why.map(|why| format!("the stored index was made anew: {why}"));
+        Ok(storage)
+    }
+
+    /// Opens a directory without what is in it.
+    pub(crate) fn anew(directory: &Path) -> Result<Self, StorageError> {
+        let Some(taken) = take(directory)? else { return Self::beside_another() };
+        clear(directory, &taken)?;
+        Ok(Self::open_once(directory)?.holding(taken))
+    }
+
+    fn holding(mut self, taken: Taken) -> Self {
+        self.taken = Some(taken);
+        self
+    }
+
+    fn beside_another() -> Result<Self, StorageError> {
+        let mut storage = Self::in_memory()?;
+        storage.notice =
+            Some("another process uses the stored index: this one is not kept".to_owned());
         Ok(storage)
     }
 
     fn open_once(directory: &Path) -> Result<Self, StorageError> {
         let failed = |source| StorageError::Directory { path: directory.to_owned(), source };
-        fs::create_dir_all(directory).map_err(failed)?;
         let (catalogue, mut loaded) = Catalogue::open(&directory.join("catalogue"), &format())?;
         let words = directory.join("words");
         let fresh = loaded.records.is_empty() && loaded.unsure.is_empty();
@@ -96,7 +120,13 @@ impl Storage {
             // Documents that no record names.
             fs::remove_dir_all(&words).map_err(failed)?;
         }
+        let owner = words.join(OWNER);
         let words = Lexical::open(&words)?;
+        if fresh {
+            fs::write(&owner, &loaded.name).map_err(failed)?;
+        } else if !fs::read_to_string(&owner).is_ok_and(|owner| owner == loaded.name) {
+            return Err(StorageError::Foreign);
+        }
         if !loaded.unsure.is_empty() {
             let documents: Vec<u64> = loaded
                 .unsure
@@ -113,7 +143,7 @@ impl Storage {
             return Err(StorageError::Torn { words: words.len(), chunks });
         }
         let (words, directory) = (Arc::new(words), Some(directory.to_owned()));
-        Ok(Self { directory, catalogue, words, loaded, notice: None })
+        Ok(Self { directory, catalogue, words, loaded, notice: None, taken: None })
     }
 
     /// A store that is gone with the process.
@@ -121,7 +151,7 @@ impl Storage {
         let (catalogue, words) =
             (Catalogue::in_memory(&format())?, Arc::new(Lexical::in_memory()?));
         let (loaded, notice) = (Loaded::default(), None);
-        Ok(Self { directory: None, catalogue, words, loaded, notice })
+        Ok(Self { directory: None, catalogue, words, loaded, notice, taken: None })
     }
 
     /// Stores a batch and the documents of the records that it adds.
@@ -158,35 +188,12 @@ fn format() -> String {
     format!("{FORMAT}, chunks {CHUNKER_VERSION} of {BUDGET} tokens")
 }
 
-/// Removes a stored index.
-pub(crate) fn clear(directory: &Path) -> Result<(), StorageError> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StorageError::Directory { path: directory.to_owned(), source: error })
-        }
-        _ => Ok(()),
-    }
+fn take(directory: &Path) -> Result<Option<Taken>, StorageError> {
+    let failed = |source| StorageError::Directory { path: directory.to_owned(), source };
+    Taken::take(directory).map_err(failed)
 }
 
-fn size_of_directory(directory: &Path) -> u64 {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => size_of_directory(&entry.path()),
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        })
-        .sum()
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+fn clear(directory: &Path, taken: &Taken) -> Result<(), StorageError> {
+    let failed = |source| StorageError::Directory { path: directory.to_owned(), source };
+    taken.clear().map_err(failed)
 }

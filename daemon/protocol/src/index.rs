@@ -109,6 +109,8 @@ pub struct IndexReport {
     pub dense_pending: u64,
     /// On disk.
     pub bytes_disk: u64,
+    /// The word indexes of all workspaces together.
+    pub shelf: ShelfReport,
     /// In memory, estimated.
     pub bytes_memory: u64,
     /// What computes the vectors; `None` when nothing does.
@@ -127,6 +129,17 @@ pub struct IndexReport {
     pub latency: LatencyReport,
     /// What else a person should know.
     pub notices: Vec<String>,
+}
+
+/// What the word indexes of all workspaces take on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShelfReport {
+    /// How many there are.
+    pub indexes: u64,
+    /// What they take.
+    pub bytes: u64,
+    /// What they may take: beyond it, those that were used longest ago are removed.
+    pub quota_bytes: u64,
 }
 
 /// The graph over the vectors of a branch.

@@ -28,6 +28,7 @@ pub use hello::{
 };
 pub use index::{
     GraphReport, IndexAction, IndexReport, LatencyReport, SearchHit, SearchReport, SearchRequest,
+    ShelfReport,
 };
 pub use message::{
     ClientFrame, DocumentId, Event, Notification, ProgressStage, Request, Response, RootPhase,

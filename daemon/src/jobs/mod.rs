@@ -25,10 +25,12 @@ use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::{Config, StatCache, View};
 
-pub(crate) use problem::{chain, configuration_error};
+pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
-pub(crate) use run::{index_of, run, store_of};
-pub(crate) use search::{SearchInput, act, check as index_check, search, words as index_words};
+pub(crate) use run::{name_of, run, store_of};
+pub(crate) use search::{
+    SearchInput, act, check as index_check, search, shelf_check, words as index_words,
+};
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,11 +14,11 @@ use greenlit_repair::{
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
-use greenlit_workspace::{Inputs, config};
+use greenlit_workspace::{Inputs, chain, config};
 
 use super::findings::findings;
 use super::near::near;
-use super::problem::{chain, project_error, remote_error};
+use super::problem::{project_error, remote_error};
 use super::reports;
 use super::{Answer, JobInput, JobNews, JobResult, Work, notices, unrun};
 
@@ -485,11 +485,7 @@ pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathB
     cache.join("builds").join(name_of(root))
 }
 
-/// Where the index of a root is kept.
-pub(crate) fn index_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
-    cache.join("index").join(name_of(root))
-}
-
-fn name_of(root: &std::path::Path) -> String {
+/// The name of a root's directory among those of others.
+pub(crate) fn name_of(root: &std::path::Path) -> String {
     blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

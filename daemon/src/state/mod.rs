@@ -22,14 +22,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use greenlit_index::{Dense, News};
+use greenlit_index::{Dense, News, Shelf};
 use greenlit_protocol::{Event as Told, EvidenceReport, RemoteError, Response, ServerFrame};
 use greenlit_workspace::config::FILE_NAME;
-use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher};
+use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher, chain};
 use tokio::sync::mpsc;
 
 use crate::embedding;
-use crate::jobs::{JobNews, JobResult, chain};
+use crate::jobs::{JobNews, JobResult};
 use crate::lifecycle::{Context, Inbound};
 use index::Indexed;
 use jobs::{Pending, Running};
@@ -63,6 +63,8 @@ pub(crate) struct State {
     sessions: BTreeMap<u64, Session>,
     roots: BTreeMap<PathBuf, Root>,
     indexes: BTreeMap<PathBuf, Indexed>,
+    /// Where they are kept.
+    shelf: Shelf,
     /// Search by meaning, where a model is configured.
     dense: Option<Dense>,
     overlays: Overlays,
@@ -120,6 +122,12 @@ impl State {
             Some(Ok(own)) => embedding::dense(&own.embedding, &context.paths),
             _ => None,
         };
+        let mebibytes = match &own {
+            Some(Ok(own)) => own.index.store_mb,
+            _ => Config::default().index.store_mb,
+        };
+        let directory = context.paths.cache_dir.join("index");
+        let shelf = Shelf { directory, quota_bytes: mebibytes << 20 };
         match own {
             Some(Ok(own)) if own.daemon != Config::default().daemon => {
                 let secs = own.daemon.idle_exit_secs;
@@ -135,6 +143,7 @@ impl State {
             sessions: BTreeMap::new(),
             roots: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            shelf,
             dense,
             overlays: Overlays::default(),
             pending: VecDeque::new(),

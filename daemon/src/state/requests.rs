@@ -6,7 +6,7 @@ use greenlit_protocol::{ErrorKind, RemoteError, Request, Response, Tier};
 
 use crate::doctor;
 use crate::embedding;
-use crate::jobs::{Work, index_check};
+use crate::jobs::{Work, index_check, shelf_check};
 use crate::state::jobs::{Pending, shutting_down};
 use crate::state::session::canonical_root;
 use crate::state::{Event, State};
@@ -77,11 +77,12 @@ impl State {
         let (config, problem) = self.config(session, &root);
         let watch = self.roots.get(&root).map(|root| root.degraded.clone());
         let index = self.open_index(&root).cloned();
-        let dense = self.dense.clone();
+        let (dense, shelf) = (self.dense.clone(), self.shelf.clone());
         let events = self.events.clone();
         tokio::task::spawn_blocking(move || {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
+            checks.push(shelf_check(&shelf));
             checks.push(embedding::check(dense.as_ref()));
             let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.

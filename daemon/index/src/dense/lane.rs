@@ -151,19 +151,6 @@ impl Lane {
         self.core.wake();
     }
 
-    /// Moves what waits of these files to the front, in their order.
-    pub(crate) fn prefer(&self, paths: &[impl AsRef<str>]) {
-        let mut state = self.write();
-        let State { queue, slots, .. } = &mut *state;
-        let place = |number: &RecordId| {
-            let record = slots.record(*number);
-            let wanted = |path: &str| paths.iter().position(|known| known.as_ref() == path);
-            record.and_then(|record| wanted(&record.path)).unwrap_or(paths.len())
-        };
-        // What is not named keeps its order.
-        queue.make_contiguous().sort_by_cached_key(place);
-    }
-
     /// Takes in the records of unsaved buffers.
     pub(crate) fn show(
         &self,
@@ -197,6 +184,25 @@ impl Lane {
         if !new.is_empty() {
             self.core.wake();
         }
+    }
+
+    /// These records come before what else waits, the last one first.
+    pub(crate) fn prefer(&self, records: &[RecordId]) {
+        if records.is_empty() {
+            return;
+        }
+        let mut state = self.write();
+        let wanted: HashSet<RecordId> = records.iter().copied().collect();
+        let mut waiting: HashSet<RecordId> = HashSet::new();
+        state.queue.retain(|number| {
+            let is_wanted = wanted.contains(number);
+            if is_wanted {
+                waiting.insert(*number);
+            }
+            !is_wanted
+        });
+        let first = records.iter().filter(|number| waiting.remove(number));
+        first.for_each(|number| state.queue.push_front(*number));
     }
 
     /// The best chunks in a scope that `admits` holds for (all without it). Embeds the question on

@@ -9,12 +9,12 @@ use greenlit_graph::{
 };
 use greenlit_store::{Key, Snapshot, Space};
 use greenlit_syntax::chunk::CHUNKER_VERSION;
+use greenlit_workspace::chain;
 use roaring::RoaringBitmap;
 
 use crate::dense::Model;
 use crate::dense::lane::Lane;
 use crate::dense::slots::{Difference, Digest};
-use crate::storage::chain;
 
 /// Fewer vectors are scanned in no time: nothing is measured.
 const MEASURED_FROM: u64 = 2000;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use greenlit_embed::EmbedError;
 use greenlit_store::{AppendError, Options, SpaceId, Store};
+use greenlit_workspace::chain;
 
 use crate::dense::lane::Lane;
 use crate::dense::slots::Digest;
@@ -17,7 +18,6 @@ use crate::dense::{Core, Load, Meaning, Model};
 use crate::file::{self, Read};
 use crate::pace::Pace;
 use crate::record::{Record, RecordId};
-use crate::storage::chain;
 
 /// Texts that are embedded before they are stored: each time the disk is waited for.
 const BATCH: usize = 32;

@@ -54,6 +54,52 @@ fn a_second_process_keeps_its_index_in_memory_and_says_so() {
 }
 
 #[test]
+fn a_rebuild_keeps_the_pause_and_leaves_the_files_of_another_process_alone() {
+    let workspace = workspace();
+    let first = workspace.open();
+    let second = workspace.open();
+    second.rebuild();
+    assert!(second.settle(PATIENCE));
+    assert_eq!(found(&second, &workspace.view(), "value_7"), ["7.py"]);
+    assert!(second.status().notices[0].contains("another process"), "{:?}", second.status());
+    drop((first, second));
+    let index = workspace.open();
+    assert_eq!((index.status().cut, index.status().files), (0, 20));
+
+    index.pause(true);
+    index.rebuild();
+    // Nobody can wait for an index that is paused.
+    while index.status().files > 0 {
+        std::thread::yield_now();
+    }
+    drop(index);
+    let index =
+        greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), None, |_| {});
+    let index = index.unwrap();
+    let answer = crate::support::search(&index, &workspace.view(), "value_7");
+    assert!(answer.hits.is_empty() && answer.degraded.unwrap().contains("paused"));
+    index.pause(false);
+    assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
+}
+
+#[test]
+fn words_of_another_index_are_not_believed() {
+    let (workspace, other) = (workspace(), Workspace::new(&[]));
+    for number in 0..20 {
+        // As many chunks, in other places.
+        let text = format!("def other_{number}():\n    return 'value_{}'\n", 19 - number);
+        other.write(&format!("{number}.py"), text);
+    }
+    drop((workspace.open(), other.open()));
+    fs::remove_dir_all(workspace.store().join("words")).unwrap();
+    fs::rename(other.store().join("words"), workspace.store().join("words")).unwrap();
+    let index = workspace.open();
+    assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
+    assert_eq!(index.status().cut, 20);
+    assert!(index.status().notices[0].contains("not those of this index"), "{:?}", index.status());
+}
+
+#[test]
 fn a_damaged_store_is_made_anew_or_serves_right() {
     let workspace = workspace();
     drop(workspace.open());

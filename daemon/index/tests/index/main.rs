@@ -3,7 +3,9 @@
 
 mod bad_input;
 mod branches;
+mod disk_full;
 mod fresh;
 mod kept;
+mod killed;
 mod meaning;
 mod support;

@@ -1,6 +1,6 @@
 //! Search by meaning, with vectors made of words: `parseHttpUrl` is near `parse_http_url`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -18,7 +18,7 @@ const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     NotFinite,
     Panic,
@@ -27,7 +27,7 @@ enum Fault {
     Few,
 }
 
-struct Counted {
+pub(crate) struct Counted {
     hash: HashEmbedder,
     texts: AtomicUsize,
     fault: Fault,
@@ -38,7 +38,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(fault: Fault) -> Arc<Self> {
+    pub(crate) fn new(fault: Fault) -> Arc<Self> {
         Self::gated(fault, None)
     }
 
@@ -53,7 +53,7 @@ impl Counted {
         })
     }
 
-    fn texts(&self) -> usize {
+    pub(crate) fn texts(&self) -> usize {
         self.texts.load(Ordering::Relaxed)
     }
 }
@@ -95,8 +95,16 @@ impl Embedder for Counted {
 }
 
 fn options(workspace: &Workspace) -> DenseOptions {
-    let directory: PathBuf = workspace.store().with_file_name("vectors");
-    DenseOptions { directory, quota_bytes: 1 << 30, thresholds: Thresholds::default() }
+    options_at(&workspace.store().with_file_name("vectors"))
+}
+
+fn options_at(directory: &Path) -> DenseOptions {
+    let (directory, thresholds) = (directory.to_owned(), Thresholds::default());
+    DenseOptions { directory, quota_bytes: 1 << 30, thresholds }
+}
+
+pub(crate) fn dense_at(directory: &Path, embedder: &Arc<Counted>) -> Dense {
+    with(options_at(directory), embedder)
 }
 
 fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
@@ -275,6 +283,82 @@ fn a_full_store_keeps_the_words_and_says_so() {
 }
 
 #[test]
+fn two_daemons_on_one_store_of_vectors_are_told_apart() {
+    let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
+    let first = with(options(&workspace), &Counted::new(Fault::None));
+    let one = open(&workspace.root(), &workspace.store(), &first);
+    let second = with(options(&workspace), &Counted::new(Fault::None));
+    let two = open(&workspace.root(), &workspace.store(), &second);
+    assert!(matches!(second.meaning(), Meaning::Degraded { .. }), "{:?}", second.meaning());
+    let answer = search(&two, &workspace.view(), "zanzibar");
+    assert_eq!((&*answer.hits[0].path, answer.dense_pending), ("writer.py", 2));
+    let degraded = answer.degraded.unwrap();
+    assert!(degraded.contains("not by meaning: "), "{degraded}");
+    let near = nearest(&one, &workspace.view(), "parseHttpUrl", Filter::default());
+    assert_eq!(near.as_deref(), Some("parser.py"));
+}
+
+#[test]
+fn vectors_that_are_damaged_on_disk_are_told_and_embedded_again() {
+    let workspace = many("apple");
+    let vectors = options(&workspace).directory;
+    let dense = with(options(&workspace), &Counted::new(Fault::None));
+    let near = |index: &Index| {
+        let asked = |n: u32| format!("parse http apple{n}");
+        [7, 77, 277]
+            .map(|n| nearest(index, &workspace.view(), &asked(n), Filter::default()).unwrap())
+    };
+    let index = open(&workspace.root(), &workspace.store(), &dense);
+    let wanted = near(&index);
+    drop((index, dense));
+    let whole = read_all(&vectors);
+    assert!(whole.len() > 1);
+    let mut lost = 0;
+    for damaged in 0..whole.len() {
+        for kind in 0..3 {
+            std::fs::remove_dir_all(&vectors).unwrap();
+            for (at, (path, bytes)) in whole.iter().enumerate() {
+                let mut bytes = bytes.clone();
+                if at == damaged {
+                    let middle = bytes.len() / 2;
+                    match kind {
+                        0 => bytes.truncate(middle),
+                        // Records begin here and there.
+                        1 => bytes.iter_mut().step_by(997).for_each(|byte| *byte ^= 0x55),
+                        // Another file in its place.
+                        _ => bytes.clone_from(&whole[(at + 1) % whole.len()].1),
+                    }
+                }
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            let embedder = Counted::new(Fault::None);
+            let dense = with(options(&workspace), &embedder);
+            let index = open(&workspace.root(), &workspace.store(), &dense);
+            let (status, of) = (index.status(), &whole[damaged].0);
+            assert_eq!(status.dense_pending, 0, "{of:?} {kind}: {status:?}");
+            assert!(embedder.texts() == 0 || !status.notices.is_empty(), "{of:?} {kind}");
+            lost += embedder.texts();
+            assert_eq!(near(&index), wanted, "{of:?} {kind}");
+        }
+    }
+    assert!(lost > 0, "some of it was lost");
+}
+
+fn read_all(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(read_all(&path));
+        } else {
+            all.push((path.clone(), std::fs::read(&path).unwrap()));
+        }
+    }
+    all
+}
+
+#[test]
 fn what_was_changed_last_is_embedded_first() {
     let files: Vec<(String, String)> = (0..60)
         .map(|n| (format!("f{n}.py"), PARSER.replace("url", &format!("number{n}"))))
@@ -302,40 +386,36 @@ fn what_was_changed_last_is_embedded_first() {
 }
 
 #[test]
-fn what_is_preferred_is_embedded_before_what_waits() {
-    let name = |n: usize| (format!("f{n}.py"), PARSER.replace("url", &format!("number{n}")));
+fn what_is_open_in_an_editor_is_embedded_first() {
     let workspace = Workspace::new(&[]);
-    let write = |files: std::ops::Range<usize>| -> Vec<String> {
-        let written = files.map(name).map(|(path, text)| {
-            workspace.write(&path, text);
-            path
-        });
-        written.collect()
-    };
-    write(0..60);
+    for n in 0..80 {
+        workspace.write(&format!("f{n}.py"), PARSER.replace("url", &format!("number{n}")));
+    }
+    // Written longest ago: by itself it would be the last one.
+    for (name, hours) in [("f33.py", 9), ("f44.py", 8)] {
+        let file = std::fs::File::options().write(true).open(workspace.root().join(name)).unwrap();
+        let ago = std::time::Duration::from_secs(3600 * hours);
+        file.set_modified(std::time::SystemTime::now() - ago).unwrap();
+    }
     let (gate, closed) = mpsc::channel();
     let embedder = Counted::gated(Fault::None, Some(closed));
     let dense = with(options(&workspace), &embedder);
     let index =
         Index::open(&workspace.root(), Some(&workspace.store()), Some(&dense), |_| {}).unwrap();
+    index.prefer([workspace.root().join("f33.py")]);
     assert!(index.settle(PATIENCE));
-    // Each change comes before what waited: the first one is the last of these.
-    let mut follow = |paths: &[String]| {
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        index.changed(&workspace.change(&paths, false));
-        assert!(index.settle(PATIENCE));
-    };
-    workspace.write("wanted.py", WRITER);
-    follow(&["wanted.py".to_owned()]);
-    follow(&write(60..160));
-    index.prefer(&["gone.py", "wanted.py"].map(|path| workspace.root().join(path)));
+    // Opened when all is read and little is embedded.
+    index.prefer([workspace.root().join("f44.py")]);
+    assert!(index.settle(PATIENCE));
+    assert!(search(&index, &workspace.edited("f1.py", "x = 1\n"), "f1").dense_pending > 0);
     drop(gate);
     assert!(dense.settle(PATIENCE));
     let seen = embedder.seen.lock().unwrap();
-    let place = seen.iter().position(|text| text.contains("zanzibar")).unwrap();
-    // Behind the batch that was under way, and within its own.
-    assert!(place < 64, "{place} of {}", seen.len());
-    assert_eq!(seen.len(), 161);
+    let place = |word: &str| seen.iter().position(|text| text.contains(word)).unwrap();
+    // One batch at most was under way before each.
+    assert!(place("number33") < 40, "{}", place("number33"));
+    assert!(place("number44") < 40, "{}", place("number44"));
+    assert_eq!(seen.len(), 81);
 }
 
 #[test]
