@@ -365,8 +365,8 @@ impl Engine {
 
     fn stop(&mut self) {
         self.show_end("stopped");
-        if let Some(writer) = &self.writer
-            && let Err(error) = writer.storage().flush()
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.flush()
         {
             tracing::warn!(error = chain(&error), "the end of the index was not stored");
         }

@@ -96,6 +96,11 @@ impl Writer {
         &self.storage
     }
 
+    /// Makes everything durable.
+    pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
+        self.storage.flush()
+    }
+
     /// The present moment.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -245,7 +250,7 @@ impl Writer {
             return Ok(());
         }
         change.batch.removed = self.superfluous();
-        self.storage.store(&change.batch, &change.documents)?;
+        self.storage.store(&change.batch, change.documents)?;
         for (number, record) in change.batch.removed {
             self.forget(number, &record);
         }
