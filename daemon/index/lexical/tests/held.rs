@@ -46,7 +46,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Fold),
         1 => Just(Step::Reopen),
     ];
-    prop::collection::vec(step, 1..40)
+    prop::collection::vec(step, 1..25)
 }
 
 fn change(model: &mut BTreeMap<u64, u64>, removed: &[u64], added: &[(u64, u64)]) -> Vec<Document> {
@@ -56,7 +56,7 @@ fn change(model: &mut BTreeMap<u64, u64>, removed: &[u64], added: &[(u64, u64)])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn whatever_is_held_stored_or_forgotten_what_is_found_is_right(steps in steps()) {
@@ -126,11 +126,11 @@ fn what_is_held_while_something_is_stored_is_neither_lost_nor_revived() {
     lexical.apply(&[], &(0..50).map(|id| document(id, 1)).collect::<Vec<_>>()).unwrap();
     let mut model: BTreeMap<u64, u64> = (0..50).map(|id| (id, 1)).collect();
     std::thread::scope(|scope| {
-        let folding = scope.spawn(|| (0..30).try_for_each(|_| lexical.fold()));
+        let folding = scope.spawn(|| (0..5).try_for_each(|_| lexical.fold()));
         // Removes from what is stored, from what is being stored and from what is held.
-        for step in 0..300_u64 {
-            let removed = [step * 7 % 120];
-            let added = [(step % 120, step), (step * 3 % 120, step)];
+        for step in 0..100_u64 {
+            let removed = [step * 7 % 70];
+            let added = [(step % 70, step), (step * 3 % 70, step)];
             let documents = change(&mut model, &removed, &added);
             lexical.hold(&removed, documents).unwrap();
             let found = ids(&search(&lexical, "shared"));
