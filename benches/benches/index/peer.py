@@ -45,7 +45,8 @@ table = pyarrow.table({"id": numpy.arange(len(texts)), "text": texts, "vector": 
 database = lancedb.connect(PLACE)
 chunks = database.create_table("chunks", data=table)
 said = {"rows": len(texts), "load_s": time.perf_counter() - started, "plain_bytes": size(PLACE)}
-nearest = lambda query: chunks.search(query).metric("cosine").select(["id"]).limit(K).to_list()
+near = ["id", "_distance"]
+nearest = lambda query: chunks.search(query).metric("cosine").select(near).limit(K).to_list()
 right = [{row["id"] for row in nearest(query)} for query in queries]
 said["exact"] = {"recall": 1.0} | measure(nearest, queries)
 started = time.perf_counter()
@@ -60,7 +61,8 @@ started = time.perf_counter()
 chunks.create_fts_index("text", use_tantivy=False)
 said["words_index_s"] = time.perf_counter() - started
 said["words_index_bytes"] = size(PLACE) - before
-by_words = lambda words: chunks.search(words, query_type="fts").select(["id"]).limit(K).to_list()
+held = ["id", "_score"]
+by_words = lambda words: chunks.search(words, query_type="fts").select(held).limit(K).to_list()
 said["words"] = {"recall": None} | measure(by_words, WORDS * 25)
 said["bytes"] = size(PLACE)
 print(json.dumps(said))
