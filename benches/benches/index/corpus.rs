@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use greenlit_syntax::chunk::SourceKind;
 
 /// Text of a chunk, about; how many there are is counted afterwards.
-const CHUNK_BYTES: u64 = 850;
+const CHUNK_BYTES: u64 = 550;
 /// A few packages of generated bindings would else be most of the text.
 const PACKAGE_BYTES: u64 = 500_000;
 /// Larger files are mostly data.
