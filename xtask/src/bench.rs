@@ -13,6 +13,8 @@ pub(crate) enum Bench {
     CodeAction,
     /// From a save to the first verified fix; beside one candidate after the other in a worktree
     FirstFix,
+    /// The index: saved files, branches, disk and memory; beside LanceDB
+    Index,
     /// Faults injected into real packages: offered, right, located
     Injected,
     /// QuixBugs Python, half of the cases hidden

@@ -65,6 +65,20 @@ pub(crate) struct Batch {
     pub(crate) files: BTreeMap<Arc<str>, Option<FileState>>,
 }
 
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.files.is_empty()
+    }
+
+    /// Both steps as one; the other one comes second.
+    pub(crate) fn extend(&mut self, other: &Batch) {
+        self.added.extend_from_slice(&other.added);
+        self.removed.extend_from_slice(&other.removed);
+        let files = other.files.iter();
+        self.files.extend(files.map(|(path, state)| (path.clone(), state.clone())));
+    }
+}
+
 /// Why the catalogue cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CatalogueError {

@@ -424,8 +424,8 @@ impl Engine {
 
     fn stop(&mut self) {
         self.announcer.end("stopped");
-        if let Some(writer) = &self.writer
-            && let Err(error) = writer.storage().flush()
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.flush()
         {
             tracing::warn!(error = chain(&error), "the end of the index was not stored");
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use greenlit_lexical::{ApplyError, Document, Lexical, OpenError};
 use greenlit_syntax::chunk::CHUNKER_VERSION;
@@ -17,6 +18,13 @@ use crate::shelf::{Taken, size_of_directory};
 /// Grows when records or their documents mean something else.
 const FORMAT: u32 = 2;
 
+/// A change of so many chunks and paths at most is held in memory at first: a saved file is found without a
+/// wait for the disk.
+const SMALL: usize = 128;
+/// So many are held before they are stored, in the background. What is held when the process
+/// is killed is cut again at the next start.
+const HELD: usize = 512;
+
 /// Why something was not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
@@ -29,6 +37,9 @@ pub(crate) enum StorageError {
     /// The words were not taken.
     #[error("the words of the index cannot be stored")]
     Apply(#[from] ApplyError),
+    /// Nothing to store them in the background with.
+    #[error("the index cannot start a thread")]
+    Thread(#[source] io::Error),
     /// Catalogue and words are not of one piece.
     #[error("the index has words of {words} chunks and knows {chunks}")]
     Torn {
@@ -55,8 +66,13 @@ pub(crate) enum StorageError {
 #[derive(Debug)]
 pub(crate) struct Storage {
     directory: Option<PathBuf>,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     pub(crate) words: Arc<Lexical>,
+    /// What is in no file yet, and how many chunks and paths that is. The words hold its documents.
+    held: Batch,
+    held_size: usize,
+    /// Stores what was held.
+    folding: Option<JoinHandle<Result<(), StorageError>>>,
     /// What was there at the opening.
     pub(crate) loaded: Loaded,
     /// What a person should know of the opening.
@@ -142,29 +158,86 @@ impl Storage {
         if words.len() != chunks {
             return Err(StorageError::Torn { words: words.len(), chunks });
         }
-        let (words, directory) = (Arc::new(words), Some(directory.to_owned()));
-        Ok(Self { directory, catalogue, words, loaded, notice: None, taken: None })
+        Ok(Self::new(Some(directory.to_owned()), catalogue, words, loaded))
+    }
+
+    fn new(
+        directory: Option<PathBuf>,
+        catalogue: Catalogue,
+        words: Lexical,
+        loaded: Loaded,
+    ) -> Self {
+        Self {
+            directory,
+            catalogue: Arc::new(catalogue),
+            words: Arc::new(words),
+            held: Batch::default(),
+            held_size: 0,
+            folding: None,
+            loaded,
+            notice: None,
+            taken: None,
+        }
     }
 
     /// A store that is gone with the process.
     pub(crate) fn in_memory() -> Result<Self, StorageError> {
-        let (catalogue, words) =
-            (Catalogue::in_memory(&format())?, Arc::new(Lexical::in_memory()?));
-        let (loaded, notice) = (Loaded::default(), None);
-        Ok(Self { directory: None, catalogue, words, loaded, notice, taken: None })
+        let (catalogue, words) = (Catalogue::in_memory(&format())?, Lexical::in_memory()?);
+        Ok(Self::new(None, catalogue, words, Loaded::default()))
     }
 
-    /// Stores a batch and the documents of the records that it adds.
-    pub(crate) fn store(&self, batch: &Batch, documents: &[Document]) -> Result<(), StorageError> {
+    /// Takes a batch in, with the documents of the records that it adds: it is found from now on.
+    /// A small one is only held; what is held is gone with a process that is killed, as if its files
+    /// had not been looked at.
+    pub(crate) fn store(
+        &mut self,
+        batch: &Batch,
+        documents: Vec<Document>,
+    ) -> Result<(), StorageError> {
         let removed = batch.removed.iter().flat_map(|(number, record)| {
             (0..record.chunks.len()).map(|ordinal| document_id(*number, ordinal))
         });
         let removed: Vec<u64> = removed.collect();
-        if !removed.is_empty() || !documents.is_empty() {
-            self.catalogue.begin(batch)?;
-            self.words.apply(&removed, documents)?;
+        let size = removed.len() + documents.len() + batch.files.len();
+        if size > SMALL {
+            self.join()?;
+            self.held.extend(batch);
+            let held = self.take_held();
+            return take_over(&self.catalogue, &held, || self.words.apply(&removed, &documents));
         }
-        Ok(self.catalogue.finish(batch)?)
+        self.words.hold(&removed, documents)?;
+        self.held.extend(batch);
+        self.held_size += size;
+        if self.held_size > HELD { self.fold() } else { Ok(()) }
+    }
+
+    fn take_held(&mut self) -> Batch {
+        self.held_size = 0;
+        std::mem::take(&mut self.held)
+    }
+
+    /// Begins to store what is held.
+    fn fold(&mut self) -> Result<(), StorageError> {
+        self.join()?;
+        let (catalogue, words) = (self.catalogue.clone(), self.words.clone());
+        let held = self.take_held();
+        let work = move || {
+            take_over(&catalogue, &held, || words.fold())?;
+            Ok(catalogue.flush()?)
+        };
+        let thread = thread::Builder::new().name("index fold".to_owned()).spawn(work);
+        self.folding = Some(thread.map_err(StorageError::Thread)?);
+        Ok(())
+    }
+
+    /// Waits until nothing is being stored.
+    fn join(&mut self) -> Result<(), StorageError> {
+        match self.folding.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(stored)) => stored,
+            // A defect: whoever called has to know.
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
     }
 
     /// Remembers whether a person paused the index.
@@ -173,7 +246,12 @@ impl Storage {
     }
 
     /// Makes everything durable.
-    pub(crate) fn flush(&self) -> Result<(), StorageError> {
+    pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
+        self.join()?;
+        let held = self.take_held();
+        if !held.is_empty() {
+            take_over(&self.catalogue, &held, || self.words.fold())?;
+        }
         Ok(self.catalogue.flush()?)
     }
 
@@ -181,6 +259,28 @@ impl Storage {
     pub(crate) fn bytes(&self) -> u64 {
         self.directory.as_deref().map_or(0, size_of_directory)
     }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        // Its files may be removed next.
+        if let Some(folding) = self.folding.take() {
+            let _ = folding.join();
+        }
+    }
+}
+
+/// Stores a batch in both places.
+fn take_over(
+    catalogue: &Catalogue,
+    batch: &Batch,
+    words: impl FnOnce() -> Result<(), ApplyError>,
+) -> Result<(), StorageError> {
+    if !batch.added.is_empty() || !batch.removed.is_empty() {
+        catalogue.begin(batch)?;
+    }
+    words()?;
+    Ok(catalogue.finish(batch)?)
 }
 
 /// Everything that decides what is in a record.

@@ -104,6 +104,11 @@ impl Writer {
         &self.storage
     }
 
+    /// Makes everything durable.
+    pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
+        self.storage.flush()
+    }
+
     /// The present moment.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -266,7 +271,7 @@ impl Writer {
             return Ok(());
         }
         change.batch.removed = self.superfluous(&change.reused);
-        self.storage.store(&change.batch, &change.documents)?;
+        self.storage.store(&change.batch, change.documents)?;
         for (number, record) in change.batch.removed {
             self.forget(number, &record);
         }

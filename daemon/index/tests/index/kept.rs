@@ -153,3 +153,68 @@ fn list(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
         if path.is_dir() { list(&path, files) } else { files.push(path) }
     }
 }
+
+#[test]
+fn what_a_kill_forgets_is_read_again() {
+    let workspace = workspace();
+    drop(workspace.open());
+    let index = workspace.open();
+    let killed_at = |name: &str| {
+        let store = workspace.store().with_file_name(name);
+        fs::create_dir_all(store.join("words")).unwrap();
+        for part in ["", "words"] {
+            for entry in fs::read_dir(workspace.store().join(part)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    fs::copy(&path, store.join(part).join(path.file_name().unwrap())).unwrap();
+                }
+            }
+        }
+        store
+    };
+    workspace.write("3.py", "def three():\n    return 'drei'\n");
+    fs::remove_file(workspace.root().join("4.py")).unwrap();
+    index.changed(&workspace.change(&["3.py", "4.py"], false));
+    assert_eq!(found(&index, &workspace.view(), "drei"), ["3.py"]);
+    let held = killed_at("held");
+    drop(index);
+    let stored = killed_at("stored");
+    for (store, cut) in [(held, 1), (stored, 0)] {
+        let index = open(&workspace.root(), Some(&store));
+        assert_eq!(index.status().cut, cut, "{}", store.display());
+        assert_eq!(index.status().notices, [""; 0]);
+        assert_eq!(index.status().files, 19);
+        assert_eq!(found(&index, &workspace.view(), "drei"), ["3.py"]);
+        assert!(found(&index, &workspace.view(), "value_3").is_empty());
+        assert!(found(&index, &workspace.view(), "value_4").is_empty());
+    }
+}
+
+#[test]
+fn more_is_changed_than_is_held() {
+    let workspace = workspace();
+    let index = workspace.open();
+    for round in 0..3 {
+        for number in 0..20 {
+            let functions = (0..15).map(|n| {
+                let lines = format!("    print('padding')\n    print({n})\n").repeat(40);
+                format!("def part_{n}():\n    return 'round_{round}_{number}'\n{lines}\n\n")
+            });
+            let path = format!("{number}.py");
+            workspace.write(&path, functions.collect::<String>());
+            index.changed(&workspace.change(&[&path], false));
+            assert!(index.settle(PATIENCE), "{:?}", index.status());
+        }
+        let wanted = format!("round_{round}_7");
+        assert_eq!(found(&index, &workspace.view(), &wanted), ["7.py"]);
+        if round > 0 {
+            let before = format!("round_{}_7", round - 1);
+            assert!(found(&index, &workspace.view(), &before).is_empty());
+        }
+    }
+    assert!(index.status().chunks > 200, "{:?}", index.status());
+    drop(index);
+    let index = workspace.open();
+    assert_eq!((index.status().cut, index.status().notices.len()), (0, 0));
+    assert_eq!(found(&index, &workspace.view(), "round_2_7"), ["7.py"]);
+}
