@@ -63,6 +63,9 @@ struct Args {
     /// ONNX Runtime [default: the one in .tools/onnxruntime]
     #[arg(long, value_name = "FILE")]
     onnxruntime: Option<PathBuf>,
+    /// ripgrep; where it does not start, its rows are missing
+    #[arg(long, value_name = "PATH", default_value = "rg")]
+    ripgrep: PathBuf,
     /// Results, one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -108,9 +111,9 @@ fn run(args: &Args) -> Result<()> {
     let program = std::env::var_os(PROGRAM_ENV).map(PathBuf::from).unwrap_or_default();
     let list = packages::load()?;
     let python = cache.python(&list.environment)?;
-    let ripgrep = Ripgrep::install(&cache, &list.ripgrep)?;
+    let (ripgrep, version) = Ripgrep::find(&args.ripgrep).unzip();
     let mut machine = Machine::probe(&program, Some(&python));
-    machine.versions.push(("ripgrep".to_owned(), ripgrep.version()?));
+    machine.versions.push(("ripgrep".to_owned(), version.unwrap_or_default()));
     let (embedder, meaning) = meaning::open(&args.model, args.onnxruntime.clone(), &cache)?;
     let model = embedder.identity();
     let model = format!("{} on {}", model.name, model.backend);
@@ -151,7 +154,7 @@ fn run(args: &Args) -> Result<()> {
                 swept.add(&corpus, &index)?;
                 continue;
             }
-            let rows = rows(&corpus, &index, &ripgrep)?;
+            let rows = rows(&corpus, &index, ripgrep.as_ref())?;
             print!("{}", measure::table(&rows));
             corpora.push(Measured {
                 role,
@@ -174,19 +177,24 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// Every way to search, on every kind of question.
-fn rows(corpus: &Corpus, index: &meaning::Searched, ripgrep: &Ripgrep) -> Result<Vec<Row>> {
+fn rows(corpus: &Corpus, index: &meaning::Searched, ripgrep: Option<&Ripgrep>) -> Result<Vec<Row>> {
     let weights = Weights::default();
     let one = |lexical, dense| Weights { lexical, dense, symbol: 0.0, ..weights };
     let unnamed = Weights { symbol: 0.0, ..weights };
-    let definitions = ripgrep::Definitions::of(corpus)?;
-    let ways: [Way<'_>; 7] = [
+    let definitions = ripgrep::Definitions::of(corpus);
+    let mut ways: Vec<Way<'_>> = vec![
         ("meaning alone", Box::new(|q| index.search(q, one(0.0, 1.0), false))),
         ("words alone (tantivy)", Box::new(|q| index.search(q, one(1.0, 0.0), false))),
         ("fused, without names", Box::new(|q| index.search(q, unnamed, false))),
         ("fused: `greenlit search`", Box::new(|q| index.search(q, weights, false))),
         ("the same, near the test", Box::new(|q| index.search(q, weights, true))),
-        ("ripgrep, by definition", Box::new(|q| ripgrep.definitions(corpus, &definitions, q))),
-        ("ripgrep, by line", Box::new(|q| ripgrep.lines(corpus, q))),
     ];
+    if let Some(ripgrep) = ripgrep {
+        ways.push((
+            "ripgrep, by definition",
+            Box::new(|q| ripgrep.definitions(corpus, &definitions, q)),
+        ));
+        ways.push(("ripgrep, by line", Box::new(|q| ripgrep.lines(corpus, q))));
+    }
     measure::rows(&corpus.questions, &ways)
 }

@@ -14,8 +14,6 @@ use serde::Deserialize;
 pub(crate) struct List {
     /// What Python's tests run in.
     pub(crate) environment: Vec<String>,
-    /// The requirement that brings `rg`.
-    pub(crate) ripgrep: String,
     rust: Vec<Package>,
     python: Vec<Package>,
     javascript: Vec<Package>,

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use greenlit_benches::fetch::Cache;
 use greenlit_benches::process;
 use greenlit_syntax::chunk::Symbol;
 
@@ -31,24 +30,21 @@ pub(crate) struct Ripgrep {
 pub(crate) struct Definitions(BTreeMap<String, Vec<Symbol>>);
 
 impl Definitions {
-    pub(crate) fn of(corpus: &Corpus) -> Result<Self> {
+    pub(crate) fn of(corpus: &Corpus) -> Self {
         let all = corpus
             .files
             .iter()
             .map(|(path, text)| (path.clone(), definitions(Path::new(path), text)));
-        Ok(Self(all.collect()))
+        Self(all.collect())
     }
 }
 
 impl Ripgrep {
-    pub(crate) fn install(cache: &Cache, requirement: &str) -> Result<Self> {
-        let python = cache.python(&[requirement.to_owned()])?;
-        Ok(Self { program: python.with_file_name("rg") })
-    }
-
-    pub(crate) fn version(&self) -> Result<String> {
-        let said = process::run(process::command(&self.program).arg("--version"), PATIENCE)?;
-        Ok(said.stdout.lines().next().unwrap_or_default().to_owned())
+    /// The program and its version; `None` where it does not start.
+    pub(crate) fn find(program: &Path) -> Option<(Self, String)> {
+        let said = process::run(process::command(program).arg("--version"), PATIENCE).ok()?;
+        let version = said.stdout.lines().next().unwrap_or_default().to_owned();
+        said.success().then(|| (Self { program: program.to_owned() }, version))
     }
 
     /// Lines, those with most words first.
