@@ -10,7 +10,7 @@
 //!
 //! A hit is right when it shares lines with the function. Weights are chosen on the development role
 //! only (`--sweep`). `cargo xtask bench retrieval -- --help` says what can be chosen.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark reports")]
+#![expect(clippy::print_stdout, reason = "a benchmark reports")]
 
 mod commits;
 mod corpus;

@@ -22,7 +22,15 @@ const SHOWN: usize = 12;
 /// What came of each setting, by kind of question.
 #[derive(Default)]
 pub(crate) struct Sweep {
-    found: Vec<(Weights, bool, BTreeMap<&'static str, Vec<Scores>>)>,
+    found: Vec<Tried>,
+}
+
+/// One setting.
+struct Tried {
+    weights: Weights,
+    /// Whether the asker's files are told.
+    near: bool,
+    by_kind: BTreeMap<&'static str, Vec<Scores>>,
 }
 
 fn settings() -> Vec<(Weights, bool)> {
@@ -44,16 +52,19 @@ impl Sweep {
     pub(crate) fn add(&mut self, corpus: &Corpus, index: &Searched) -> Result<()> {
         if self.found.is_empty() {
             let all = settings().into_iter();
-            self.found = all.map(|(weights, near)| (weights, near, BTreeMap::new())).collect();
+            let by_kind = BTreeMap::new();
+            self.found = all
+                .map(|(weights, near)| Tried { weights, near, by_kind: by_kind.clone() })
+                .collect();
         }
         for question in &corpus.questions {
-            for (weights, near, found) in &mut self.found {
+            for Tried { weights, near, by_kind } in &mut self.found {
                 if *near && question.near.is_empty() {
                     continue;
                 }
                 let hits = index.search(question, *weights, *near)?;
                 let scores = Scores::of(&hits, &question.right);
-                found.entry(question.kind).or_default().push(scores);
+                by_kind.entry(question.kind).or_default().push(scores);
             }
         }
         Ok(())
@@ -65,10 +76,10 @@ impl Sweep {
             let mut ranked: Vec<_> = self
                 .found
                 .iter()
-                .filter(|(_, of, _)| *of == near)
-                .map(|(weights, _, found)| {
+                .filter(|tried| tried.near == near)
+                .map(|Tried { weights, by_kind, .. }| {
                     let means: BTreeMap<_, _> =
-                        found.iter().map(|(kind, all)| (*kind, Scores::mean(all))).collect();
+                        by_kind.iter().map(|(kind, all)| (*kind, Scores::mean(all))).collect();
                     (mean(means.values()), *weights, means)
                 })
                 .collect();
