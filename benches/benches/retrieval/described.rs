@@ -89,7 +89,7 @@ fn question(symbol: &Symbol, text: &str) -> Result<String, &'static str> {
     let bare = |word: &&str| {
         word.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == name)
     };
-    if words.iter().any(|word| bare(word)) {
+    if words.iter().any(bare) {
         return Err("descriptions that say the name");
     }
     // A function of nothing but its description.
