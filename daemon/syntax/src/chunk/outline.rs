@@ -215,7 +215,7 @@ fn signature(document: &Document, node: Node<'_>) -> String {
 }
 
 /// A comment or documentation string without its marks.
-fn plain(text: &str, doc: &[Range<usize>]) -> String {
+pub(super) fn plain(text: &str, doc: &[Range<usize>]) -> String {
     const MARKS: [&str; 12] =
         ["///", "//!", "//", "/**", "/*!", "/*", "*/", "*", "#", "r\"\"\"", "\"\"\"", "'''"];
     let mut lines = Vec::new();
