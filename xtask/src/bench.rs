@@ -19,6 +19,8 @@ pub(crate) enum Bench {
     Injected,
     /// QuixBugs Python, half of the cases hidden
     Quixbugs,
+    /// Whether search finds what is meant; beside ripgrep
+    Retrieval,
     /// Nearest neighbours among many vectors; beside usearch and the exact scan
     Vectors,
 }

@@ -9,6 +9,7 @@ mod definitions;
 mod filter;
 mod fuse;
 mod texts;
+mod weights;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -20,7 +21,7 @@ use greenlit_workspace::View;
 
 pub use context::Passage;
 pub use filter::Filter;
-pub use fuse::Weights;
+pub use weights::Weights;
 
 use crate::dense::{Admits, Found as Near, NO_MODEL};
 use crate::index::Index;
@@ -142,7 +143,8 @@ impl Index {
         for (document, score) in ranked {
             let Some((record, chunk)) = snapshot.chunk(document) else { continue };
             let Some(text) = texts.of(record, chunk) else { continue };
-            let score = score * neighbours.boost(&record.path, &chunk.symbol, text);
+            let score = score
+                * query.weights.edge.powi(neighbours.edges(&record.path, &chunk.symbol, text));
             let hit = answer::hit(record, chunk, score, text);
             if query.filter.is_named() {
                 hits.extend(definitions.of(&query.text, hit, &texts));
@@ -196,8 +198,9 @@ fn rank(
     })?;
     let ids = |found: Vec<Scored>| found.into_iter().map(|hit| hit.id).collect::<Vec<u64>>();
     let (words, symbols) = (ids(words), ids(symbols));
-    let Weights { lexical, dense, symbol } = query.weights;
-    Ok(fuse(&[(lexical, &words), (dense, near), (symbol, &symbols)], depth))
+    let Weights { lexical, dense, symbol, .. } = query.weights;
+    let rankings = [(lexical, &*words), (dense, near), (symbol, &symbols)];
+    Ok(fuse(&rankings, query.weights.depth, depth))
 }
 
 /// How many each retriever is asked for.

@@ -121,11 +121,9 @@ fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
 
 /// The best hit by meaning alone.
 fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
-    let weights = Weights { lexical: 0.0, dense: 1.0, symbol: 0.0 };
+    let weights = Weights { lexical: 0.0, dense: 1.0, symbol: 0.0, ..Weights::default() };
     let query = Query { text: text.to_owned(), k: 5, filter, weights, ..Query::default() };
-    let mut hits = index.search(&query, view, PATIENCE).unwrap().hits;
-    // What only words found counts nothing.
-    hits.retain(|hit| hit.score > 0.0);
+    let hits = index.search(&query, view, PATIENCE).unwrap().hits;
     hits.into_iter().next().map(|hit| hit.path)
 }
 

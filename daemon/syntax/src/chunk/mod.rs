@@ -219,7 +219,7 @@ impl Document {
             (None, SourceKind::Code(_)) if self.is_parsed() => ChunkKind::Code,
             (None, _) => ChunkKind::Text,
         };
-        let doc = symbol.filter(|_| !continued).map(|s| outline::plain(text, &s.doc));
+        let doc = symbol.filter(|_| !continued).map(|s| s.description(text));
         Chunk {
             lines: lines.of_bytes(&bytes),
             kind,
