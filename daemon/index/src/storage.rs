@@ -13,7 +13,7 @@ use crate::file::BUDGET;
 use crate::record::document_id;
 
 /// Grows when records or their documents mean something else.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Why something was not stored.
 #[derive(Debug, thiserror::Error)]

@@ -19,7 +19,7 @@ mod stat;
 mod view;
 mod watch;
 
-pub use config::{Config, ConfigError, Embedding};
+pub use config::{Config, ConfigError, Embedding, Network};
 pub use files::{FoundFile, Ignored, list_files};
 pub use git::{Head, git_branch, git_dir};
 pub use inputs::{Inputs, ScanError};

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod branches;
+mod exchange;
 mod fresh;
 mod kept;
 mod meaning;

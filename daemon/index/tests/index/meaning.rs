@@ -13,12 +13,12 @@ use greenlit_workspace::View;
 
 use crate::support::{PATIENCE, Workspace, found, search};
 
-const PARSER: &str = "def parse_http_url(line):\n    return line.split(':')\n";
-const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
+pub(crate) const PARSER: &str = "def parse_http_url(line):\n    return line.split(':')\n";
+pub(crate) const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     NotFinite,
     Panic,
@@ -27,9 +27,9 @@ enum Fault {
     Few,
 }
 
-struct Counted {
+pub(crate) struct Counted {
     hash: HashEmbedder,
-    texts: AtomicUsize,
+    pub(crate) texts: AtomicUsize,
     fault: Fault,
     questions_fail: AtomicBool,
     /// Each call waits for one of these, where there are any.
@@ -38,13 +38,22 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(fault: Fault) -> Arc<Self> {
+    pub(crate) fn new(fault: Fault) -> Arc<Self> {
         Self::gated(fault, None)
     }
 
     fn gated(fault: Fault, gate: Option<mpsc::Receiver<()>>) -> Arc<Self> {
+        Self::sized("hash", 64, fault, gate)
+    }
+
+    pub(crate) fn sized(
+        name: &str,
+        dims: usize,
+        fault: Fault,
+        gate: Option<mpsc::Receiver<()>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            hash: HashEmbedder::new(64),
+            hash: HashEmbedder::new(dims).named(name),
             texts: AtomicUsize::new(0),
             fault,
             questions_fail: AtomicBool::new(false),
@@ -53,7 +62,7 @@ impl Counted {
         })
     }
 
-    fn texts(&self) -> usize {
+    pub(crate) fn texts(&self) -> usize {
         self.texts.load(Ordering::Relaxed)
     }
 }
@@ -94,17 +103,17 @@ impl Embedder for Counted {
     }
 }
 
-fn options(workspace: &Workspace) -> DenseOptions {
+pub(crate) fn options(workspace: &Workspace) -> DenseOptions {
     let directory: PathBuf = workspace.store().with_file_name("vectors");
     DenseOptions { directory, quota_bytes: 1 << 30, thresholds: Thresholds::default() }
 }
 
-fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
+pub(crate) fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
     let embedder: Arc<dyn Embedder> = embedder.clone();
     Dense::new(options, Box::new(move || Ok(Some(embedder))))
 }
 
-fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
+pub(crate) fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
     let index = Index::open(root, Some(store), Some(dense), |_| {}).unwrap();
     assert!(index.settle(PATIENCE), "{:?}", index.status());
     assert!(dense.settle(PATIENCE));
@@ -112,7 +121,7 @@ fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
 }
 
 /// The best hit by meaning alone.
-fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
+pub(crate) fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
     let weights = Weights { lexical: 0.0, dense: 1.0, symbol: 0.0 };
     let query = Query { text: text.to_owned(), k: 5, filter, weights, ..Query::default() };
     let mut hits = index.search(&query, view, PATIENCE).unwrap().hits;
