@@ -207,11 +207,12 @@ impl Lane {
         };
         found.model = Some(bound.model.embedder.identity().name.clone());
         let state = self.read();
-        let slots = &state.serving.slots;
         if !state.serving.serves(&bound.model) {
             // The model was exchanged at this moment: its slots are not these.
+            drop(state);
             return self.search(text, scope, admits, k);
         }
+        let slots = &state.serving.slots;
         for near in near {
             let documents = slots.documents(near.slot);
             let seen = documents.filter(|document| {

@@ -7,7 +7,7 @@ const DIGITS: usize = 3;
 
 /// Tokens of a text as models count them, roughly, and rather too many: words by their length, every
 /// sign, letters of other scripts one by one. Borders that follow it are the same whatever model there
-/// is; `cargo run -p greenlit-index --example budget` measures it against a model's own count.
+/// is; `cargo run -p greenlit-embed --example budget` measures it against a model's own count.
 pub fn tokens(text: &str) -> usize {
     let (mut tokens, mut letters, mut digits) = (0, 0, 0_usize);
     for letter in text.chars() {

@@ -1,6 +1,6 @@
 //! How long chunks get in the tokens of a model, when they are cut by an estimate of these.
 //!
-//! `cargo run -p greenlit-index --example budget -- TOKENIZER.json WINDOW DIR…`
+//! `cargo run -p greenlit-embed --example budget -- TOKENIZER.json WINDOW DIR…`
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::collections::BTreeMap;
@@ -40,7 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
     let mut files = Vec::new();
     arguments.for_each(|directory| collect(Path::new(&directory), &mut files));
-    println!("{:<16} {:<12} {:>8} {:>7} {:>8} {:>8}", "estimate", "kind", "chunks", "tokens", "over %", "lost %");
+    println!(
+        "{:<16} {:<12} {:>8} {:>7} {:>8} {:>8}",
+        "estimate", "kind", "chunks", "tokens", "over %", "lost %"
+    );
     for (name, estimate) in ESTIMATES {
         let mut kinds: BTreeMap<String, Lengths> = BTreeMap::new();
         for path in &files {
