@@ -13,8 +13,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// Files of all-MiniLM-L6-v2.
-const FILES: [&str; 5] =
-    ["model.onnx", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config.json"];
+const FILES: [&str; 5] = [
+    "model.onnx",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "config.json",
+];
 const QUESTION: &str = "notify somebody by email";
 
 fn from_environment(name: &str) -> PathBuf {
@@ -56,7 +61,8 @@ impl Hub {
                 };
                 log.lock().unwrap().push(path);
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}");
+                let head =
+                    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}");
                 // A client that has what it wants goes away.
                 let _ = write!(stream, "{head}\r\n\r\n").and_then(|()| stream.write_all(body));
             }
@@ -85,8 +91,8 @@ fn hub(installation: &Installation) -> Hub {
     let library = std::fs::read(from_environment("GREENLIT_TEST_ONNXRUNTIME")).unwrap();
     let member = format!("onnxruntime/capi/libonnxruntime{}", std::env::consts::DLL_SUFFIX);
     let mut wheel = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Stored);
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     wheel.start_file(member.as_str(), stored).unwrap();
     wheel.write_all(&library).unwrap();
     let wheel = wheel.finish().unwrap().into_inner();
@@ -119,9 +125,18 @@ fn configure(installation: &Installation, text: &str) {
 fn project() -> Project {
     Project::named("shop")
         .file("README.md", "# Shop\n\nHow discounts are computed.\n")
-        .file("shop/prices.py", "def discounted_price(price, rate):\n    return price * (1 - rate)\n")
-        .file("shop/stock.py", "class Warehouse:\n    def reserve(self, item):\n        self.items.remove(item)\n")
-        .file("shop/post.py", "def send_mail(to, subject, body):\n    server.sendmail(SENDER, [to], body)\n")
+        .file(
+            "shop/prices.py",
+            "def discounted_price(price, rate):\n    return price * (1 - rate)\n",
+        )
+        .file(
+            "shop/stock.py",
+            "class Warehouse:\n    def reserve(self, item):\n        self.items.remove(item)\n",
+        )
+        .file(
+            "shop/post.py",
+            "def send_mail(to, subject, body):\n    server.sendmail(SENDER, [to], body)\n",
+        )
 }
 
 fn model(installation: &Installation, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -155,7 +170,10 @@ fn onnxruntime_and_a_model_are_pulled_with_consent_and_meaning_is_found_without_
     let (url, pull) = (hub.url.as_str(), ["pull", "--endpoint", &hub.url, "--packages", &hub.url]);
     let before = search(&installation, &project, QUESTION);
     assert!(before["degraded"].as_str().unwrap().contains("no embedding model"), "{before:#}");
-    assert_eq!((&before["model"], &before["offer"]["items"][0]["name"]), (&Value::Null, &json!("minilm")));
+    assert_eq!(
+        (&before["model"], &before["offer"]["items"][0]["name"]),
+        (&Value::Null, &json!("minilm"))
+    );
     let daemon = installation.daemon_pid().unwrap();
 
     let (code, refused) = model(&installation, &pull);
@@ -163,8 +181,7 @@ fn onnxruntime_and_a_model_are_pulled_with_consent_and_meaning_is_found_without_
     assert!(refused["error"]["hint"].as_str().unwrap().contains("--yes"), "{refused:#}");
     assert_eq!(hub.asked(), 0, "nothing is downloaded without consent");
 
-    let (code, report) =
-        model(&installation, &["pull", "onnxruntime", "--yes", "--packages", url]);
+    let (code, report) = model(&installation, &["pull", "onnxruntime", "--yes", "--packages", url]);
     assert_eq!((code, hub.asked()), (Some(0), 1), "{report:#}");
     let (code, report) = model(&installation, &[&pull[..], &["--yes"]].concat());
     assert_eq!((code, &report["in_use"]), (Some(0), &json!("minilm")), "{report:#}");
@@ -178,14 +195,20 @@ fn onnxruntime_and_a_model_are_pulled_with_consent_and_meaning_is_found_without_
     assert_eq!(found["hits"][0]["path"], "shop/post.py", "{found:#}");
     assert_eq!((&found["degraded"], &found["offer"]), (&Value::Null, &Value::Null));
     let code = found["hits"][0]["text"].as_str().unwrap();
-    assert!(QUESTION.split(' ').all(|word| !code.contains(word)), "no word of the question is in it");
+    assert!(
+        QUESTION.split(' ').all(|word| !code.contains(word)),
+        "no word of the question is in it"
+    );
 
     let (_, listed) = model(&installation, &["list"]);
     let of = |name: &str| {
         let models = listed["models"].as_array().unwrap();
         models.iter().find(|model| model["name"] == name).unwrap().clone()
     };
-    assert_eq!((&of("minilm")["in_use"], &of("minilm")["kind"]), (&json!(true), &json!("embedding")));
+    assert_eq!(
+        (&of("minilm")["in_use"], &of("minilm")["kind"]),
+        (&json!(true), &json!("embedding"))
+    );
     assert_eq!(of("all-minilm-l6-v2")["installed"], false);
     let library = of("onnxruntime")["path"].as_str().unwrap().to_owned();
     assert!(Path::new(&library).starts_with(installation.path("data")), "{library}");
@@ -215,7 +238,8 @@ fn onnxruntime_refuses_a_model_that_is_junk_and_words_are_found_on() {
     let message = refused["error"]["message"].as_str().unwrap();
     assert!(message.contains("failed its trial"), "{message}");
     // The real one is taken.
-    let (code, report) = model(&installation, &["add", minilm().to_str().unwrap(), "--name", "mine"]);
+    let (code, report) =
+        model(&installation, &["add", minilm().to_str().unwrap(), "--name", "mine"]);
     assert_eq!((code, &report["in_use"]), (Some(0), &json!("mine")), "{report:#}");
 
     let mut stop = installation.command(greenlit_tests::binary("greenlit"));
@@ -237,10 +261,14 @@ fn offline_nothing_is_offered_or_asked_for() {
     configure(&installation, "[network]\noffline = true\n");
     let found = search(&installation, &project, QUESTION);
     assert_eq!(found["offer"], Value::Null, "{found:#}");
-    let pull = ["pull", "all-minilm-l6-v2", "--yes", "--endpoint", &hub.url, "--packages", &hub.url];
+    let pull =
+        ["pull", "all-minilm-l6-v2", "--yes", "--endpoint", &hub.url, "--packages", &hub.url];
     let (code, refused) = model(&installation, &pull);
     assert_eq!(code, Some(2), "{refused:#}");
-    assert!(refused["error"]["message"].as_str().unwrap().contains("network.offline"), "{refused:#}");
+    assert!(
+        refused["error"]["message"].as_str().unwrap().contains("network.offline"),
+        "{refused:#}"
+    );
     assert_eq!(hub.asked(), 0);
 }
 

@@ -101,11 +101,7 @@ fn print(report: &ModelReport) {
 }
 
 fn facts(entry: &ModelEntry) -> String {
-    let facts = [
-        Some(entry.kind.clone()),
-        entry.bytes.map(size),
-        entry.licence.clone(),
-    ];
+    let facts = [Some(entry.kind.clone()), entry.bytes.map(size), entry.licence.clone()];
     format!("{DIM}{}{RESET}", facts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 

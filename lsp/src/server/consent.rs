@@ -26,7 +26,8 @@ pub(crate) fn offer(session: &Arc<Session>, plan: PullPlan) {
             properties: std::collections::HashMap::new(),
         });
         let text = question(&plan);
-        let asked = here.client().show_message_request(MessageType::INFO, text, Some(actions.into()));
+        let asked =
+            here.client().show_message_request(MessageType::INFO, text, Some(actions.into()));
         let answer = match asked.await {
             Ok(answer) => answer.map(|action| action.title),
             Err(error) => {

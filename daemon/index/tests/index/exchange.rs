@@ -7,7 +7,7 @@ use std::time::Instant;
 use greenlit_embed::{EmbedError, Embedder};
 use greenlit_index::{Answer, Dense, Filter, Index, Load, Meaning};
 
-use crate::meaning::{Counted, Fault, PARSER, WRITER, nearest, open, options, with};
+use crate::meaning::{Counted, Fault, PARSER, WRITER, just_enough, nearest, open, options, with};
 use crate::support::{PATIENCE, Workspace, search};
 
 fn load(embedder: &Arc<Counted>) -> Load {
@@ -91,7 +91,7 @@ fn the_same_model_again_embeds_nothing_and_loses_nothing() {
 fn a_model_that_cannot_take_over_leaves_the_old_one_and_is_told() {
     let broken = Counted::sized("new", 32, Fault::Error, None);
     let loads: [(Load, &str); 3] = [
-        (Box::new(|| Err(EmbedError::Panicked("no".to_owned()).into())), "the model does not work"),
+        (Box::new(|| Err(EmbedError::Panicked("no".to_owned()).into())), "the runtime gave up"),
         (Box::new(|| panic!("gone")), "by a defect"),
         (load(&broken), "not finite"),
     ];
@@ -142,15 +142,10 @@ fn two_models_that_do_not_fit_are_exchanged_at_once() {
     for n in 0..300 {
         workspace.write(&format!("f{n}.py"), PARSER.replace("url", &format!("apple{n}")));
     }
-    let dense = with(options(&workspace), &Counted::new(Fault::None));
+    let old = Counted::new(Fault::None);
+    let dense = with(options(&workspace), &old);
     drop((open(&workspace.root(), &workspace.store(), &dense), dense));
-    let directory = options(&workspace).directory;
-    let used =
-        greenlit_store::Store::open(&directory, greenlit_store::Options { quota_bytes: 1 << 30 });
-    let used = used.unwrap().used_bytes().unwrap();
-    // Room for one model and a little.
-    let options =
-        greenlit_index::DenseOptions { quota_bytes: used + used / 3, ..options(&workspace) };
+    let options = just_enough(options(&workspace), &old);
     let dense = with(options, &Counted::new(Fault::None));
     let index = open(&workspace.root(), &workspace.store(), &dense);
     let new = Counted::sized("new", 48, Fault::None, None);

@@ -353,6 +353,22 @@ fn many(marker: &str) -> Workspace {
     workspace
 }
 
+/// Hardly more room than the vectors take that are there.
+pub(crate) fn just_enough(options: DenseOptions, embedder: &Counted) -> DenseOptions {
+    let identity = embedder.identity();
+    let dims = u32::try_from(identity.dims).unwrap();
+    let id = SpaceId { model: identity.model, backend: identity.backend.clone(), dims };
+    let fits = |quota_bytes: u64| {
+        let store = Store::open(&options.directory, Options { quota_bytes }).unwrap();
+        let vector = embedder.embed_query("another").unwrap();
+        let owner = Owner { repository: "another".to_owned(), branch: String::new() };
+        let key = id.key(0, &[0; 32]);
+        store.space(&id).unwrap().append(&owner, &[(key, &vector)]).is_ok()
+    };
+    let quota_bytes = (1..1000).map(|n| n << 16).find(|quota| fits(*quota)).unwrap();
+    DenseOptions { quota_bytes, ..options }
+}
+
 #[test]
 fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
     let (first, second) = (many("apple"), many("pear"));
@@ -360,19 +376,7 @@ fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
     let dense = with(options(&first), &embedder);
     drop((open(&first.root(), &first.store(), &dense), dense));
 
-    // Hardly more than the first one needs.
-    let identity = embedder.identity();
-    let id = SpaceId { model: identity.model, backend: identity.backend.clone(), dims: 64 };
-    let fits = |quota_bytes: u64| {
-        let store = Store::open(&options(&first).directory, Options { quota_bytes }).unwrap();
-        let vector = embedder.embed_query("another").unwrap();
-        let owner = Owner { repository: "another".to_owned(), branch: String::new() };
-        let key = id.key(0, &[0; 32]);
-        store.space(&id).unwrap().append(&owner, &[(key, &vector)]).is_ok()
-    };
-    let quota_bytes = (1..1000).map(|n| n << 16).find(|quota| fits(*quota)).unwrap();
-
-    let options = DenseOptions { quota_bytes, ..options(&first) };
+    let options = just_enough(options(&first), &embedder);
     let embedder = Counted::new(Fault::None);
     let dense = with(options, &embedder);
     let one = open(&first.root(), &first.store(), &dense);

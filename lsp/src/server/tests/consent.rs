@@ -13,7 +13,8 @@ fn plan() -> PullPlan {
         licence: licence.into(),
         bytes,
     };
-    let items = vec![item("mini", "Apache-2.0", 23_400_000), item("ONNX Runtime", "MIT", 17_000_000)];
+    let items =
+        vec![item("mini", "Apache-2.0", 23_400_000), item("ONNX Runtime", "MIT", 17_000_000)];
     PullPlan { items, bytes: 40_400_000, directory: "/models".into() }
 }
 
