@@ -15,8 +15,8 @@ use crate::names::shared;
 use crate::record::{ChunkMeta, MAX_CHUNKS, Record};
 
 /// Tokens that a chunk may have, by the estimate of [`chunk::tokens`]: chunks do not depend on which model
-/// there is.
-pub(crate) const BUDGET: usize = 256;
+/// there is. A quarter less than the smallest window in the catalogue, for the estimate's error.
+pub(crate) const BUDGET: usize = 192;
 
 /// What is at a path.
 #[derive(Debug)]

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use greenlit_syntax::chunk::{HEAD_BYTES, SourceKind, chunks, skip, tokens};
 use tokenizers::Tokenizer;
 
-type Estimate = (&'static str, fn(&str) -> usize);
+/// Its name, the budget of a chunk, and how tokens are counted.
+type Estimate = (&'static str, usize, fn(&str) -> usize);
 
 /// What could be counted with. The last one is what the index counts with.
 const ESTIMATES: [Estimate; 3] = [
-    ("bytes / 4", |text| text.len().div_ceil(4)),
-    ("bytes / 3", |text| text.len().div_ceil(3)),
-    ("words and signs", tokens),
+    ("bytes / 4", 256, |text| text.len().div_ceil(4)),
+    ("bytes / 3", 256, |text| text.len().div_ceil(3)),
+    ("words and signs", 192, tokens),
 ];
 
 #[derive(Default)]
@@ -44,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{:<16} {:<12} {:>8} {:>7} {:>8} {:>8}",
         "estimate", "kind", "chunks", "tokens", "over %", "lost %"
     );
-    for (name, estimate) in ESTIMATES {
+    for (name, budget, estimate) in ESTIMATES {
         let mut kinds: BTreeMap<String, Lengths> = BTreeMap::new();
         for path in &files {
             let Some(kind) = SourceKind::from_path(path) else { continue };
@@ -53,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             if skip(path, head, text.len() as u64).is_some() {
                 continue;
             }
-            let Ok(cut) = chunks(&text, kind, 256, &estimate) else { continue };
+            let Ok(cut) = chunks(&text, kind, budget, &estimate) else { continue };
             for chunk in cut {
                 let embedded = chunk.embedded_text(&text);
                 let encoding = tokenizer.encode_fast(embedded, true);
