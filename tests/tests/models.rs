@@ -243,7 +243,7 @@ fn onnxruntime_refuses_a_model_that_is_junk_and_words_are_found_on() {
     assert_eq!((code, &report["in_use"]), (Some(0), &json!("mine")), "{report:#}");
 
     let mut stop = installation.command(greenlit_tests::binary("greenlit"));
-    assert!(stop.arg("stop").status().unwrap().success());
+    assert!(stop.arg("stop").output().unwrap().status.success());
     configure(&installation, &format!("[embedding]\n{library}model = '{}'\n", junk.display()));
     let found = until(
         || search(&installation, &project, "send_mail"),
