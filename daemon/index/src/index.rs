@@ -196,7 +196,7 @@ impl Index {
         let of_vectors = lane.map(Lane::notices).unwrap_or_default();
         let dense_pending = lane.map_or(totals.chunks, Lane::pending);
         let degraded =
-            lane.map_or_else(|| Some(NO_MODEL.to_owned()), |lane| lane.degraded(dense_pending));
+            lane.map_or_else(|| Some(NO_MODEL.to_owned()), |lane| lane.degraded(lane.unseen()));
         let reasons: Vec<String> = degraded.into_iter().chain(reasons(&progress)).collect();
         let (model, backend, graph) = match lane.and_then(Lane::described) {
             Some((model, backend, graph)) => (Some(model), Some(backend), Some(graph)),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::PullPlan;
+
 /// A search over what the session sees of a root.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchRequest {
@@ -49,8 +51,15 @@ pub struct SearchReport {
     pub branch: Option<String>,
     /// Why there may be more or better hits; `None` when the answer is whole.
     pub degraded: Option<String>,
-    /// Chunks that cannot be found by meaning yet.
+    /// Chunks that are still to be embedded.
     pub dense_pending: u64,
+    /// The embedding model that answered; `None` when nothing was found by meaning.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What would have to be downloaded to search by meaning; `None` when there is a model, the
+    /// person wants none, or downloads are forbidden.
+    #[serde(default)]
+    pub offer: Option<PullPlan>,
     /// Best first.
     pub hits: Vec<SearchHit>,
 }
@@ -105,7 +114,7 @@ pub struct IndexReport {
     pub files_pending: Option<u64>,
     /// Chunks of these files.
     pub chunks: u64,
-    /// Chunks that cannot be found by meaning yet.
+    /// Chunks that are still to be embedded; see `notices` while one model replaces another.
     pub dense_pending: u64,
     /// On disk.
     pub bytes_disk: u64,

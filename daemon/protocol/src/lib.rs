@@ -17,6 +17,7 @@ pub mod frame;
 mod hello;
 mod index;
 mod message;
+mod model;
 mod report;
 
 pub use diagnostic::{DiagnosticTool, MendedDiagnostic, SeenDiagnostic};
@@ -34,6 +35,7 @@ pub use message::{
     ClientFrame, DocumentId, Event, Notification, ProgressStage, Request, Response, RootPhase,
     ServerFrame, TextChange,
 };
+pub use model::{ModelAction, ModelEntry, ModelReport, PullItem, PullPlan, PullRequest};
 pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
     FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Merit,

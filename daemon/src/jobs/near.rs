@@ -7,7 +7,7 @@ use greenlit_index::{Filter, Index, Query};
 use greenlit_repair::{Passage, Question, Retrieved, Retriever};
 use greenlit_workspace::View;
 
-use super::chain;
+use greenlit_workspace::chain;
 
 /// How long the index may take in changes first. Nobody waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,14 +1,17 @@
 //! Searches and questions about an index. They run beside the jobs of a root and wait for none.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use greenlit_index::{Filter, Index, Query, Shelf, Status, Usage};
+use greenlit_index::{Dense, Filter, Index, Meaning, Query, Shelf, Status, Usage};
 use greenlit_protocol::{
     Check, CheckState, ErrorKind, GraphReport, IndexAction, IndexReport, LatencyReport,
     RemoteError, Response, SearchHit, SearchReport, SearchRequest, ShelfReport,
 };
 use greenlit_workspace::{View, chain, git_branch};
+
+use crate::models::Models;
 
 /// How long a search waits for an index that is not up to date.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,6 +24,9 @@ pub(crate) struct SearchInput {
     pub(crate) view: View,
     /// Why file events are incomplete.
     pub(crate) unwatched: Option<String>,
+    /// What could be downloaded where there is no model.
+    pub(crate) models: Arc<Models>,
+    pub(crate) dense: Dense,
 }
 
 /// Searches.
@@ -58,6 +64,10 @@ pub(crate) fn search(input: &SearchInput, asked: &SearchRequest) -> Result<Respo
         branch: git_branch(input.view.root()).map(|head| head.name().to_owned()),
         degraded: answer.degraded,
         dense_pending: answer.dense_pending,
+        model: answer.model,
+        offer: matches!(input.dense.meaning(), Meaning::Off)
+            .then(|| input.models.offer())
+            .flatten(),
         hits: hits.collect(),
     }))
 }

@@ -61,7 +61,7 @@ impl State {
         }
         let directory = self.shelf.directory_of(&jobs::name_of(root));
         let (events, of) = (self.events.clone(), root.to_owned());
-        let opened = Index::open(root, Some(&directory), self.dense.as_ref(), move |news| {
+        let opened = Index::open(root, Some(&directory), Some(&self.dense), move |news| {
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::IndexNews { root: of.clone(), news });
         });
@@ -122,7 +122,9 @@ impl State {
         let root = self.indexed_root(root)?;
         let index = self.index(&root)?;
         let unwatched = self.roots.get(&root).and_then(|root| root.degraded.clone());
-        Ok(SearchInput { index, view: self.overlays.view(session, &root), unwatched })
+        let (models, dense) = (self.models.clone(), self.dense.clone());
+        let view = self.overlays.view(session, &root);
+        Ok(SearchInput { index, view, unwatched, models, dense })
     }
 
     pub(crate) fn index_action(

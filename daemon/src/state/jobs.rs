@@ -256,7 +256,7 @@ impl State {
         self.publish(session, path);
     }
 
-    fn tell(&self, session: u64, told: Told) {
+    pub(crate) fn tell(&self, session: u64, told: Told) {
         if let Some(session) = self.sessions.get(&session) {
             session.out.send(ServerFrame::Event(told));
         }
@@ -269,6 +269,7 @@ impl State {
     }
 
     pub(crate) fn cancel_request(&mut self, session: u64, request: u64) {
+        self.cancel_modelling(session, Some(request));
         self.cancel_jobs(|running| running.session == session && running.request == Some(request));
         let waiting = self
             .pending

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use greenlit_protocol::{ErrorKind, RemoteError, Request, Response, Tier};
 
 use crate::doctor;
-use crate::embedding;
 use crate::jobs::{Work, index_check, shelf_check};
+use crate::models;
 use crate::state::jobs::{Pending, shutting_down};
 use crate::state::session::canonical_root;
 use crate::state::{Event, State};
@@ -42,6 +42,7 @@ impl State {
             }
             Request::Search(asked) => self.search(session, id, asked),
             Request::Index { root, action } => self.index_action(session, id, &root, action),
+            Request::Model(action) => self.model_action(session, id, action),
             Request::Status => {
                 let status = self.status();
                 self.answer(session, id, Ok(Response::Status(status)));
@@ -83,7 +84,7 @@ impl State {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
             checks.push(shelf_check(&shelf));
-            checks.push(embedding::check(dense.as_ref()));
+            checks.push(models::check(&dense));
             let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::Answered { session, request, result });

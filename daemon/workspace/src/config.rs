@@ -27,6 +27,8 @@ pub struct Config {
     pub index: Index,
     /// Search by meaning. Read from the person's file only.
     pub embedding: Embedding,
+    /// What may leave this machine. Read from the person's file only.
+    pub network: Network,
 }
 
 /// `[run]`
@@ -143,12 +145,16 @@ pub struct Index {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Embedding {
-    /// The directory of a model, absolute: `model.onnx`, `tokenizer.json` and what lies beside them.
-    /// Absent: no search by meaning.
-    pub model: Option<PathBuf>,
-    /// ONNX Runtime: the library or its directory, absolute. Absent: `GREENLIT_ONNXRUNTIME`, else
-    /// Greenlit's own directory, else the system's.
+    /// The name of a model (`greenlit model list`), or the absolute path of a directory with
+    /// `model.onnx`, `tokenizer.json` and what lies beside them. Absent: the one that was pulled or
+    /// added last; without one there is no search by meaning.
+    pub model: Option<String>,
+    /// ONNX Runtime: the library or its directory, absolute. Absent: `GREENLIT_ONNXRUNTIME`, else what
+    /// `greenlit model pull` got, else what lies beside `greenlitd`, else the system's.
     pub onnxruntime: Option<PathBuf>,
+    /// A file with more models that can be pulled, absolute, in the form of Greenlit's own
+    /// `catalogue.toml`. Absent: none.
+    pub catalogue: Option<PathBuf>,
     /// Compute on a graphics processor where one works. Default `true`.
     pub gpu: bool,
     /// What the vectors of all workspaces may take on disk. Default 2048.
@@ -163,8 +169,16 @@ impl Default for Index {
 
 impl Default for Embedding {
     fn default() -> Self {
-        Self { model: None, onnxruntime: None, gpu: true, store_mb: 2048 }
+        Self { model: None, onnxruntime: None, catalogue: None, gpu: true, store_mb: 2048 }
     }
+}
+
+/// `[network]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// Ask no other machine for anything, whoever wants it. Default `false`.
+    pub offline: bool,
 }
 
 impl Default for Run {
@@ -267,6 +281,7 @@ impl Config {
         workspace.remove("index");
         // Nor does one name a library that is loaded into it.
         workspace.remove("embedding");
+        workspace.remove("network");
         merge(&mut merged, workspace);
         if let Some(text) = settings {
             merge(&mut merged, from_settings(text)?);

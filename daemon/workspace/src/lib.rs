@@ -21,7 +21,7 @@ mod view;
 mod watch;
 
 pub use chain::chain;
-pub use config::{Config, ConfigError, Embedding};
+pub use config::{Config, ConfigError, Embedding, Network};
 pub use files::{FoundFile, Ignored, list_files};
 pub use git::{Head, git_branch, git_dir};
 pub use inputs::{Inputs, ScanError};

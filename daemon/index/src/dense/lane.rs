@@ -1,6 +1,6 @@
 //! What one index has of the search by meaning.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -9,8 +9,9 @@ use greenlit_store::Owner;
 use greenlit_workspace::git_branch;
 use roaring::RoaringBitmap;
 
-use crate::dense::slots::{Digest, Slots};
-use crate::dense::vectors::{Bound, GraphStatus, keys};
+use crate::dense::side::Side;
+use crate::dense::slots::Digest;
+use crate::dense::vectors::GraphStatus;
 use crate::dense::{Core, Meaning, Model};
 use crate::record::{Record, RecordId, parts};
 use crate::snapshot::{Scope, Snapshot};
@@ -32,23 +33,15 @@ pub(crate) struct Lane {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) slots: Slots,
-    /// Records with texts that are to be embedded, in this order.
-    pub(super) queue: VecDeque<RecordId>,
+    /// With the model that answers.
+    pub(super) serving: Side,
+    /// With the model that takes its place when all is embedded.
+    coming: Option<Side>,
     /// Unsaved buffers, the last one last.
     shown: VecDeque<RecordId>,
     texts: HashMap<RecordId, Arc<str>>,
-    /// Texts that the model has no vector for.
-    pub(super) refused: HashSet<Digest>,
-    pub(super) bound: Option<Bound>,
     paused: bool,
-    /// Why nothing can be added.
-    pub(super) stuck: Option<String>,
     pub(super) notice: Option<String>,
-    /// What the store was told last that is needed.
-    pub(super) retained: Option<(Owner, RoaringBitmap)>,
-    /// Whether the vectors were checked.
-    pub(super) verified: bool,
 }
 
 /// Whether a chunk of a record, by its ordinal, may be found.
@@ -59,14 +52,17 @@ pub(crate) type Admits<'a> = &'a dyn Fn(&Record, usize) -> bool;
 pub(crate) struct Found {
     /// Chunks, best first.
     pub(crate) documents: Vec<u64>,
-    /// Chunks in view that have no vector.
+    /// Chunks in view that have no vector of the model that is to answer.
     pub(crate) pending: u64,
+    /// The model that answered.
+    pub(crate) model: Option<String>,
     /// Why it does not find everything.
     pub(crate) degraded: Option<String>,
 }
 
 /// What is said while there is no way to search by meaning.
-pub(crate) const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
+pub(crate) const NO_MODEL: &str =
+    "no embedding model: found by words and names, not by meaning (`greenlit model pull` gets one)";
 
 impl Lane {
     pub(super) fn new(root: &Path, directory: Option<&Path>, core: Arc<Core>) -> Self {
@@ -111,9 +107,9 @@ impl Lane {
     /// The index begins anew, with other numbers.
     pub(crate) fn reset(&self) {
         let mut state = self.write();
-        let (bound, paused) = (state.bound.take(), state.paused);
-        *state = State { bound, paused, ..State::default() };
-        state.refresh();
+        let before = std::mem::take(&mut *state);
+        let (serving, coming) = (before.serving.emptied(), before.coming.map(Side::emptied));
+        *state = State { serving, coming, paused: before.paused, ..State::default() };
     }
 
     pub(crate) fn pause(&self, paused: bool) {
@@ -124,29 +120,15 @@ impl Lane {
     /// Follows the index. What is `urgent` is embedded before all that waits.
     pub(crate) fn follow(&self, snapshot: &Snapshot, urgent: bool) {
         let mut state = self.write();
-        let changed = state.slots.live() ^ &snapshot.live;
+        let changed = state.serving.slots.live() ^ &snapshot.live;
         if changed.is_empty() {
             return;
         }
-        let mut new = Vec::new();
-        for number in changed {
-            match snapshot.records.get(number).filter(|_| snapshot.live.contains(number)) {
-                Some(record) => {
-                    state.track(number, record);
-                    state.slots.set_live(number, true);
-                    new.push(number);
-                }
-                None => {
-                    state.slots.set_live(number, false);
-                    if !state.shown.contains(&number) {
-                        state.untrack(number);
-                    }
-                }
-            }
+        let State { serving, coming, shown, texts, .. } = &mut *state;
+        for side in std::iter::once(serving).chain(coming) {
+            side.follow(snapshot, &changed, |number| shown.contains(&number), urgent);
         }
-        state.enqueue(&new, urgent);
-        state.stuck = None;
-        state.refresh();
+        texts.retain(|number, _| shown.contains(number));
         drop(state);
         self.core.wake();
     }
@@ -162,10 +144,10 @@ impl Lane {
         let mut new = Vec::new();
         for number in shown {
             let Some(record) = snapshot.records.get(*number) else { continue };
-            if state.slots.live().contains(*number) || state.shown.contains(number) {
+            if state.serving.slots.live().contains(*number) || state.shown.contains(number) {
                 continue;
             }
-            state.track(*number, record);
+            state.sides().for_each(|side| side.track(*number, record));
             if let Some(text) = text(&record.path) {
                 state.texts.insert(*number, text);
             }
@@ -175,11 +157,11 @@ impl Lane {
         while state.shown.len() > SHOWN {
             let Some(oldest) = state.shown.pop_front() else { break };
             state.texts.remove(&oldest);
-            if !state.slots.live().contains(oldest) {
-                state.untrack(oldest);
+            if !state.serving.slots.live().contains(oldest) {
+                state.sides().for_each(|side| side.slots.untrack(oldest));
             }
         }
-        state.enqueue(&new, true);
+        state.sides().for_each(|side| side.enqueue(&new, true));
         drop(state);
         if !new.is_empty() {
             self.core.wake();
@@ -192,17 +174,8 @@ impl Lane {
             return;
         }
         let mut state = self.write();
-        let wanted: HashSet<RecordId> = records.iter().copied().collect();
-        let mut waiting: HashSet<RecordId> = HashSet::new();
-        state.queue.retain(|number| {
-            let is_wanted = wanted.contains(number);
-            if is_wanted {
-                waiting.insert(*number);
-            }
-            !is_wanted
-        });
-        let first = records.iter().filter(|number| waiting.remove(number));
-        first.for_each(|number| state.queue.push_front(*number));
+        let State { serving, coming, .. } = &mut *state;
+        std::iter::once(serving).chain(coming).for_each(|side| side.prefer(records));
     }
 
     /// The best chunks in a scope that `admits` holds for (all without it). Embeds the question on
@@ -215,7 +188,7 @@ impl Lane {
         k: usize,
     ) -> Found {
         let mut found = self.standing(scope);
-        let bound = self.read().bound.clone();
+        let bound = self.read().serving.bound.clone();
         let Some(bound) = bound.filter(|_| k > 0 && !text.trim().is_empty()) else { return found };
         let query = match self.core.embed_query(&bound.model, text) {
             Ok(query) => query,
@@ -225,7 +198,7 @@ impl Lane {
             }
         };
         let (difference, only) = {
-            let state = self.read();
+            let state = &self.read().serving;
             let difference = state.slots.difference(&scope.hidden, &scope.shown);
             let only = admits.map(|admits| {
                 let admits = |number, record: &Record, ordinal| {
@@ -242,12 +215,19 @@ impl Lane {
                 return found;
             }
         };
+        found.model = Some(bound.model.embedder.identity().name.clone());
         let state = self.read();
+        if !state.serving.serves(&bound.model) {
+            // The model was exchanged at this moment: its slots are not these.
+            drop(state);
+            return self.search(text, scope, admits, k);
+        }
+        let slots = &state.serving.slots;
         for near in near {
-            let documents = state.slots.documents(near.slot);
+            let documents = slots.documents(near.slot);
             let seen = documents.filter(|document| {
                 let (number, ordinal) = parts(*document);
-                let record = state.slots.record(number);
+                let record = slots.record(number);
                 scope.holds(number)
                     && record
                         .is_some_and(|record| admits.is_none_or(|admits| admits(record, ordinal)))
@@ -262,17 +242,21 @@ impl Lane {
 
     /// What is missing in a scope, and why.
     fn standing(&self, scope: &Scope) -> Found {
-        let pending = {
-            let state = self.read();
-            state.slots.difference(&scope.hidden, &scope.shown).missing
-        };
-        let degraded = self.degraded(pending);
-        Found { documents: Vec::new(), pending, degraded }
+        let state = self.read();
+        let missing = |side: &Side| side.slots.difference(&scope.hidden, &scope.shown).missing;
+        let (pending, unseen) = (missing(state.work()), missing(&state.serving));
+        drop(state);
+        Found { pending, degraded: self.degraded(unseen), ..Found::default() }
     }
 
-    /// Live chunks without a vector.
+    /// Live chunks without a vector of the model that is to answer.
     pub(crate) fn pending(&self) -> u64 {
-        self.read().slots.missing()
+        self.read().work().slots.missing()
+    }
+
+    /// Live chunks without a vector of the model that answers.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.read().serving.slots.missing()
     }
 
     /// Why searches by meaning do not find everything, of which so many chunks are missing.
@@ -290,6 +274,7 @@ impl Lane {
             Meaning::Ready(_) => {}
         }
         let state = self.read();
+        let state = &state.serving;
         if pending == 0 {
             return None;
         }
@@ -304,63 +289,98 @@ impl Lane {
         Some(reason)
     }
 
-    /// What a person should know: the store, the graph.
+    /// What a person should know: the store, the graph, an exchange of the model.
     pub(crate) fn notices(&self) -> Vec<String> {
-        let own = self.read().notice.clone();
-        self.core.notices().into_iter().chain(own).collect()
+        let (own, coming) = {
+            let state = self.read();
+            let coming = state.coming.as_ref().and_then(|coming| {
+                let [new, old] = [coming, &state.serving]
+                    .map(|side| Some(side.bound.as_ref()?.model.embedder.identity().name.clone()));
+                let left = coming.slots.missing();
+                let stuck = coming.stuck.as_ref().map(|why| format!(" ({why})"));
+                let stuck = stuck.unwrap_or_default();
+                Some(format!(
+                    "{left} chunks to embed with {}, {} answers until then{stuck}",
+                    new?, old?
+                ))
+            });
+            (state.notice.clone(), coming)
+        };
+        self.core.notices().into_iter().chain(own).chain(coming).collect()
     }
 
     /// Name and backend of the model, and how its vectors are searched.
     pub(crate) fn described(&self) -> Option<(String, String, GraphStatus)> {
         let state = self.read();
-        let bound = state.bound.as_ref()?;
+        let bound = state.serving.bound.as_ref()?;
         let identity = bound.model.embedder.identity();
         Some((identity.name.clone(), identity.backend.clone(), bound.graph()))
     }
 
-    /// Uses a model from now on.
+    /// Uses a model: at once where there was none, else when all is embedded with it.
     pub(super) fn bind(&self, model: &Arc<Model>) {
         let mut state = self.write();
-        let (bound, notice) = Bound::new(model.clone(), self);
+        if state.serving.serves(model) {
+            state.coming = None;
+            return;
+        }
+        if state.coming.as_ref().is_some_and(|side| side.serves(model)) {
+            return;
+        }
+        let first = state.shown.iter().rev().copied();
+        let (side, notice) = Side::of(&state.serving.slots, first, model, self);
         state.notice = notice;
-        state.slots.rebind(&|texts| model.space.lookup(&keys(&model.space, texts)));
-        state.bound = Some(bound);
-        let State { queue, slots, .. } = &mut *state;
-        queue.retain(|number| !slots.missing_of(*number).is_empty());
-        state.refresh();
+        if state.serving.bound.is_some() {
+            state.coming = Some(side);
+        } else {
+            state.serving = side;
+        }
+    }
+
+    /// Lets the model that comes answer, if it has everything, or whatever it has.
+    pub(super) fn exchange(&self, whatever: bool) {
+        let mut state = self.write();
+        let Some(coming) = state.coming.take_if(|side| whatever || side.queue.is_empty()) else {
+            return;
+        };
+        let before = std::mem::replace(&mut state.serving, coming);
+        let same = state.serving.has_space_of(&before);
+        drop(state);
+        if !same {
+            before.forget(&self.owner().repository);
+        }
+    }
+
+    /// The model that answers.
+    pub(super) fn serving(&self) -> Option<Arc<Model>> {
+        self.read().serving.bound.as_ref().map(|bound| bound.model.clone())
     }
 
     pub(super) fn unbind(&self) {
-        self.write().bound = None;
+        if self.read().serving.bound.is_none() {
+            return;
+        }
+        let mut state = self.write();
+        state.coming = None;
+        // What had a vector has none now.
+        let slots = state.serving.slots.looked_up(&|texts| vec![None; texts.len()]);
+        state.serving = Side { slots, ..Side::default() };
     }
 
-    /// Vectors moved or were lost. What is missing now is embedded again, unless it went because there
-    /// is no room: else two indexes would drive each other out for ever.
+    /// Vectors moved or were lost; see [`Side::rebind`].
     pub(super) fn rebind(&self, again: bool) {
-        let mut state = self.write();
-        let Some(bound) = state.bound.clone() else { return };
-        let (before, space) = (state.slots.missing(), &bound.model.space);
-        state.slots.rebind(&|texts| space.lookup(&keys(space, texts)));
-        if again {
-            let live: Vec<RecordId> = state.slots.live().iter().collect();
-            let State { queue, slots, .. } = &mut *state;
-            let lost = live.into_iter().filter(|number| !slots.missing_of(*number).is_empty());
-            let known: HashSet<RecordId> = queue.iter().copied().collect();
-            queue.extend(lost.filter(|number| !known.contains(number)));
-        } else if state.slots.missing() > before {
-            state.stuck = Some("other indexes needed the room of their vectors".to_owned());
-        }
-        state.refresh();
+        self.write().sides().for_each(|side| side.rebind(again));
     }
 
     /// Whether there is something to embed.
     pub(super) fn has_work(&self) -> bool {
         let state = self.read();
+        let side = state.work();
         !self.is_closed()
             && !state.paused
-            && state.stuck.is_none()
-            && state.bound.is_some()
-            && !state.queue.is_empty()
+            && side.stuck.is_none()
+            && side.bound.is_some()
+            && !side.queue.is_empty()
     }
 
     /// The text of an unsaved buffer.
@@ -371,61 +391,44 @@ impl Lane {
     /// Vectors came in.
     pub(super) fn resolve(&self, vectors: &[(Digest, u32)]) {
         let mut state = self.write();
-        vectors.iter().for_each(|(text, slot)| state.slots.resolve(text, *slot));
-        state.refresh();
+        let side = state.work_mut();
+        vectors.iter().for_each(|(text, slot)| side.slots.resolve(text, *slot));
+        side.refresh();
     }
 
-    /// These records are done, unless their numbers mean other records by now.
+    /// These records are done.
     pub(super) fn drop_queued(&self, done: &[(RecordId, Option<Arc<Record>>)]) {
-        let mut state = self.write();
-        let done: HashSet<RecordId> = done
-            .iter()
-            .filter(|(number, record)| {
-                let now = state.slots.record(*number);
-                now.map(Arc::as_ptr) == record.as_ref().map(Arc::as_ptr)
-            })
-            .map(|(number, _)| *number)
-            .collect();
-        state.queue.retain(|number| !done.contains(number));
+        self.write().work_mut().drop_queued(done);
     }
 
-    /// Live slots.
+    /// Tells the store what is needed.
+    pub(super) fn retain(&self) {
+        let owner = self.owner();
+        self.write().sides().for_each(|side| side.retain(owner.clone()));
+    }
+
+    /// Live slots of the model that answers.
     pub(super) fn members(&self) -> RoaringBitmap {
-        self.read().slots.members().clone()
+        self.read().serving.slots.members().clone()
     }
 }
 
 impl State {
-    fn track(&mut self, number: RecordId, record: &Arc<Record>) {
-        match &self.bound {
-            Some(bound) => {
-                let space = &bound.model.space;
-                let lookup = |texts: &[Digest]| space.lookup(&keys(space, texts));
-                self.slots.track(number, record, &lookup);
-            }
-            None => self.slots.track(number, record, &|texts| vec![None; texts.len()]),
-        }
+    fn sides(&mut self) -> impl Iterator<Item = &mut Side> {
+        std::iter::once(&mut self.serving).chain(&mut self.coming)
     }
 
-    fn untrack(&mut self, number: RecordId) {
-        self.slots.untrack(number);
-        self.texts.remove(&number);
+    /// The side that is embedded for.
+    pub(super) fn work(&self) -> &Side {
+        self.coming.as_ref().unwrap_or(&self.serving)
     }
 
-    fn enqueue(&mut self, records: &[RecordId], urgent: bool) {
-        let missing = |number: &&RecordId| !self.slots.missing_of(**number).is_empty();
-        let missing: Vec<RecordId> = records.iter().filter(missing).copied().collect();
-        if urgent {
-            missing.into_iter().rev().for_each(|number| self.queue.push_front(number));
-        } else {
-            self.queue.extend(missing);
-        }
+    pub(super) fn work_mut(&mut self) -> &mut Side {
+        self.coming.as_mut().unwrap_or(&mut self.serving)
     }
 
-    /// Shows readers what lives now.
-    pub(super) fn refresh(&mut self) {
-        if let Some(bound) = &mut self.bound {
-            bound.refresh(self.slots.members());
-        }
+    /// Whether the model is being exchanged.
+    pub(super) fn is_exchanging(&self) -> bool {
+        self.coming.is_some()
     }
 }

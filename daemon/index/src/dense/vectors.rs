@@ -121,7 +121,8 @@ impl Bound {
 
     /// Does so, on the calling thread, and stores what came of it.
     pub(super) fn fold(&self, lane: &Lane) {
-        let members = lane.members();
+        // Those of this model, whatever the lane is bound to meanwhile.
+        let members = self.view.members().clone();
         let vectors = self.model.space.snapshot();
         let cancelled = || lane.is_closed();
         let control = Control { cancelled: &cancelled, progress: &|_| {} };

@@ -38,6 +38,7 @@ pub(super) struct Worker {
     /// The texts of the record that was cut last: a long file is in many batches.
     cut: Option<(Arc<Record>, HashMap<Digest, String>)>,
     strikes: u32,
+    store: Option<Store>,
     /// Which lane was served last.
     turn: usize,
     builder: Option<thread::JoinHandle<()>>,
@@ -69,15 +70,16 @@ impl Worker {
             pace: None,
             cut: None,
             strikes: 0,
+            store: None,
             turn: 0,
             builder: None,
             builds: Arc::default(),
         }
     }
 
-    /// Runs until it is stopped, or there is no model.
-    pub(super) fn run(mut self, load: Load) {
-        if catch_unwind(AssertUnwindSafe(|| self.work(load))).is_err() {
+    /// Runs until it is stopped.
+    pub(super) fn run(mut self) {
+        if catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
             let remedy = "`greenlit logs` has more; please report it";
             self.core.degrade("a defect in Greenlit".to_owned(), remedy.to_owned());
         }
@@ -90,23 +92,41 @@ impl Worker {
         self.core.moved.notify_all();
     }
 
-    fn work(&mut self, load: Load) {
+    fn work(&mut self) {
         self.pace = Some(Pace::of_this_thread());
-        self.load(load);
         loop {
-            let told = self.core.lock().told;
+            let (told, load) = {
+                let mut state = self.core.lock();
+                let load = state.load.take();
+                state.is_loading = load.is_some();
+                (state.told, load)
+            };
+            if let Some(load) = load {
+                self.load(load);
+                self.core.lock().is_loading = false;
+            }
+            if self.core.is_stopped() {
+                return;
+            }
             let model = self.core.lock().model.clone();
-            let Some(model) = model.filter(|_| !self.core.is_stopped()) else { return };
             let lanes = self.core.lanes();
-            let unbound = lanes.iter().filter(|lane| lane.read().bound.is_none());
-            unbound.for_each(|lane| lane.bind(&model));
+            let Some(model) = model else {
+                lanes.iter().for_each(|lane| lane.unbind());
+                drop(lanes);
+                self.wait(told);
+                continue;
+            };
+            for lane in &lanes {
+                lane.bind(&model);
+                lane.exchange(false);
+            }
             let started = Instant::now();
             self.turn = self.turn.wrapping_add(1);
             let next = (0..lanes.len()).map(|i| &lanes[(self.turn + i) % lanes.len()]);
             if let Some(lane) = next.into_iter().find(|lane| lane.has_work()) {
                 self.step(&model, lane, &lanes);
                 self.rest(started);
-            } else if !lanes.iter().any(|lane| self.tend(&model, lane)) {
+            } else if !lanes.iter().any(|lane| self.tend(lane)) {
                 drop((lanes, model));
                 self.wait(told);
             }
@@ -137,29 +157,28 @@ impl Worker {
         }
     }
 
-    fn load(&self, load: Load) {
+    fn load(&mut self, load: Load) {
         let loaded = match catch_unwind(AssertUnwindSafe(load)) {
             Ok(Ok(Some(embedder))) => embedder,
             Ok(Ok(None)) => {
-                self.core.lock().meaning = Meaning::Off;
+                let mut state = self.core.lock();
+                (state.meaning, state.model, state.kept) = (Meaning::Off, None, None);
                 return;
             }
-            Ok(Err(error)) => {
-                self.core.lock().meaning = Meaning::from(&error);
-                return;
-            }
+            Ok(Err(error)) => return self.refuse(Meaning::from(&error)),
             Err(_panic) => {
                 let reason = "the model could not be loaded by a defect".to_owned();
-                return self.core.degrade(reason, REMEDY.to_owned());
+                return self.refuse(Meaning::Degraded { reason, remedy: REMEDY.to_owned() });
             }
         };
         let identity = loaded.identity().clone();
-        let options = Options { quota_bytes: self.core.options.quota_bytes };
-        let directory = &self.core.options.directory;
-        let remedy = || format!("look after {}", directory.display());
-        let store = match Store::open(directory, options) {
+        let refused = |error: String, remedy: String| Meaning::Degraded { reason: error, remedy };
+        let store = match self.store() {
             Ok(store) => store,
-            Err(error) => return self.core.degrade(chain(&error), remedy()),
+            Err(error) => {
+                let remedy = format!("look after {}", self.core.options.directory.display());
+                return self.refuse(refused(error, remedy));
+            }
         };
         let id = SpaceId {
             model: identity.model,
@@ -168,22 +187,60 @@ impl Worker {
         };
         let space = match store.space(&id) {
             Ok(space) => space,
-            Err(error) => return self.core.degrade(chain(&error), REMEDY.to_owned()),
+            Err(error) => return self.refuse(refused(chain(&error), REMEDY.to_owned())),
         };
+        self.strikes = 0;
+        let mut state = self.core.lock();
+        // The same one again keeps what was begun with it, under the name that it has now.
+        state.model = Some(Arc::new(Model { embedder: loaded, store, space }));
+        (state.meaning, state.kept) = (Meaning::Ready(identity), None);
+    }
+
+    /// The store, opened once.
+    fn store(&mut self) -> Result<Store, String> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        let options = Options { quota_bytes: self.core.options.quota_bytes };
+        let store =
+            Store::open(&self.core.options.directory, options).map_err(|error| chain(&error))?;
         let report = store.report();
-        let notice = (!report.is_clean()).then(|| {
+        self.core.lock().notice = (!report.is_clean()).then(|| {
             let lost = report.lost.len();
             format!("the store of vectors was not as it was left ({lost} files lost): what is missing is embedded again")
         });
-        let model = Model { embedder: loaded, store, space };
+        self.store = Some(store.clone());
+        Ok(store)
+    }
+
+    /// Something newer cannot be used: goes on with the model that answers, if there is one.
+    fn refuse(&self, why: Meaning) {
+        let before = self.core.lock().model.clone();
+        self.fall_back(before, why);
+    }
+
+    /// A model has shown to be broken: goes on with the one that it was to replace, if there is one.
+    fn give_up(&self, broken: &Arc<Model>, reason: String) {
+        let lanes = self.core.lanes();
+        let mut serving = lanes.iter().filter_map(|lane| lane.serving());
+        let before = serving.find(|model| !Arc::ptr_eq(model, broken));
+        self.fall_back(before, Meaning::Degraded { reason, remedy: REMEDY.to_owned() });
+    }
+
+    fn fall_back(&self, to: Option<Arc<Model>>, why: Meaning) {
+        let Meaning::Degraded { reason, remedy } = why else { return };
+        let Some(model) = to else { return self.core.degrade(reason, remedy) };
+        tracing::warn!(reason, "the model is not exchanged");
+        let identity = model.embedder.identity().clone();
         let mut state = self.core.lock();
-        state.notice = notice;
-        state.model = Some(Arc::new(model));
+        let name = &identity.name;
+        state.kept = Some(format!("{name} goes on to answer: {reason} ({remedy})"));
         state.meaning = Meaning::Ready(identity);
+        state.model = Some(model);
     }
 
     /// Embeds what is next in a lane.
-    fn step(&mut self, model: &Model, lane: &Arc<Lane>, lanes: &[Arc<Lane>]) {
+    fn step(&mut self, model: &Arc<Model>, lane: &Arc<Lane>, lanes: &[Arc<Lane>]) {
         let batch = self.gather(model, lane);
         lane.resolve(&batch.known);
         let Some(vectors) = self.embed(model, lane, &batch.texts) else { return };
@@ -197,12 +254,14 @@ impl Worker {
 
     /// The next texts, from the files as they are now.
     fn gather(&mut self, model: &Model, lane: &Lane) -> Batch {
-        let queue: Vec<RecordId> = lane.read().queue.iter().take(LOOKED_AT).copied().collect();
+        let queue: Vec<RecordId> =
+            lane.read().work().queue.iter().take(LOOKED_AT).copied().collect();
         let mut batch = Batch::default();
         let mut taken = HashSet::new();
         for number in queue {
             let (record, missing) = {
                 let state = lane.read();
+                let state = state.work();
                 let mut missing = state.slots.missing_of(number);
                 missing.retain(|text| !state.refused.contains(text));
                 (state.slots.record(number).cloned(), missing)
@@ -268,7 +327,7 @@ impl Worker {
     /// Vectors of texts; those that the model refuses are noted. `None` when the model is given up.
     fn embed(
         &mut self,
-        model: &Model,
+        model: &Arc<Model>,
         lane: &Lane,
         texts: &[(Digest, String)],
     ) -> Option<Vec<(Digest, Vec<f32>)>> {
@@ -293,10 +352,10 @@ impl Worker {
                     }
                     Err(why) => {
                         tracing::warn!(why, "the model has no vector for a text");
-                        lane.write().refused.insert(one.0);
+                        lane.write().work_mut().refused.insert(one.0);
                         self.strikes += 1;
                         if self.strikes >= STRIKES {
-                            self.give_up(why);
+                            self.give_up(model, why);
                             return None;
                         }
                     }
@@ -306,14 +365,10 @@ impl Worker {
         Some(vectors)
     }
 
-    fn give_up(&self, why: String) {
-        self.core.degrade(why, REMEDY.to_owned());
-    }
-
     /// Stores vectors; `None` when that is not possible.
     fn append(
         &self,
-        model: &Model,
+        model: &Arc<Model>,
         lane: &Lane,
         lanes: &[Arc<Lane>],
         vectors: &[(Digest, Vec<f32>)],
@@ -324,9 +379,17 @@ impl Worker {
             keys.into_iter().zip(vectors.iter().map(|(_, vector)| &vector[..])).collect();
         let owner = lane.owner();
         let mut appended = model.space.append(&owner, &batch);
-        if let Err(AppendError::Quota { needed, .. }) = appended {
+        for last in [false, true] {
+            let Err(AppendError::Quota { needed, .. }) = appended else { break };
+            if last {
+                if !lane.read().is_exchanging() {
+                    break;
+                }
+                // Two models do not fit: the old one goes first.
+                lane.exchange(true);
+            }
             // What is in use must not go as if nobody needed it.
-            lanes.iter().for_each(|lane| retain(model, lane));
+            lanes.iter().for_each(|lane| lane.retain());
             let room = model.store.make_room(needed, &owner);
             if !room.moved.is_empty() {
                 lanes.iter().for_each(|lane| lane.rebind(false));
@@ -339,25 +402,29 @@ impl Worker {
         match appended {
             Ok(slots) => Some(slots),
             Err(error @ (AppendError::Dims { .. } | AppendError::NotUnit { .. })) => {
-                self.give_up(chain(&error));
+                self.give_up(model, chain(&error));
                 None
             }
             Err(error) => {
                 let why = chain(&error);
                 tracing::warn!(why, "vectors cannot be stored");
-                lane.write().stuck = Some(why);
+                lane.write().work_mut().stuck = Some(why);
                 None
             }
         }
     }
 
     /// Does what is left when everything is embedded; says whether there was something.
-    fn tend(&mut self, model: &Model, lane: &Arc<Lane>) -> bool {
-        retain(model, lane);
-        let Some(bound) = lane.read().bound.clone() else { return false };
-        if !std::mem::replace(&mut lane.write().verified, true) {
+    fn tend(&mut self, lane: &Arc<Lane>) -> bool {
+        lane.retain();
+        if lane.read().is_exchanging() {
+            // It waits for a person or for room; the old side will be gone.
+            return false;
+        }
+        let Some(bound) = lane.read().serving.bound.clone() else { return false };
+        if !std::mem::replace(&mut lane.write().serving.verified, true) {
             let stopped = || !lane.is_closed();
-            let unsound = model.space.snapshot().verify(&lane.members(), &stopped);
+            let unsound = bound.model.space.snapshot().verify(&lane.members(), &stopped);
             if !unsound.is_empty() {
                 let lost = unsound.len();
                 lane.write().notice =
@@ -373,24 +440,24 @@ impl Worker {
             return self.fold(lane);
         }
         if bound.needs_measuring() {
-            bound.measure(&self.core.recent());
+            bound.measure(&self.core.recent(&bound.model));
         }
         false
     }
 
     /// Builds a graph on a thread of its own.
     fn fold(&mut self, lane: &Arc<Lane>) -> bool {
-        let Some(bound) = lane.read().bound.clone() else { return false };
+        let Some(bound) = lane.read().serving.bound.clone() else { return false };
         let (lane, builds, core) = (lane.clone(), self.builds.clone(), self.core.clone());
         builds.store(true, Ordering::Relaxed);
         let builder = thread::Builder::new().name("graph".to_owned()).spawn(move || {
             let _pace = Pace::of_this_thread();
             let folded = catch_unwind(AssertUnwindSafe(|| {
                 bound.fold(&lane);
-                lane.write().refresh();
-                let bound = lane.read().bound.clone();
+                lane.write().serving.refresh();
+                let bound = lane.read().serving.bound.clone();
                 if let Some(bound) = bound {
-                    bound.measure(&core.recent());
+                    bound.measure(&core.recent(&bound.model));
                 }
             }));
             if folded.is_err() {
@@ -423,22 +490,4 @@ fn embed(model: &Model, texts: &[(Digest, String)]) -> Result<Vec<Vec<f32>>, Str
         return Err("the model gives values that are not finite".to_owned());
     }
     Ok(vectors)
-}
-
-/// Tells the store what an index needs, if that has changed.
-fn retain(model: &Model, lane: &Lane) {
-    let now = (lane.owner(), lane.members());
-    let is_needed = {
-        let state = lane.read();
-        state.bound.is_some() && state.retained.as_ref() != Some(&now)
-    };
-    if !is_needed {
-        return;
-    }
-    match model.space.retain(&now.0, &now.1) {
-        Ok(()) => lane.write().retained = Some(now),
-        Err(error) => {
-            tracing::warn!(error = chain(&error), "the store was not told what is needed")
-        }
-    }
 }

@@ -77,8 +77,10 @@ pub struct Answer {
     pub hits: Vec<Hit>,
     /// Why there may be more or better ones.
     pub degraded: Option<String>,
-    /// Chunks that cannot be found by meaning yet.
+    /// Chunks that are still to be embedded with the model that is to answer.
     pub dense_pending: u64,
+    /// The model that answered; `None` when nothing was asked by meaning.
+    pub model: Option<String>,
 }
 
 /// Why there is no answer.
@@ -117,6 +119,7 @@ impl Index {
             hits: found.hits,
             degraded: (!found.reasons.is_empty()).then(|| found.reasons.join("; ")),
             dense_pending: found.pending,
+            model: found.model,
         })
     }
 
@@ -158,7 +161,7 @@ impl Index {
             false => merge(hits, |path, lines| texts.lines(path, lines)),
         };
         hits.truncate(query.k);
-        Ok((Found { hits, reasons, pending: near.pending }, texts.into_stale()))
+        Ok((Found { hits, reasons, pending: near.pending, model: near.model }, texts.into_stale()))
     }
 
     /// What is found by meaning.
@@ -180,6 +183,7 @@ struct Found {
     hits: Vec<Hit>,
     reasons: Vec<String>,
     pending: u64,
+    model: Option<String>,
 }
 
 /// Documents with their fused scores, best first.

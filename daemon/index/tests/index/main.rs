@@ -4,6 +4,7 @@
 mod bad_input;
 mod branches;
 mod disk_full;
+mod exchange;
 mod fresh;
 mod kept;
 mod killed;

@@ -13,8 +13,8 @@ use greenlit_workspace::View;
 
 use crate::support::{PATIENCE, Workspace, found, search};
 
-const PARSER: &str = "def parse_http_url(line):\n    return line.split(':')\n";
-const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
+pub(crate) const PARSER: &str = "def parse_http_url(line):\n    return line.split(':')\n";
+pub(crate) const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,7 +29,7 @@ pub(crate) enum Fault {
 
 pub(crate) struct Counted {
     hash: HashEmbedder,
-    texts: AtomicUsize,
+    pub(crate) texts: AtomicUsize,
     fault: Fault,
     questions_fail: AtomicBool,
     /// Each call waits for one of these, where there are any.
@@ -43,8 +43,17 @@ impl Counted {
     }
 
     fn gated(fault: Fault, gate: Option<mpsc::Receiver<()>>) -> Arc<Self> {
+        Self::sized("hash", 64, fault, gate)
+    }
+
+    pub(crate) fn sized(
+        name: &str,
+        dims: usize,
+        fault: Fault,
+        gate: Option<mpsc::Receiver<()>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            hash: HashEmbedder::new(64),
+            hash: HashEmbedder::new(dims).named(name),
             texts: AtomicUsize::new(0),
             fault,
             questions_fail: AtomicBool::new(false),
@@ -94,7 +103,7 @@ impl Embedder for Counted {
     }
 }
 
-fn options(workspace: &Workspace) -> DenseOptions {
+pub(crate) fn options(workspace: &Workspace) -> DenseOptions {
     options_at(&workspace.store().with_file_name("vectors"))
 }
 
@@ -107,12 +116,12 @@ pub(crate) fn dense_at(directory: &Path, embedder: &Arc<Counted>) -> Dense {
     with(options_at(directory), embedder)
 }
 
-fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
+pub(crate) fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
     let embedder: Arc<dyn Embedder> = embedder.clone();
     Dense::new(options, Box::new(move || Ok(Some(embedder))))
 }
 
-fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
+pub(crate) fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
     let index = Index::open(root, Some(store), Some(dense), |_| {}).unwrap();
     assert!(index.settle(PATIENCE), "{:?}", index.status());
     assert!(dense.settle(PATIENCE));
@@ -120,7 +129,7 @@ fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
 }
 
 /// The best hit by meaning alone.
-fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
+pub(crate) fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
     let weights = Weights { lexical: 0.0, dense: 1.0, symbol: 0.0, ..Weights::default() };
     let query = Query { text: text.to_owned(), k: 5, filter, weights, ..Query::default() };
     let hits = index.search(&query, view, PATIENCE).unwrap().hits;
@@ -459,6 +468,22 @@ fn many(marker: &str) -> Workspace {
     workspace
 }
 
+/// Hardly more room than the vectors take that are there.
+pub(crate) fn just_enough(options: DenseOptions, embedder: &Counted) -> DenseOptions {
+    let identity = embedder.identity();
+    let dims = u32::try_from(identity.dims).unwrap();
+    let id = SpaceId { model: identity.model, backend: identity.backend.clone(), dims };
+    let fits = |quota_bytes: u64| {
+        let store = Store::open(&options.directory, Options { quota_bytes }).unwrap();
+        let vector = embedder.embed_query("another").unwrap();
+        let owner = Owner { repository: "another".to_owned(), branch: String::new() };
+        let key = id.key(0, &[0; 32]);
+        store.space(&id).unwrap().append(&owner, &[(key, &vector)]).is_ok()
+    };
+    let quota_bytes = (1..1000).map(|n| n << 16).find(|quota| fits(*quota)).unwrap();
+    DenseOptions { quota_bytes, ..options }
+}
+
 #[test]
 fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
     let (first, second) = (many("apple"), many("pear"));
@@ -466,19 +491,7 @@ fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
     let dense = with(options(&first), &embedder);
     drop((open(&first.root(), &first.store(), &dense), dense));
 
-    // Hardly more than the first one needs.
-    let identity = embedder.identity();
-    let id = SpaceId { model: identity.model, backend: identity.backend.clone(), dims: 64 };
-    let fits = |quota_bytes: u64| {
-        let store = Store::open(&options(&first).directory, Options { quota_bytes }).unwrap();
-        let vector = embedder.embed_query("another").unwrap();
-        let owner = Owner { repository: "another".to_owned(), branch: String::new() };
-        let key = id.key(0, &[0; 32]);
-        store.space(&id).unwrap().append(&owner, &[(key, &vector)]).is_ok()
-    };
-    let quota_bytes = (1..1000).map(|n| n << 16).find(|quota| fits(*quota)).unwrap();
-
-    let options = DenseOptions { quota_bytes, ..options(&first) };
+    let options = just_enough(options(&first), &embedder);
     let embedder = Counted::new(Fault::None);
     let dense = with(options, &embedder);
     let one = open(&first.root(), &first.store(), &dense);

@@ -49,10 +49,12 @@ fn a_workspace_does_not_say_what_others_may_keep() {
 
 #[test]
 fn a_workspace_does_not_name_a_library_that_the_daemon_loads() {
-    let own = "[embedding]\nmodel = '/mine'";
-    let theirs = "[embedding]\nmodel = '/theirs'\nonnxruntime = '/theirs.so'";
+    let own = "[embedding]\nmodel = '/mine'\n[network]\noffline = true";
+    let theirs = "[embedding]\nmodel = '/theirs'\nonnxruntime = '/theirs.so'\n\
+                  [network]\noffline = false";
     let config = load(theirs, own, None).unwrap();
-    let mine = Some(PathBuf::from("/mine"));
+    assert!(config.network.offline);
+    let mine = Some("/mine".to_owned());
     assert_eq!(config.embedding, Embedding { model: mine, ..Embedding::default() });
 }
 

@@ -3,6 +3,7 @@
 
 mod code_actions;
 mod commands;
+mod consent;
 mod diagnostics;
 mod documents;
 mod lifecycle;
