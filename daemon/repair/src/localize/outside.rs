@@ -6,7 +6,7 @@ use std::path::Path;
 
 use greenlit_syntax::{BindingKind, FunctionItem, Language, Node, Parsed, Role, parse};
 
-use super::sources::{imports, row, statement_lines};
+use super::sources::{imports, row};
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
 
@@ -162,20 +162,32 @@ impl<'a> Outside<'a> {
     }
 
     pub(super) fn function(&self, at: usize) -> Inside {
-        let function = &self.functions[at];
-        let ignored = |at: usize| self.is_test(at);
+        let mut lines = BTreeSet::new();
+        if let Some(function) = self.node_of(at) {
+            self.parsed.walk_with_ancestors(function, &mut |node, above| {
+                let inside = above.iter().any(|n| self.parsed.role(*n).is_statement_list());
+                let role = self.parsed.role(node);
+                if inside && role.is_expression() && !self.is_test(node.start_byte()) {
+                    lines.insert(row(node.start_position().row));
+                }
+                !matches!(role, Role::Comment | Role::Type)
+            });
+        }
         Inside {
-            lines: statement_lines(&self.parsed, &function.range, &ignored).into_iter().collect(),
+            lines: lines.into_iter().collect(),
             names: self.names_of(at).into_iter().map(str::to_owned).collect(),
-            calls: function.calls.clone(),
+            calls: self.functions[at].calls.clone(),
         }
     }
 
     fn names_of(&self, at: usize) -> BTreeSet<&str> {
-        let Range { start, end } = self.functions[at].range;
-        let node = self.parsed.root().descendant_for_byte_range(start, end);
-        let names = node.into_iter().flat_map(|node| names_in(&self.parsed, node));
+        let names = self.node_of(at).into_iter().flat_map(|node| names_in(&self.parsed, node));
         names.map(|name| self.parsed.text_of(name)).collect()
+    }
+
+    fn node_of(&self, at: usize) -> Option<Node<'_>> {
+        let Range { start, end } = self.functions[at].range;
+        self.parsed.root().descendant_for_byte_range(start, end)
     }
 
     /// Whether it imports a file, by the last parts of names and paths.
