@@ -320,7 +320,7 @@ fn what_is_preferred_is_embedded_before_what_waits() {
         Index::open(&workspace.root(), Some(&workspace.store()), Some(&dense), |_| {}).unwrap();
     assert!(index.settle(PATIENCE));
     // Each change comes before what waited: the first one is the last of these.
-    let mut follow = |paths: &[String]| {
+    let follow = |paths: &[String]| {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         index.changed(&workspace.change(&paths, false));
         assert!(index.settle(PATIENCE));
