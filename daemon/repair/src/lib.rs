@@ -6,6 +6,7 @@
 //! [`Checked`], leaves this crate as a fix.
 //! Invariant: a verdict names the exact content hashes that it holds for.
 
+mod ahead;
 mod baseline;
 mod cancel;
 mod candidate;
@@ -29,7 +30,7 @@ mod verdict;
 mod verify;
 mod workbench;
 
-pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, baseline};
+pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, Purpose, baseline};
 pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
 pub use diagnostic::{

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use greenlit_runner::{FailureKind, Project, Spectrum, TestId};
 use greenlit_sandbox::CacheMode;
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, ProjectBaseline};
 use crate::causes::{Failures, split};
 use crate::localize::{Suspicious, from_traces, ochiai, with_loaded};
 use crate::neighbours::neighbours;
@@ -149,13 +149,49 @@ fn spectrum(
     project: &Project,
     failures: &Failures,
 ) -> Result<Option<Spectrum>, WorkError> {
-    let failing: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
-    let passing = passing_near(baseline, project, &failing);
-    let tests: Vec<_> = failing.into_iter().take(FAILING_TRACED).chain(passing).collect();
-    let mut open = bench.open(project, CacheMode::Discard, &[])?;
+    let mut failing: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
+    failing.truncate(FAILING_TRACED);
+    let of_project = |run: &&ProjectBaseline| run.project.dir() == project.dir();
+    let ahead = baseline.projects.iter().find(of_project).and_then(|run| run.ahead.as_ref());
+    match ahead.and_then(|ahead| ahead.take(&failing)) {
+        Some(Ok(measured)) => return Ok(measured.map(|found| without_flaky(found, baseline))),
+        Some(Err(WorkError::Cancelled)) => return Err(WorkError::Cancelled),
+        Some(Err(error)) => tracing::debug!(%error, "spectra are measured again"),
+        None => {}
+    }
+    let passing = baseline
+        .tests
+        .iter()
+        .filter(|(id, outcome)| **outcome == BaselineOutcome::Passed && project.owns(id));
+    let tests = traced(failing, passing.map(|(id, _)| id.clone()).collect());
     let hangs = failures.iter().any(|(_, failure)| failure.kind == FailureKind::Timeout);
     let wall = if hangs { short_wall(bench, baseline, &tests) } else { bench.walls.tests };
-    project.spectrum(&mut open.sandbox, &tests, wall).map_err(|error| bench.run_error(error))
+    measure(bench, project, &tests, wall)
+}
+
+/// Runs tests traced.
+pub(crate) fn measure(
+    bench: &Workbench,
+    project: &Project,
+    tests: &[TestId],
+    wall: Duration,
+) -> Result<Option<Spectrum>, WorkError> {
+    let started = Instant::now();
+    let mut open = bench.open(project, CacheMode::Discard, &[])?;
+    let spectrum = project.spectrum(&mut open.sandbox, tests, wall);
+    tracing::debug!(ms = started.elapsed().as_millis(), tests = tests.len(), "measured spectra");
+    spectrum.map_err(|error| bench.run_error(error))
+}
+
+/// Flaky tests tell nothing, whatever they did while they were traced.
+fn without_flaky(mut spectrum: Spectrum, baseline: &Baseline) -> Spectrum {
+    let Spectrum { tests, lines, .. } = &mut spectrum;
+    let steady = |index: &u32| {
+        let test = tests.get(*index as usize);
+        test.is_some_and(|(id, _)| baseline.tests.get(id) != Some(&BaselineOutcome::Flaky))
+    };
+    lines.values_mut().flat_map(|lines| lines.values_mut()).for_each(|tests| tests.retain(steady));
+    spectrum
 }
 
 /// Enough for tests that end, traced. One that hangs has shown its lines long before.
@@ -206,18 +242,16 @@ fn guards(spectrum: &Spectrum, files: &[SourceFile]) -> Vec<TestId> {
     tests.filter(|(_, passed)| *passed).map(|(id, _)| id.clone()).collect()
 }
 
-/// Passing tests of the failing tests' own files first: they share the most code.
-fn passing_near(baseline: &Baseline, project: &Project, failing: &[TestId]) -> Vec<TestId> {
+/// The tests that are traced: failing ones, and passing ones, those of the failing tests' own files
+/// first: they share the most code.
+pub(crate) fn traced(mut failing: Vec<TestId>, mut passing: Vec<TestId>) -> Vec<TestId> {
+    failing.truncate(FAILING_TRACED);
     let file = |id: &TestId| id.0.split("::").next().unwrap_or_default().to_owned();
     let near: BTreeSet<_> = failing.iter().map(file).collect();
-    let passing = baseline
-        .tests
-        .iter()
-        .filter(|(id, outcome)| **outcome == BaselineOutcome::Passed && project.owns(id));
-    let mut passing: Vec<_> = passing.map(|(id, _)| id.clone()).collect();
     passing.sort_by_key(|id| !near.contains(&file(id)));
     passing.truncate(PASSING_TRACED);
-    passing
+    failing.extend(passing);
+    failing
 }
 
 fn graph_files(bench: &Workbench, project: &Project) -> Vec<SourceFile> {

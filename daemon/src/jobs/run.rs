@@ -8,9 +8,9 @@ use greenlit_protocol::{
     ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, Repair, RepairEvent, RepairLimits, RepairOutcome,
-    Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject, TemplateGenerator, VerifiedFix,
-    Walls, Workbench, baseline,
+    Baseline, BaselineOutcome, Localization, Purpose, Repair, RepairEvent, RepairLimits,
+    RepairOutcome, Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject,
+    TemplateGenerator, VerifiedFix, Walls, Workbench, baseline,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
@@ -99,7 +99,12 @@ impl Job<'_> {
         let selection = self.selection();
         let title = "Running tests".to_owned();
         (self.news)(JobNews::Progress(ProgressStage::Begin { title }));
-        let baseline = baseline(&bench, &projects, &selection).map_err(|e| remote_error(&e))?;
+        let purpose = match self.input.work {
+            Work::Fix { .. } => Purpose::Repair,
+            Work::Test { .. } | Work::Diagnose { .. } => Purpose::Report,
+        };
+        let baseline =
+            baseline(&bench, &projects, &selection, purpose).map_err(|e| remote_error(&e))?;
         if baseline.projects.is_empty() {
             // Located build errors are shown in the editor; the person who asked gets the error.
             let error = baseline.problems.first().map(project_error);

@@ -95,7 +95,7 @@ impl<'a> Search<'a> {
         let of_file = localization.lines.iter().filter(|line| line.path == file.source.path);
         let lines: HashMap<u32, f64> = of_file.map(|line| (line.line, line.score)).collect();
         let mut steps = Vec::new();
-        for (line, name) in file.uses() {
+        for (line, name) in file.uses(&|line| lines.contains_key(&line)) {
             if let Some(score) = lines.get(&line) {
                 steps.push((score * USED, Step::Name(at, name.to_owned())));
             }

@@ -42,7 +42,8 @@ OTHER = 3
 local = 4
 
 def register(old, new):
-    RULES.append((old, new + 'x'))
+    RULES.append((
+        old, new + 'x'))
 
 def unused(old):
     RULES.remove(old)
@@ -60,7 +61,8 @@ print(OTHER)
         "RULES.sort()",
         "RULES = [",
         "('a', 'b'),",
-        "RULES.append((old, new + 'x'))",
+        "RULES.append((",
+        "old, new + 'x'))",
         "register('c', 'd')",
     ];
     assert_eq!(found(&[("m.py", text)]), lines);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use greenlit_syntax::{BindingKind, FunctionItem, Language, Node, Parsed, Role, parse};
 
-use super::sources::{imports, row, statement_lines};
+use super::sources::{imports, row};
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
 
@@ -64,8 +64,8 @@ impl<'a> Outside<'a> {
         Some(Self { source, parsed, functions, tests, statements, runs })
     }
 
-    /// Names that may mean something outside of the function that uses them, with their lines.
-    pub(super) fn uses(&self) -> Vec<(u32, &str)> {
+    /// Names on some lines that may mean something outside of the function that uses them.
+    pub(super) fn uses(&self, wanted: &dyn Fn(u32) -> bool) -> Vec<(u32, &str)> {
         let bindings = self.parsed.bindings();
         let own = |node: Node<'_>, name: &str| {
             bindings.iter().any(|binding| {
@@ -73,11 +73,14 @@ impl<'a> Outside<'a> {
                 !outside && binding.name == name && binding.visible.contains(&node.start_byte())
             })
         };
-        names_in(&self.parsed, self.parsed.root(), &|_| true)
+        names_in(&self.parsed, self.parsed.root())
             .into_iter()
-            .map(|node| (node, self.parsed.text_of(node)))
-            .filter(|(node, name)| self.parsed.role(*node) == Role::MemberName || !own(*node, name))
-            .map(|(node, name)| (row(node.start_position().row), name))
+            .map(|node| (row(node.start_position().row), node, self.parsed.text_of(node)))
+            .filter(|(line, node, name)| {
+                let member = self.parsed.role(*node) == Role::MemberName;
+                wanted(*line) && (member || !own(*node, name))
+            })
+            .map(|(line, _, name)| (line, name))
             .collect()
     }
 
@@ -137,7 +140,7 @@ impl<'a> Outside<'a> {
     /// Functions that name a value and run while the file is loaded.
     pub(super) fn filling(&self, name: &str) -> Vec<usize> {
         let loaded: BTreeSet<usize> = self.runs.iter().flatten().copied().collect();
-        loaded.into_iter().filter(|at| self.function(*at).names.iter().any(|n| n == name)).collect()
+        loaded.into_iter().filter(|at| self.names_of(*at).contains(name)).collect()
     }
 
     /// Functions with a name.
@@ -159,16 +162,32 @@ impl<'a> Outside<'a> {
     }
 
     pub(super) fn function(&self, at: usize) -> Inside {
-        let function = &self.functions[at];
-        let within = |node: Node<'_>| function.range.contains(&node.start_byte());
-        let names = names_in(&self.parsed, self.parsed.root(), &within);
-        let names: BTreeSet<_> = names.iter().map(|n| self.parsed.text_of(*n)).collect();
-        let ignored = |at: usize| self.is_test(at);
-        Inside {
-            lines: statement_lines(&self.parsed, &function.range, &ignored).into_iter().collect(),
-            names: names.into_iter().map(str::to_owned).collect(),
-            calls: function.calls.clone(),
+        let mut lines = BTreeSet::new();
+        if let Some(function) = self.node_of(at) {
+            self.parsed.walk_with_ancestors(function, &mut |node, above| {
+                let inside = above.iter().any(|n| self.parsed.role(*n).is_statement_list());
+                let role = self.parsed.role(node);
+                if inside && role.is_expression() && !self.is_test(node.start_byte()) {
+                    lines.insert(row(node.start_position().row));
+                }
+                !matches!(role, Role::Comment | Role::Type)
+            });
         }
+        Inside {
+            lines: lines.into_iter().collect(),
+            names: self.names_of(at).into_iter().map(str::to_owned).collect(),
+            calls: self.functions[at].calls.clone(),
+        }
+    }
+
+    fn names_of(&self, at: usize) -> BTreeSet<&str> {
+        let names = self.node_of(at).into_iter().flat_map(|node| names_in(&self.parsed, node));
+        names.map(|name| self.parsed.text_of(name)).collect()
+    }
+
+    fn node_of(&self, at: usize) -> Option<Node<'_>> {
+        let Range { start, end } = self.functions[at].range;
+        self.parsed.root().descendant_for_byte_range(start, end)
     }
 
     /// Whether it imports a file, by the last parts of names and paths.
@@ -274,15 +293,11 @@ fn defined(parsed: &Parsed, node: Node<'_>) -> Vec<String> {
 }
 
 /// Identifiers and names of members in a part of the tree, types left out.
-fn names_in<'t>(
-    parsed: &'t Parsed,
-    node: Node<'t>,
-    wanted: &dyn Fn(Node<'_>) -> bool,
-) -> Vec<Node<'t>> {
+fn names_in<'t>(parsed: &'t Parsed, node: Node<'t>) -> Vec<Node<'t>> {
     let mut names = Vec::new();
     parsed.walk(node, &mut |part| {
         let role = parsed.role(part);
-        if matches!(role, Role::Identifier | Role::MemberName) && wanted(part) {
+        if matches!(role, Role::Identifier | Role::MemberName) {
             names.push(part);
         }
         !matches!(role, Role::Comment | Role::Type | Role::Import)
