@@ -42,6 +42,7 @@ fn main() {
         let mut command = Command::new(&greenlit);
         command.arg("lsp").env("GREENLIT_RUNTIME_DIR", &runtime_dir);
         command.env("GREENLIT_STATE_DIR", root.join("state"));
+        command.env("GREENLIT_DATA_DIR", root.join("data"));
         command
     };
     measure("greenlit", run, &project, true);
@@ -183,6 +184,7 @@ fn finding(project: &Path, index: usize) -> Finding {
                     content_hashes: BTreeMap::from([(path, hash)]),
                     agreement: None,
                     test_strength: None,
+                    retrieved: None,
                     merit: None,
                 },
             },

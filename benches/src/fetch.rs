@@ -37,6 +37,16 @@ impl Cache {
         self.dir.join("checkouts").join(ecosystem.name()).join(package.directory())
     }
 
+    /// A directory that stays between runs.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn directory(&self, name: &str) -> Result<PathBuf> {
+        let dir = self.dir.join(name);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir)
+    }
+
     /// The archive of a package, verified.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ impl Product {
             ("GREENLIT_RUNTIME_DIR", dir.join("r").into()),
             ("GREENLIT_STATE_DIR", dir.join("s").into()),
             ("GREENLIT_CACHE_DIR", dir.join("c").into()),
+            ("GREENLIT_DATA_DIR", dir.join("d").into()),
             ("GREENLIT_CONFIG", dir.join("greenlit.toml").into()),
         ]
     }

@@ -5,9 +5,9 @@ use std::path::Path;
 use greenlit_protocol::{Check, CheckState};
 use greenlit_runner::{Environment, detect};
 use greenlit_sandbox::{Helper, probe};
-use greenlit_workspace::{Config, git_branch};
+use greenlit_workspace::{Config, chain, git_branch};
 
-use crate::jobs::{chain, layer_name};
+use crate::jobs::layer_name;
 
 /// Looks at everything that a test run in `root` needs.
 pub(crate) fn checks(

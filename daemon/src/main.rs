@@ -4,9 +4,9 @@
 //! [`state`] is the main loop that owns everything else, [`jobs`] what it has running.
 
 mod doctor;
-mod embedding;
 mod jobs;
 mod lifecycle;
+mod models;
 mod state;
 
 use std::process::ExitCode;
@@ -16,8 +16,11 @@ use clap::Parser;
 fn main() -> ExitCode {
     let args = lifecycle::Args::parse();
     match &args.command {
-        Some(lifecycle::Command::ProbeOnnxruntime { library, device }) => {
-            greenlit_embed::probe_child(library, device)
+        Some(lifecycle::Command::ProbeOnnxruntime { library, device, model, usage }) => {
+            match model.as_ref().zip(usage.as_ref()) {
+                Some((model, usage)) => greenlit_embed::trial_child(library, device, model, usage),
+                None => greenlit_embed::probe_child(library, device),
+            }
         }
         None => lifecycle::run(&args),
     }

@@ -25,6 +25,7 @@ impl Home {
             .env("GREENLIT_RUNTIME_DIR", at("run"))
             .env("GREENLIT_STATE_DIR", at("state"))
             .env("GREENLIT_CACHE_DIR", at("cache"))
+            .env("GREENLIT_DATA_DIR", at("data"))
             .env("GREENLIT_DAEMON", at("no-such-greenlitd"))
             .output()
             .expect("greenlit runs")

@@ -28,7 +28,7 @@ impl Fake {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| dir.path().join(name);
-        let paths = Paths::new(at("run"), at("state"), at("cache"));
+        let paths = Paths::new(at("run"), at("state"), at("cache"), at("data"));
         paths.create().expect("private directories");
         let listener = greenlit_client::bind(&paths).expect("a new socket");
         fs::create_dir(at("project")).expect("a new directory");
@@ -49,6 +49,7 @@ impl Fake {
             .env("GREENLIT_RUNTIME_DIR", at("run"))
             .env("GREENLIT_STATE_DIR", at("state"))
             .env("GREENLIT_CACHE_DIR", at("cache"))
+            .env("GREENLIT_DATA_DIR", at("data"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         tokio::process::Command::from(command).spawn().expect("greenlit runs")
@@ -116,6 +117,7 @@ fn one_fix(root: &Path, verified: &str) -> Response {
             content_hashes: [("gcd.py".to_owned(), hash)].into(),
             agreement: None,
             test_strength: None,
+            retrieved: None,
             merit: None,
         },
     };

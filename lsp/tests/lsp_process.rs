@@ -28,6 +28,7 @@ impl Process {
             .arg("lsp")
             .env("GREENLIT_RUNTIME_DIR", dir.path())
             .env("GREENLIT_STATE_DIR", dir.path())
+            .env("GREENLIT_DATA_DIR", dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -66,6 +66,7 @@ impl Installation {
             .env("GREENLIT_RUNTIME_DIR", self.path("run"))
             .env("GREENLIT_STATE_DIR", self.path("state"))
             .env("GREENLIT_CACHE_DIR", self.path("cache"))
+            .env("GREENLIT_DATA_DIR", self.path("data"))
             .env("GREENLIT_CONFIG", self.path("greenlit.toml"))
             .env("VIRTUAL_ENV", venv)
             .env_remove("CARGO_TARGET_DIR")

@@ -106,7 +106,7 @@ async fn session(installation: &Installation, project: &Project) -> Connection {
     });
     options.daemon = Some(binary("greenlitd"));
     let at = |name| installation.path(name);
-    options.paths = Some(Paths::new(at("run"), at("state"), at("cache")));
+    options.paths = Some(Paths::new(at("run"), at("state"), at("cache"), at("data")));
     connect(&options).await.unwrap()
 }
 

@@ -26,6 +26,8 @@ fn assert_contract(project: &Project, report: &Value) {
         assert_eq!(evidence["newly_failing"], 0);
         assert_eq!(evidence["runs"], 2);
         assert_eq!(evidence["layer"], "namespaces");
+        // There is no model, if there is an index at all.
+        assert!(evidence["retrieved"]["degraded"].is_string(), "{evidence}");
         assert!(evidence["duration_ms"].is_u64());
         assert_eq!(fix["source"]["tier"], "template");
         assert!(fix["source"]["rule"].is_string());
@@ -159,4 +161,53 @@ fn python_beyond_templates_exits_with_one() {
     let ran = fix(&Installation::new(), &project, &["--budget", "10"]);
     assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
     assert_eq!(ran.json()["fixes"], Value::Array(Vec::new()));
+}
+
+/// A project whose fault is mended by a condition of a file that nothing imports, and that shares
+/// fewer names with the faulty file than seven others do.
+fn with_a_far_donor() -> Project {
+    let mut project = Project::named("shop")
+        .file("pytest.ini", "[pytest]\n")
+        .file(
+            "orders.py",
+            "def ship(parcel, depot):\n    return 'kept'\n\n\ndef bill(basket, prices, discount, customer, country):\n    return basket, prices, discount, customer, country\n",
+        )
+        .file(
+            "warehouse/parcels.py",
+            "def refuse(parcel, depot):\n    if parcel.weight * 7 > depot.limit * 3 + depot.spare:\n        return 'refused'\n    return depot\n",
+        )
+        .file(
+            "test_orders.py",
+            "from types import SimpleNamespace as S\nfrom orders import ship\n\ndef case(weight, limit, spare):\n    return ship(S(weight=weight), S(limit=limit, spare=spare))\n\ndef test_light():\n    assert [case(1, 2, 1), case(3, 7, 0), case(2, 1, 11)] == ['kept'] * 3\n\ndef test_heavy():\n    assert [case(1, 2, 0), case(2, 1, 10), case(4, 9, 0), case(1, 2, 1)] == ['refused'] * 3 + ['kept']\n",
+        );
+    for number in 0..7 {
+        let text = format!(
+            "def use_{number}(basket, prices, discount, customer, country):\n    return [basket, prices, discount, customer, country]\n"
+        );
+        project = project.file(&format!("part_{number}.py"), text);
+    }
+    project
+}
+
+#[test]
+fn python_a_condition_of_a_far_file_is_borrowed_when_the_index_finds_it() {
+    let (installation, project) = (Installation::new(), with_a_far_donor());
+    let ran = fix(&installation, &project, &["--budget", "30"]);
+    assert_eq!(ran.json()["fixes"], serde_json::json!([]), "{}", ran.stdout);
+
+    let root = project.root().to_str().unwrap();
+    let found = installation.greenlit(["search", "--json", "--root", root, "refuse"]).json();
+    assert_eq!(found["hits"][0]["path"], "warehouse/parcels.py", "{found:#}");
+    let ran = fix(&installation, &project, &[]);
+    let report = ran.json();
+    assert_eq!(ran.code, Some(0), "{report:#}\n{}", ran.stderr);
+    assert_contract(&project, &report);
+    let best = &report["fixes"][0];
+    assert!(best["diff"].as_str().unwrap().contains("parcel.weight * 7"), "{best:#}");
+    assert_eq!(best["source"]["rule"], "borrowed-guard");
+    let passages = best["evidence"]["retrieved"]["passages"].as_array().unwrap();
+    let donor = passages.iter().find(|passage| passage["path"] == "warehouse/parcels.py");
+    let donor = donor.unwrap_or_else(|| panic!("the evidence names it: {best:#}"));
+    assert_eq!((&donor["start_line"], &donor["end_line"]), (&1.into(), &4.into()));
+    assert!(donor["score"].as_f64().unwrap() > 0.0);
 }

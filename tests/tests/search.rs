@@ -172,6 +172,9 @@ fn the_index_is_shown_paused_resumed_and_rebuilt() {
     assert!(report["chunks"].as_u64().unwrap() >= 3);
     assert_eq!(report["dense_pending"], report["chunks"]);
     assert!(report["bytes_disk"].as_u64().unwrap() > 0);
+    let shelf = &report["shelf"];
+    assert_eq!((&shelf["indexes"], &shelf["quota_bytes"]), (&json!(1), &json!(2048 << 20)));
+    assert!(shelf["bytes"].as_u64() >= report["bytes_disk"].as_u64(), "{report:#}");
     assert_eq!(report["skipped"].as_object().unwrap().len(), 1, "{report:#}");
     for absent in ["model", "backend", "graph", "branch"] {
         assert_eq!(report[absent], Value::Null, "{absent}");
@@ -197,4 +200,6 @@ fn the_index_is_shown_paused_resumed_and_rebuilt() {
     let checks = status["checks"].as_array().unwrap();
     let check = checks.iter().find(|check| check["name"] == "index").unwrap();
     assert_eq!(check["state"], "ok", "{check:#}");
+    let check = checks.iter().find(|check| check["name"] == "disk of all indexes").unwrap();
+    assert!(check["detail"].as_str().unwrap().contains("2048 MiB, 1 workspaces"), "{check:#}");
 }

@@ -13,10 +13,14 @@ pub(crate) enum Bench {
     CodeAction,
     /// From a save to the first verified fix; beside one candidate after the other in a worktree
     FirstFix,
+    /// The index: saved files, branches, disk and memory; beside LanceDB
+    Index,
     /// Faults injected into real packages: offered, right, located
     Injected,
     /// QuixBugs Python, half of the cases hidden
     Quixbugs,
+    /// Whether search finds what is meant; beside ripgrep
+    Retrieval,
     /// Nearest neighbours among many vectors; beside usearch and the exact scan
     Vectors,
 }

@@ -11,8 +11,8 @@ use greenlit_benches::process;
 use greenlit_benches::product::Product;
 use greenlit_benches::suite::{self, Bare};
 use greenlit_repair::{
-    Cancel, Candidate, FaultContext, Generator, Repair, RepairLimits, SandboxSettings, Subject,
-    TemplateGenerator, Walls, Workbench, apply, baseline,
+    Cancel, Candidate, FaultContext, Generator, Purpose, Repair, RepairLimits, SandboxSettings,
+    Subject, TemplateGenerator, Walls, Workbench, apply, baseline,
 };
 use greenlit_runner::{Environment, Selection, detect};
 use greenlit_sandbox::{Helper, Isolation, Limits};
@@ -61,7 +61,7 @@ pub(crate) fn candidates(product: &Product, checkout: &Checkout) -> Result<Vec<C
         },
         cancel: Cancel::default(),
     };
-    let baseline = baseline(&bench, &projects, &Selection::All)?;
+    let baseline = baseline(&bench, &projects, &Selection::All, Purpose::Repair)?;
     let targets: Vec<_> = baseline.failing().map(|(id, _)| id.clone()).collect();
     let listen = Listen::default();
     let repair = Repair {
@@ -70,6 +70,7 @@ pub(crate) fn candidates(product: &Product, checkout: &Checkout) -> Result<Vec<C
         selection: &Selection::All,
         targets: &targets,
         generator: &listen,
+        retriever: None,
         // The store is new: nothing is known of any inputs.
         inputs: blake3::hash(b""),
         limits: RepairLimits { budget: Duration::from_secs(600), max_fixes: 1, jobs: 1 },

@@ -47,7 +47,8 @@ mod tests {
     fn a_leftover_info_file_counts_once_and_a_living_daemon_does_not() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        let paths = Paths::new(dir.join("run"), dir.join("state"), dir.join("cache"));
+        let paths =
+            Paths::new(dir.join("run"), dir.join("state"), dir.join("cache"), dir.join("data"));
         paths.create().unwrap();
         assert_eq!(record(&paths), 0);
         fs::write(&paths.info, "1\nx\n").unwrap();
@@ -64,7 +65,8 @@ mod tests {
     fn old_crashes_and_junk_do_not_count() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        let paths = Paths::new(dir.join("run"), dir.join("state"), dir.join("cache"));
+        let paths =
+            Paths::new(dir.join("run"), dir.join("state"), dir.join("cache"), dir.join("data"));
         paths.create().unwrap();
         fs::write(&paths.crashes, "12\njunk\n\n").unwrap();
         assert_eq!(record(&paths), 0);

@@ -13,6 +13,9 @@ const STATE_ENV: &str = "GREENLIT_STATE_DIR";
 /// Overrides the directory of build stores.
 const CACHE_ENV: &str = "GREENLIT_CACHE_DIR";
 
+/// Overrides the directory of models.
+const DATA_ENV: &str = "GREENLIT_DATA_DIR";
+
 /// Longest socket path: `sun_path` without its terminating zero.
 #[cfg(target_os = "linux")]
 const SOCKET_PATH_MAX: usize = 107;
@@ -116,13 +119,15 @@ pub struct Paths {
     pub log: PathBuf,
     /// When the daemon died without a clean exit, one Unix time per line.
     pub crashes: PathBuf,
-    /// Build stores.
+    /// Build stores, indexes and vectors: what can be made again.
     pub cache_dir: PathBuf,
+    /// Models and the library that runs them: what a person chose to download.
+    pub data_dir: PathBuf,
 }
 
 impl Paths {
-    /// The paths of this user, by `GREENLIT_RUNTIME_DIR`, `GREENLIT_STATE_DIR` and
-    /// `GREENLIT_CACHE_DIR`, else by the platform's rules. Touches no file.
+    /// The paths of this user, by `GREENLIT_RUNTIME_DIR`, `GREENLIT_STATE_DIR`,
+    /// `GREENLIT_CACHE_DIR` and `GREENLIT_DATA_DIR`, else by the platform's rules. Touches no file.
     pub fn for_user() -> Result<Self, PathsError> {
         let base = || etcetera::choose_base_strategy().map_err(PathsError::NoHome);
         let runtime_dir = match absolute(RUNTIME_ENV)? {
@@ -140,11 +145,20 @@ impl Paths {
             Some(dir) => dir,
             None => base()?.cache_dir().join("greenlit"),
         };
-        Ok(Self::new(runtime_dir, state_dir, cache_dir))
+        let data_dir = match absolute(DATA_ENV)? {
+            Some(dir) => dir,
+            None => base()?.data_dir().join("greenlit"),
+        };
+        Ok(Self::new(runtime_dir, state_dir, cache_dir, data_dir))
     }
 
     /// The paths in these directories.
-    pub fn new(runtime_dir: PathBuf, state_dir: PathBuf, cache_dir: PathBuf) -> Self {
+    pub fn new(
+        runtime_dir: PathBuf,
+        state_dir: PathBuf,
+        cache_dir: PathBuf,
+        data_dir: PathBuf,
+    ) -> Self {
         Self {
             socket: runtime_dir.join("daemon.sock"),
             start_lock: runtime_dir.join("start.lock"),
@@ -155,6 +169,7 @@ impl Paths {
             runtime_dir,
             state_dir,
             cache_dir,
+            data_dir,
         }
     }
 
@@ -163,7 +178,7 @@ impl Paths {
     pub fn create(&self) -> Result<(), PathsError> {
         create_private(&self.runtime_dir)?;
         self.verify()?;
-        for dir in [&self.state_dir, &self.cache_dir] {
+        for dir in [&self.state_dir, &self.cache_dir, &self.data_dir] {
             create_private(dir)?;
         }
         Ok(())
@@ -284,7 +299,7 @@ mod tests {
     use super::*;
 
     fn paths(dir: &Path) -> Paths {
-        Paths::new(dir.join("run"), dir.join("state"), dir.join("cache"))
+        Paths::new(dir.join("run"), dir.join("state"), dir.join("cache"), dir.join("data"))
     }
 
     #[test]

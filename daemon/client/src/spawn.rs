@@ -97,6 +97,7 @@ pub(crate) async fn spawn(program: &Path, paths: &Paths) -> Result<ReadyMessage,
         .env("GREENLIT_RUNTIME_DIR", &paths.runtime_dir)
         .env("GREENLIT_STATE_DIR", &paths.state_dir)
         .env("GREENLIT_CACHE_DIR", &paths.cache_dir)
+        .env("GREENLIT_DATA_DIR", &paths.data_dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

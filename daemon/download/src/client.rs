@@ -21,6 +21,8 @@ const BEAT: Duration = Duration::from_millis(50);
 /// How connections are made and how patient they are.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Ask nobody: what is not there already is an error
+    pub offline: bool,
     /// `http://`, `https://`, `socks4://` or `socks5://`; `None` takes what the environment names
     /// (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`)
     pub proxy: Option<String>,
@@ -37,6 +39,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            offline: false,
             proxy: None,
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
@@ -106,7 +109,8 @@ pub struct Fetched {
 /// Downloads files. Blocking; one client may be used by many threads.
 #[derive(Debug, Clone)]
 pub struct Client {
-    agent: Agent,
+    /// `None` when offline
+    agent: Option<Agent>,
     attempts: u32,
     backoff: Duration,
 }
@@ -133,7 +137,8 @@ impl Client {
             })?;
             config = config.proxy(Some(parsed));
         }
-        let agent = config.build().into();
+        // The one place where Greenlit gets a way to the network: without it there is none.
+        let agent = (!options.offline).then(|| config.build().into());
         Ok(Self { agent, attempts: options.attempts.max(1), backoff: options.backoff })
     }
 
@@ -153,6 +158,9 @@ impl Client {
         if let Some(there) = already_there(wanted)? {
             return Ok(there);
         }
+        let Some(agent) = &self.agent else {
+            return Err(DownloadError::Offline { url: wanted.url.to_owned() });
+        };
         if let Some(dir) = wanted.to.parent() {
             fs::create_dir_all(dir).map_err(|source| DownloadError::file(dir, source))?;
         }
@@ -165,12 +173,12 @@ impl Client {
             return Ok(there);
         }
         let resumed = part.len() > 0;
-        self.complete(wanted, &mut part, progress)?;
+        self.complete(agent, wanted, &mut part, progress)?;
         let mut verified = verify(wanted, &part);
         if verified.is_err() && resumed {
             // The kept bytes may be those of another version: once more from the beginning.
             part.restart(Origin::default())?;
-            self.complete(wanted, &mut part, progress)?;
+            self.complete(agent, wanted, &mut part, progress)?;
             verified = verify(wanted, &part);
         }
         if verified.is_err() {
@@ -185,6 +193,7 @@ impl Client {
     /// Attempts until all bytes are there.
     fn complete(
         &self,
+        agent: &Agent,
         wanted: &Wanted<'_>,
         part: &mut Part,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
@@ -195,7 +204,7 @@ impl Client {
         let mut most = part.len();
         let mut failures = 0;
         while wanted.size.exact() != Some(part.len()) || part.len() == 0 {
-            let (source, after) = match attempt(&self.agent, wanted, part, progress) {
+            let (source, after) = match attempt(agent, wanted, part, progress) {
                 Ok(()) => break,
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Again { source, after }) => (source, after),

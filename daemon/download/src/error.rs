@@ -8,6 +8,12 @@ use crate::digest::Digest;
 /// Why a download ended without a file. Each message says what to do where something can be done.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
+    /// The configuration forbids the network.
+    #[error("{url} is not asked for: `network.offline` is set in the configuration")]
+    Offline {
+        /// What would have been asked for
+        url: String,
+    },
     /// The connection failed too often in a row without any new byte.
     #[error(
         "cannot get {url} after {attempts} attempts; {kept} bytes are kept and the next download goes \

@@ -8,6 +8,7 @@
 //!
 //! Invariant: a file appears under its final name only when its size and digest are right.
 //! Invariant: one process at a time writes a partial file; it holds the file's lock.
+//! Invariant: a client that is offline has nothing to ask with, whatever it is told to fetch.
 //! Invariant: never more bytes are kept than the caller allowed.
 
 mod attempt;

@@ -364,3 +364,18 @@ fn a_proxy_is_used_and_one_that_is_none_is_named() {
     let error = Client::new(&wrong).unwrap_err();
     assert!(error.to_string().contains("gopher://x"), "{error}");
 }
+
+#[test]
+fn offline_nobody_is_asked_and_what_is_there_is_taken() {
+    let (_dir, to) = place();
+    let server = Server::honest(FILE);
+    let offline = Client::new(&Options { offline: true, ..Options::default() }).unwrap();
+    let wanted = Wanted { url: &server.url, to: &to, size: SIZE, sha256: Some(Digest::of(FILE)) };
+    let error = offline.fetch(&wanted, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, DownloadError::Offline { .. }), "{error:?}");
+    assert!(error.to_string().contains("network.offline"), "{error}");
+    assert!(!to.parent().unwrap().exists());
+    fetch(&server.url, &to, SIZE, true).unwrap();
+    offline.fetch(&wanted, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(server.asked().len(), 1);
+}

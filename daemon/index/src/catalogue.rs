@@ -5,7 +5,8 @@
 //! begun and not finished is unsure: its documents are removed at the next opening, and its files
 //! are read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(crate) struct Loaded {
     /// Numbers and chunk counts of records whose documents may or may not be there.
     pub(crate) unsure: Vec<(RecordId, u32)>,
     pub(crate) paused: bool,
+    /// That no other catalogue has.
+    pub(crate) name: String,
 }
 
 /// One step of the index.
@@ -60,6 +63,20 @@ pub(crate) struct Batch {
     pub(crate) removed: Vec<(RecordId, Arc<Record>)>,
     /// Paths with their new state; `None` for those that are gone.
     pub(crate) files: BTreeMap<Arc<str>, Option<FileState>>,
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.files.is_empty()
+    }
+
+    /// Both steps as one; the other one comes second.
+    pub(crate) fn extend(&mut self, other: &Batch) {
+        self.added.extend_from_slice(&other.added);
+        self.removed.extend_from_slice(&other.removed);
+        let files = other.files.iter();
+        self.files.extend(files.map(|(path, state)| (path.clone(), state.clone())));
+    }
 }
 
 /// Why the catalogue cannot be used.
@@ -139,6 +156,9 @@ impl Catalogue {
                 Some(_) => return Err(CatalogueError::Outdated),
             }
             loaded.paused = meta.get("paused")?.is_some();
+            let name = meta.get("name")?.map(|value| value.value().to_owned());
+            loaded.name = name.unwrap_or_else(new_name);
+            meta.insert("name", &*loaded.name)?;
             for entry in transaction.open_table(FILES)?.iter()? {
                 let (path, state) = entry?;
                 loaded.files.insert(path.value().into(), decode(state.value())?);
@@ -202,14 +222,19 @@ impl Catalogue {
             let mut records = transaction.open_table(RECORDS)?;
             let mut unsure = transaction.open_table(UNSURE)?;
             let mut files = transaction.open_table(FILES)?;
-            for (number, _) in std::mem::take(&mut loaded.unsure) {
+            let gone: HashSet<RecordId> =
+                std::mem::take(&mut loaded.unsure).into_iter().map(|(number, _)| number).collect();
+            for number in &gone {
                 records.remove(number)?;
                 unsure.remove(number)?;
-                loaded.records.retain(|(known, _)| *known != number);
-                let named = |state: &FileState| state.content == Content::Record(number);
-                for path in loaded.files.extract_if(.., |_, state| named(state)) {
-                    files.remove(&*path.0)?;
-                }
+            }
+            loaded.records.retain(|(number, _)| !gone.contains(number));
+            let named = |state: &FileState| match state.content {
+                Content::Record(number) => gone.contains(&number),
+                Content::Skipped(_) => false,
+            };
+            for (path, _) in loaded.files.extract_if(.., |_, state| named(state)) {
+                files.remove(&*path)?;
             }
         }
         Ok(transaction.commit()?)
@@ -232,6 +257,11 @@ impl Catalogue {
     pub(crate) fn flush(&self) -> Result<(), CatalogueError> {
         Ok(self.database.begin_write()?.commit()?)
     }
+}
+
+/// Random by the seed of the standard library's hash maps.
+fn new_name() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 /// Whether the disk is at fault and not the file's content.

@@ -7,18 +7,24 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
+use greenlit_lexical::Lexical;
+use greenlit_workspace::chain;
+
+use crate::announce::Announcer;
 use crate::dense::Lane;
 use crate::index::News;
 use crate::pace::Pace;
 use crate::shared::Shared;
-use crate::storage::{Storage, StorageError, chain, clear};
-use crate::writer::{Change, Overlaid, Writer, relative};
+use crate::snapshot::Snapshot;
+use crate::storage::{Storage, StorageError};
+use crate::writer::{Buffer, Change, Overlaid, Writer, relative};
 
 /// One batch reads and cuts at most so long, or so many bytes: whoever asks meanwhile waits for it.
 const BATCH: Duration = Duration::from_millis(250);
 const BATCH_BYTES: usize = 8 << 20;
-/// Work that ends sooner shows no progress.
-const SHOWN_AFTER: Duration = Duration::from_millis(700);
+
+/// So many paths are remembered that come first.
+const PREFERRED: usize = 256;
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -27,8 +33,10 @@ pub(crate) enum Message {
     Paths(u64, Vec<PathBuf>),
     /// Anything may have changed.
     Everything(u64),
-    /// What a session has not saved: path, text, blake3.
-    Overlay(Vec<(Arc<str>, Arc<str>, [u8; 32])>, Sender<Overlaid>),
+    /// What a session has not saved.
+    Overlay(Vec<Buffer>, Sender<Overlaid>),
+    /// These absolute paths come first where much is to be done.
+    Prefer(Vec<PathBuf>),
     /// A person pauses or resumes.
     Pause(bool),
     /// Start over.
@@ -43,7 +51,6 @@ pub(crate) struct Engine {
     directory: Option<PathBuf>,
     shared: Arc<Shared>,
     lane: Option<Arc<Lane>>,
-    news: Box<dyn FnMut(News) + Send>,
     pace: Pace,
     writer: Option<Writer>,
     todo: VecDeque<Arc<str>>,
@@ -52,17 +59,15 @@ pub(crate) struct Engine {
     named: HashSet<Arc<str>>,
     scan: bool,
     rebuild: bool,
-    paused: bool,
+    /// What comes before the rest of the first comparison, the latest last.
+    preferred: Vec<Arc<str>>,
+    /// What a person said since the start.
+    paused: Option<bool>,
     /// The last change that was taken up.
     taken: u64,
-    work: Option<Work>,
-}
-
-/// Work that goes on, for a display of progress.
-struct Work {
-    since: Instant,
-    shown: bool,
-    done: u64,
+    /// The last change after which everything was in; 0 before the first.
+    settled: u64,
+    announcer: Announcer,
 }
 
 impl Engine {
@@ -78,7 +83,6 @@ impl Engine {
             directory,
             shared,
             lane,
-            news,
             pace: Pace::of_this_thread(),
             writer: None,
             todo: VecDeque::new(),
@@ -86,9 +90,11 @@ impl Engine {
             named: HashSet::new(),
             scan: true,
             rebuild: false,
-            paused: false,
+            preferred: Vec::new(),
+            paused: None,
             taken: 0,
-            work: None,
+            settled: 0,
+            announcer: Announcer::new(news),
         }
     }
 
@@ -145,7 +151,13 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        !self.has_failed() && (!self.is_open() || self.follows() && !self.paused)
+        // A rebuild mends a failure.
+        self.rebuild
+            || !self.has_failed() && (!self.is_open() || self.follows() && !self.is_paused())
+    }
+
+    fn is_paused(&self) -> bool {
+        self.paused == Some(true)
     }
 
     /// Whether everything that was told is in.
@@ -175,35 +187,68 @@ impl Engine {
                 self.taken = number;
                 self.rebuild = true;
             }
+            Message::Prefer(paths) => self.prefer(&paths),
             Message::Pause(paused) => self.pause(paused),
-            Message::Overlay(buffers, reply) => {
-                let Some(writer) = &mut self.writer else { return };
-                match writer.overlay(&buffers) {
-                    Ok(overlaid) => {
-                        let snapshot = writer.snapshot();
-                        if let Some(lane) = &self.lane {
-                            let text = |path: &str| {
-                                let mut all = buffers.iter();
-                                all.find(|(of, ..)| &**of == path).map(|(_, text, _)| text.clone())
-                            };
-                            lane.show(&snapshot, &overlaid.shown, &text);
-                        }
-                        self.shared.publish(snapshot);
-                        // Whoever asked may have given up.
-                        let _ = reply.send(overlaid);
-                    }
-                    Err(error) => self.fail(&chain(&error)),
-                }
-            }
+            Message::Overlay(buffers, reply) => self.overlay(&buffers, &reply),
             Message::Stop => {}
         }
-        if self.is_done() {
+        if self.is_done() && self.settled < self.taken {
             self.settle();
         }
     }
 
+    /// Takes in the unsaved buffers of a session. Until the index is open there is no answer.
+    fn overlay(&mut self, buffers: &[Buffer], reply: &Sender<Overlaid>) {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.rebuild) else { return };
+        let (overlaid, is_new) = match writer.overlay(buffers) {
+            Ok(overlaid) => overlaid,
+            Err(error) => return self.fail(&chain(&error)),
+        };
+        if is_new {
+            self.shared.publish(writer.snapshot());
+        }
+        if let Some(lane) = &self.lane {
+            let text = |path: &str| {
+                let found = buffers.iter().find(|(of, ..)| &**of == path);
+                found.map(|(_, text, _)| text.clone())
+            };
+            lane.show(&self.shared.snapshot(), &overlaid.shown, &text);
+        }
+        // Whoever asked may have given up.
+        let _ = reply.send(overlaid);
+    }
+
+    /// Puts what waits of these paths first, the last one before the others, now and in every first
+    /// comparison.
+    fn prefer(&mut self, paths: &[PathBuf]) {
+        let paths: Vec<_> = paths.iter().filter_map(|path| relative(&self.root, path)).collect();
+        self.put_first(&paths);
+        self.prefer_vectors(&paths);
+        self.preferred.retain(|known| !paths.contains(known));
+        self.preferred.extend(paths);
+        let beyond = self.preferred.len().saturating_sub(PREFERRED);
+        self.preferred.drain(..beyond);
+    }
+
+    fn put_first(&mut self, paths: &[Arc<str>]) {
+        let mut waiting: HashSet<_> =
+            paths.iter().filter(|path| self.queued.contains(*path)).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        self.todo.retain(|path| !waiting.contains(path));
+        let first = paths.iter().filter(|path| waiting.remove(path));
+        first.for_each(|path| self.todo.push_front(path.clone()));
+    }
+
+    fn prefer_vectors(&self, paths: &[Arc<str>]) {
+        let (Some(lane), Some(writer)) = (&self.lane, &self.writer) else { return };
+        let records: Vec<_> = paths.iter().filter_map(|path| writer.record_of(path)).collect();
+        lane.prefer(&records);
+    }
+
     fn pause(&mut self, paused: bool) {
-        self.paused = paused;
+        self.paused = Some(paused);
         self.shared.update(|progress| progress.paused = paused);
         if let Some(lane) = &self.lane {
             lane.pause(paused);
@@ -214,7 +259,7 @@ impl Engine {
             tracing::warn!(error = chain(&error), "the pause will not survive a restart");
         }
         if paused {
-            self.show_end("paused");
+            self.announcer.end("paused");
         }
     }
 
@@ -238,13 +283,13 @@ impl Engine {
             self.open()?;
             return Ok(Some(start.elapsed()));
         }
-        self.work.get_or_insert(Work { since: start, shown: false, done: 0 });
+        self.announcer.begin(start);
         if self.scan {
             self.scan()?;
         } else {
             self.batch(start)?;
         }
-        self.show();
+        self.announcer.show(self.todo.len() as u64);
         if self.is_done() {
             self.settle();
         }
@@ -252,27 +297,25 @@ impl Engine {
     }
 
     fn open(&mut self) -> Result<(), StorageError> {
-        if std::mem::take(&mut self.rebuild) {
-            // Closes the files before they are removed.
-            self.writer = None;
-            self.todo.clear();
-            self.queued.clear();
-            self.named.clear();
-            if let Some(lane) = &self.lane {
-                lane.reset();
-            }
-            if let Some(directory) = &self.directory {
-                clear(directory)?;
-            }
+        let anew = std::mem::take(&mut self.rebuild);
+        if anew {
+            // What failed may have done so after the rebuild was asked for.
+            self.shared.update(|progress| progress.failed = None);
+            self.close()?;
         }
         let storage = match &self.directory {
+            Some(directory) if anew => Storage::anew(directory)?,
             Some(directory) => Storage::open(directory)?,
             None => Storage::in_memory()?,
         };
-        let (notice, paused) = (storage.notice.clone(), storage.loaded.paused || self.paused);
+        let (notice, before) = (storage.notice.clone(), storage.loaded.paused);
+        let paused = self.paused.unwrap_or(before);
+        if paused != before {
+            storage.set_paused(paused)?;
+        }
         self.writer = Some(Writer::open(self.root.clone(), storage));
         self.scan = true;
-        self.paused = paused;
+        self.paused = Some(paused);
         if let Some(lane) = &self.lane {
             lane.pause(paused);
         }
@@ -281,6 +324,22 @@ impl Engine {
             progress.notice = notice;
             progress.paused = paused;
         });
+        Ok(())
+    }
+
+    /// Closes the files: they are removed next.
+    fn close(&mut self) -> Result<(), StorageError> {
+        self.writer = None;
+        self.todo.clear();
+        self.queued.clear();
+        self.named.clear();
+        self.settled = 0;
+        if let Some(lane) = &self.lane {
+            lane.reset();
+        }
+        // What is published has them open as well.
+        self.shared.publish(Snapshot::empty(Arc::new(Lexical::in_memory()?)));
+        self.shared.update(|progress| progress.left = None);
         Ok(())
     }
 
@@ -296,6 +355,8 @@ impl Engine {
                 writer.store(gone)?;
                 self.publish(false);
                 self.add(paths, false);
+                let preferred = self.preferred.clone();
+                self.put_first(&preferred);
                 let left = self.todo.len() as u64;
                 self.shared.update(|progress| progress.left = Some(left));
             }
@@ -330,9 +391,7 @@ impl Engine {
             self.named.extend(more.iter().cloned());
         }
         self.add(more, true);
-        if let Some(work) = &mut self.work {
-            work.done += done;
-        }
+        self.announcer.done(done);
         let left = self.todo.len() as u64;
         let spared = self.pace.reason();
         self.shared.update(|progress| {
@@ -349,12 +408,16 @@ impl Engine {
         if let Some(lane) = &self.lane {
             lane.follow(&snapshot, is_named);
         }
+        if self.settled == 0 {
+            self.prefer_vectors(&self.preferred);
+        }
         self.shared.publish(snapshot);
     }
 
     /// Everything that was told is in.
     fn settle(&mut self) {
         let taken = self.taken;
+        self.settled = taken;
         if let Some(lane) = &self.lane {
             lane.settle();
         }
@@ -366,40 +429,24 @@ impl Engine {
             progress.behind_since =
                 if progress.is_settled() { None } else { progress.behind_since };
         });
-        self.show_end("up to date");
+        self.announcer.end("up to date");
     }
 
     fn fail(&mut self, why: &str) {
         tracing::error!(root = %self.root.display(), why, "the index failed");
         self.shared.update(|progress| progress.failed = Some(why.to_owned()));
-        self.show_end(why);
+        self.announcer.end(why);
     }
 
     fn stop(&mut self) {
-        self.show_end("stopped");
-        if let Some(writer) = &self.writer
-            && let Err(error) = writer.storage().flush()
+        self.announcer.end("stopped");
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.flush()
         {
             tracing::warn!(error = chain(&error), "the end of the index was not stored");
         }
     }
-
-    fn show(&mut self) {
-        let Some(work) = &mut self.work else { return };
-        if work.since.elapsed() < SHOWN_AFTER {
-            return;
-        }
-        if !work.shown {
-            work.shown = true;
-            (self.news)(News::Begin);
-        }
-        let left = self.todo.len() as u64;
-        (self.news)(News::Progress { done: work.done, total: work.done + left });
-    }
-
-    fn show_end(&mut self, how: &str) {
-        if self.work.take().is_some_and(|work| work.shown) {
-            (self.news)(News::End { how: how.to_owned() });
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,13 +9,14 @@ use std::time::SystemTime;
 
 use greenlit_syntax::Language;
 use greenlit_syntax::chunk::{self, HEAD_BYTES, Skip, SourceKind, skip};
-use greenlit_workspace::Stamp;
+use greenlit_workspace::{Stamp, chain};
 
 use crate::names::shared;
 use crate::record::{ChunkMeta, MAX_CHUNKS, Record};
 
-/// Tokens that a chunk may have, by the estimate of [`tokens`].
-pub(crate) const BUDGET: usize = 256;
+/// Tokens that a chunk may have, by the estimate of [`chunk::tokens`]: chunks do not depend on which model
+/// there is. A quarter less than the smallest window in the catalogue, for the estimate's error.
+pub(crate) const BUDGET: usize = 192;
 
 /// What is at a path.
 #[derive(Debug)]
@@ -130,8 +131,8 @@ fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
         return Err(reason(skip));
     }
     let Some(kind) = SourceKind::from_path(name) else { return Err(reason(Skip::UnknownKind)) };
-    let cut = chunk::chunks(text, kind, BUDGET, &tokens).map_err(|error| {
-        tracing::error!(path, error = crate::storage::chain(&error), "cannot cut a file");
+    let cut = chunk::chunks(text, kind, BUDGET, &chunk::tokens).map_err(|error| {
+        tracing::error!(path, error = chain(&error), "cannot cut a file");
         shared("it could not be cut into chunks")
     })?;
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
@@ -153,12 +154,6 @@ fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
     let language = shared(language(kind));
     let record = Record { path: path.into(), hash, language, chunks: chunks.into() };
     Ok(Chunked { record, texts })
-}
-
-/// Tokens of a text as models for code count them, roughly: chunks must not depend on which model
-/// there is.
-fn tokens(text: &str) -> usize {
-    text.len().div_ceil(4)
 }
 
 fn language(kind: SourceKind) -> &'static str {

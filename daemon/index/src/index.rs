@@ -156,6 +156,12 @@ impl Index {
         self.send(Message::Paths(number, paths.into_iter().collect()));
     }
 
+    /// These absolute paths come first where there is much to do, in the words and in the vectors:
+    /// files that are open in an editor, for example.
+    pub fn prefer(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.send(Message::Prefer(paths.into_iter().collect()));
+    }
+
     /// Compares every file with what is known, by metadata.
     pub fn rescan(&self) {
         let number = self.inner.shared.announce();
@@ -190,7 +196,7 @@ impl Index {
         let of_vectors = lane.map(Lane::notices).unwrap_or_default();
         let dense_pending = lane.map_or(totals.chunks, Lane::pending);
         let degraded =
-            lane.map_or_else(|| Some(NO_MODEL.to_owned()), |lane| lane.degraded(dense_pending));
+            lane.map_or_else(|| Some(NO_MODEL.to_owned()), |lane| lane.degraded(lane.unseen()));
         let reasons: Vec<String> = degraded.into_iter().chain(reasons(&progress)).collect();
         let (model, backend, graph) = match lane.and_then(Lane::described) {
             Some((model, backend, graph)) => (Some(model), Some(backend), Some(graph)),

@@ -10,8 +10,11 @@
 //! Invariant: an answer is never silently empty: a retriever that is not whole says so.
 //! Invariant: a hit names text that is in the view at the time of the answer.
 //! Invariant: a search by meaning that cannot be made leaves the one by words as it is, and is told.
+//! Invariant: a directory belongs to one index at a time, of all processes; nobody else writes or
+//! removes anything in it.
 //! Invariant: a defect or a full disk ends the work on one index, and its searches say so.
 
+mod announce;
 mod catalogue;
 mod dense;
 mod engine;
@@ -24,6 +27,7 @@ mod pages;
 mod record;
 mod retrieve;
 mod shared;
+mod shelf;
 mod snapshot;
 mod storage;
 mod writer;
@@ -35,3 +39,4 @@ pub use dense::{Dense, DenseOptions, GraphStatus, Load, Meaning};
 pub use index::{Index, News, OpenError, Status};
 pub use latency::Latency;
 pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, Weights};
+pub use shelf::{Shelf, Usage};

@@ -35,6 +35,8 @@ pub(crate) struct Writer {
     /// Records that no file has now, by when they were last of use.
     dead: BTreeMap<u64, RecordId>,
     dead_since: HashMap<RecordId, u64>,
+    /// So many of them are kept at least.
+    min_dead: u64,
     clock: u64,
     next: RecordId,
     totals: Totals,
@@ -46,6 +48,8 @@ pub(crate) struct Writer {
 pub(crate) struct Change {
     batch: Batch,
     documents: Vec<Document>,
+    /// Records from before that it needs.
+    reused: HashSet<RecordId>,
     /// Bytes of the texts in `documents`.
     pub(crate) bytes: usize,
 }
@@ -55,6 +59,9 @@ impl Change {
         self.batch.added.is_empty() && self.batch.files.is_empty()
     }
 }
+
+/// An unsaved buffer: path, text, blake3.
+pub(crate) type Buffer = (Arc<str>, Arc<str>, [u8; 32]);
 
 /// The unsaved buffers of a session as records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,6 +86,7 @@ impl Writer {
             known: HashMap::new(),
             dead: BTreeMap::new(),
             dead_since: HashMap::new(),
+            min_dead: MIN_DEAD,
             clock: 0,
             next: 0,
             totals: Totals::default(),
@@ -94,6 +102,11 @@ impl Writer {
 
     pub(crate) fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// Makes everything durable.
+    pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
+        self.storage.flush()
     }
 
     /// The present moment.
@@ -134,7 +147,15 @@ impl Writer {
 
     /// Whether a path that somebody names belongs into the index: what git ignores does not.
     pub(crate) fn admits(&mut self, path: &str) -> bool {
-        self.files.contains_key(path) || !self.ignored.is_ignored(&self.root.join(path))
+        self.files.contains_key(path) || !self.ignored.is_ignored(&self.root.join(path), false)
+    }
+
+    /// The record of a file as it is on disk.
+    pub(crate) fn record_of(&self, path: &str) -> Option<RecordId> {
+        match self.files.get(path)?.content {
+            Content::Record(record) => Some(record),
+            Content::Skipped(_) => None,
+        }
     }
 
     /// Known files at or below a path.
@@ -156,11 +177,18 @@ impl Writer {
             if self.files.contains_key(path) {
                 change.batch.files.insert(path.clone(), None);
             }
-            if matches!(read, Read::Directory) {
-                // It may have been moved here with all that it holds.
-                let found = list_files(&self.root.join(&**path)).unwrap_or_default();
-                more.extend(found.iter().filter_map(|file| relative(&self.root, &file.path)));
+            if matches!(read, Read::Gone) {
+                return more;
             }
+            let directory = self.root.join(&**path);
+            if self.ignored.is_ignored(&directory, true) {
+                // It was not when these were read: an environment was made here, for example.
+                change.batch.files.extend(more.drain(..).map(|below| (below, None)));
+                return more;
+            }
+            // It may have been moved here with all that it holds.
+            let found = list_files(&directory).unwrap_or_default();
+            more.extend(found.iter().filter_map(|file| relative(&self.root, &file.path)));
             return more;
         }
         let state = match read {
@@ -192,6 +220,7 @@ impl Writer {
     ) -> Result<RecordId, Arc<str>> {
         if let Some(known) = self.known.get(&Record::key(path, &hash)) {
             let known = *known;
+            change.reused.insert(known);
             self.touch(known);
             return Ok(known);
         }
@@ -216,17 +245,13 @@ impl Writer {
         Ok(number)
     }
 
-    /// The records of unsaved buffers, `(path, text, hash)` each; their files' records are hidden.
-    pub(crate) fn overlay(
-        &mut self,
-        buffers: &[(Arc<str>, Arc<str>, [u8; 32])],
-    ) -> Result<Overlaid, StorageError> {
+    /// The records of unsaved buffers; their files' records are hidden.
+    /// Says whether any record is new.
+    pub(crate) fn overlay(&mut self, buffers: &[Buffer]) -> Result<(Overlaid, bool), StorageError> {
         let mut change = Change::default();
         let mut overlaid = Overlaid::default();
         for (path, text, hash) in buffers {
-            if let Some(FileState { content: Content::Record(record), .. }) = self.files.get(path) {
-                overlaid.hidden.push(*record);
-            }
+            overlaid.hidden.extend(self.record_of(path));
             // What would be left out on disk is left out here.
             if !self.admits(path) || file::before_reading(path, text.len() as u64).is_some() {
                 continue;
@@ -235,8 +260,9 @@ impl Writer {
                 overlaid.shown.push(record);
             }
         }
+        let is_new = !change.is_empty();
         self.store(change)?;
-        Ok(overlaid)
+        Ok((overlaid, is_new))
     }
 
     /// Stores a change and makes it part of the state. On an error the state is as before.
@@ -244,8 +270,8 @@ impl Writer {
         if change.is_empty() {
             return Ok(());
         }
-        change.batch.removed = self.superfluous();
-        self.storage.store(&change.batch, &change.documents)?;
+        change.batch.removed = self.superfluous(&change.reused);
+        self.storage.store(&change.batch, change.documents)?;
         for (number, record) in change.batch.removed {
             self.forget(number, &record);
         }
@@ -258,11 +284,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Dead records beyond what is kept, longest unused first.
-    fn superfluous(&self) -> Vec<(RecordId, Arc<Record>)> {
-        let kept = self.live.len().max(MIN_DEAD) as usize;
+    /// Dead records beyond what is kept, longest unused first; without those that live again.
+    fn superfluous(&self, reused: &HashSet<RecordId>) -> Vec<(RecordId, Arc<Record>)> {
+        let kept = self.live.len().max(self.min_dead) as usize;
         let beyond = self.dead.len().saturating_sub(kept);
-        let oldest = self.dead.values().take(beyond);
+        let oldest = self.dead.values().take(beyond).filter(|number| !reused.contains(*number));
         oldest.filter_map(|number| Some((*number, self.records.get(*number)?.clone()))).collect()
     }
 
@@ -353,4 +379,43 @@ pub(crate) fn relative(root: &Path, path: &Path) -> Option<Arc<str>> {
         '/' => relative.into(),
         separator => relative.replace(separator, "/").into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_lives_again_is_not_among_those_that_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let many = 20;
+        let name = |n: usize| -> Arc<str> { format!("{n}.py").into() };
+        for n in 0..many {
+            fs::write(dir.path().join(&*name(n)), format!("x = {n}\n")).unwrap();
+        }
+        let storage = Storage::in_memory().unwrap();
+        let mut writer = Writer { min_dead: 16, ..Writer::open(dir.path().into(), storage) };
+        let read_all = |writer: &mut Writer| {
+            let mut change = Change::default();
+            for n in 0..many {
+                assert!(writer.read(&name(n), &mut change).is_empty());
+            }
+            writer.store(change).unwrap();
+        };
+        read_all(&mut writer);
+        assert_eq!(writer.totals.chunks, many as u64);
+
+        // Another branch, and back: one batch needs more of the dead than are kept.
+        let mut gone = Change::default();
+        gone.batch.files.extend((0..many).map(|n| (name(n), None)));
+        writer.store(gone).unwrap();
+        assert_eq!((writer.dead.len(), writer.totals.chunks), (many, 0));
+        read_all(&mut writer);
+        let snapshot = writer.snapshot();
+        assert_eq!((snapshot.totals.cut, snapshot.totals.chunks), (many as u64, many as u64));
+        assert!(snapshot.live.iter().all(|number| snapshot.records.get(number).is_some()));
+        assert_eq!(snapshot.words.len(), many as u64);
+    }
 }

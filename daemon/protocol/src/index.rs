@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::PullPlan;
+
 /// A search over what the session sees of a root.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchRequest {
@@ -49,8 +51,15 @@ pub struct SearchReport {
     pub branch: Option<String>,
     /// Why there may be more or better hits; `None` when the answer is whole.
     pub degraded: Option<String>,
-    /// Chunks that cannot be found by meaning yet.
+    /// Chunks that are still to be embedded.
     pub dense_pending: u64,
+    /// The embedding model that answered; `None` when nothing was found by meaning.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What would have to be downloaded to search by meaning; `None` when there is a model, the
+    /// person wants none, or downloads are forbidden.
+    #[serde(default)]
+    pub offer: Option<PullPlan>,
     /// Best first.
     pub hits: Vec<SearchHit>,
 }
@@ -105,10 +114,12 @@ pub struct IndexReport {
     pub files_pending: Option<u64>,
     /// Chunks of these files.
     pub chunks: u64,
-    /// Chunks that cannot be found by meaning yet.
+    /// Chunks that are still to be embedded; see `notices` while one model replaces another.
     pub dense_pending: u64,
     /// On disk.
     pub bytes_disk: u64,
+    /// The word indexes of all workspaces together.
+    pub shelf: ShelfReport,
     /// In memory, estimated.
     pub bytes_memory: u64,
     /// What computes the vectors; `None` when nothing does.
@@ -127,6 +138,17 @@ pub struct IndexReport {
     pub latency: LatencyReport,
     /// What else a person should know.
     pub notices: Vec<String>,
+}
+
+/// What the word indexes of all workspaces take on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShelfReport {
+    /// How many there are.
+    pub indexes: u64,
+    /// What they take.
+    pub bytes: u64,
+    /// What they may take: beyond it, those that were used longest ago are removed.
+    pub quota_bytes: u64,
 }
 
 /// The graph over the vectors of a branch.

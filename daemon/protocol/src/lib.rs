@@ -17,6 +17,7 @@ pub mod frame;
 mod hello;
 mod index;
 mod message;
+mod model;
 mod report;
 
 pub use diagnostic::{DiagnosticTool, MendedDiagnostic, SeenDiagnostic};
@@ -28,14 +29,16 @@ pub use hello::{
 };
 pub use index::{
     GraphReport, IndexAction, IndexReport, LatencyReport, SearchHit, SearchReport, SearchRequest,
+    ShelfReport,
 };
 pub use message::{
     ClientFrame, DocumentId, Event, Notification, ProgressStage, Request, Response, RootPhase,
     ServerFrame, TextChange,
 };
+pub use model::{ModelAction, ModelEntry, ModelReport, PullItem, PullPlan, PullRequest};
 pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
     FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Merit,
-    Notice, RootStatus, SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome,
-    TestReport, TestStrength, Tier,
+    Notice, RetrievalReport, RetrievedPassage, RootStatus, SessionStatus, StatusReport,
+    SuspiciousLine, TestEntry, TestOutcome, TestReport, TestStrength, Tier,
 };

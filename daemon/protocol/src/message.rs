@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, EvidenceReport, Finding, FixReport, IndexAction, IndexReport, Notice, OfferedFix,
-    RemoteError, SearchReport, SearchRequest, SeenDiagnostic, StatusReport, TestReport, Tier,
+    Check, EvidenceReport, Finding, FixReport, IndexAction, IndexReport, ModelAction, ModelReport,
+    Notice, OfferedFix, PullPlan, RemoteError, SearchReport, SearchRequest, SeenDiagnostic,
+    StatusReport, TestReport, Tier,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -94,6 +95,8 @@ pub enum Request {
         /// What is wanted.
         action: IndexAction,
     },
+    /// The models of this machine.
+    Model(ModelAction),
     /// How the daemon is.
     Status,
     /// Check what Greenlit needs for this root.
@@ -205,6 +208,10 @@ pub enum Response {
     Search(SearchReport),
     /// To [`Request::Index`].
     Index(IndexReport),
+    /// To [`Request::Model`].
+    Models(ModelReport),
+    /// To [`ModelAction::Pull`] that nobody agreed to yet, where something would be downloaded.
+    PullPlan(PullPlan),
     /// To [`Request::Status`].
     Status(StatusReport),
     /// To [`Request::Doctor`].
@@ -236,7 +243,7 @@ pub enum Event {
     },
     /// Progress of a job on a root: of the request with this id, or of background work.
     Progress {
-        /// Workspace root.
+        /// Workspace root, or the directory that is downloaded to.
         root: PathBuf,
         /// The request that it belongs to; `None` for background work.
         request: Option<u64>,

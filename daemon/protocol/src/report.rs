@@ -149,9 +149,37 @@ pub struct FixEvidence {
     /// How strong the tests are around the change.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub test_strength: Option<TestStrength>,
+    /// What a search of the index found near the fault for candidates to borrow from; absent where
+    /// repair does not ask.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retrieved: Option<RetrievalReport>,
     /// What its place in the order was made of, beside `agreement`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub merit: Option<Merit>,
+}
+
+/// What a search of the index found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RetrievalReport {
+    /// Best first.
+    pub passages: Vec<RetrievedPassage>,
+    /// Why there may be more or better ones, or none.
+    pub degraded: Option<String>,
+}
+
+/// A passage that candidates could borrow from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetrievedPassage {
+    /// Relative to the root.
+    pub path: String,
+    /// 1-based first line.
+    pub start_line: u32,
+    /// 1-based last line, inclusive.
+    pub end_line: u32,
+    /// The definition that it is or belongs to.
+    pub symbol: Option<String>,
+    /// Comparable within one list.
+    pub score: f64,
 }
 
 /// What is known of a fix beyond its tests and its behaviour.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use greenlit_runner::{Outcome, Project, RunRequest, RunState, Selection, TestId, TestRun};
 use greenlit_sandbox::{CacheMode, Layer};
 
+use crate::ahead::Ahead;
 use crate::verdict::{BaselineOutcome, BaselineTests};
 use crate::workbench::{WorkError, Workbench};
 
@@ -18,6 +19,17 @@ pub struct ProjectBaseline {
     pub ids: BTreeSet<TestId>,
     /// Wall time of the run, build included.
     pub wall: Duration,
+    /// Spectra that are being measured.
+    pub(crate) ahead: Option<Ahead>,
+}
+
+/// What a baseline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A report.
+    Report,
+    /// A repair of what fails: the spectra are measured beside the second run.
+    Repair,
 }
 
 /// A project that could not be run, and why. Never a verdict.
@@ -66,12 +78,13 @@ pub fn baseline(
     bench: &Workbench,
     projects: &[Project],
     selection: &Selection,
+    purpose: Purpose,
 ) -> Result<Baseline, WorkError> {
     let started = Instant::now();
     let mut baseline = Baseline::default();
     for project in projects {
         let Some(selection) = selection_of(project, selection) else { continue };
-        run_project(bench, project, &selection, &mut baseline)?;
+        run_project(bench, project, &selection, purpose, &mut baseline)?;
     }
     baseline.wall = started.elapsed();
     Ok(baseline)
@@ -92,6 +105,7 @@ fn run_project(
     bench: &Workbench,
     project: &Project,
     selection: &Selection,
+    purpose: Purpose,
     baseline: &mut Baseline,
 ) -> Result<(), WorkError> {
     let mut open = bench.open(project, CacheMode::Keep, &[])?;
@@ -103,12 +117,16 @@ fn run_project(
         test_wall: bench.walls.tests,
         per_test: Some(per_test),
     };
+    let mut ahead = None;
     let both = project.run_twice(
         &mut open.sandbox,
         &request(selection.clone(), bench.walls.per_test),
         &mut |first| {
             let failed = failed_ids(first);
             let again = first.state == RunState::Completed && !failed.is_empty();
+            if again && purpose == Purpose::Repair {
+                ahead = Ahead::begin(bench, project, first, layer);
+            }
             again.then(|| request(Selection::Only(failed), second_limit(bench, first)))
         },
     );
@@ -134,6 +152,7 @@ fn run_project(
         project: project.clone(),
         ids: first.results.iter().map(|result| result.id.clone()).collect(),
         wall: first.wall,
+        ahead,
     });
     for result in first.results {
         let outcome = match result.outcome {

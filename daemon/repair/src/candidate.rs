@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::localize::Localization;
+use crate::retrieval::Passage;
 
 /// Replaces a byte range of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,9 +59,11 @@ pub struct SourceFile {
 pub struct FaultContext<'a> {
     /// Files in which lines are suspected, most suspicious first.
     pub files: &'a [SourceFile],
-    /// Other files that are not suspected and may lend code: imported ones, and those that share
-    /// many names with `files`. Nearest first.
+    /// Other files that are not suspected and may lend code: found ones, imported ones, and
+    /// those that share many names with `files`. Nearest first.
     pub neighbours: &'a [SourceFile],
+    /// Passages of `files` and `neighbours` that a search found near the fault: these lend first.
+    pub retrieved: &'a [Passage],
     /// Where the fault may be.
     pub localization: &'a Localization,
 }

@@ -6,6 +6,7 @@
 //! [`Checked`], leaves this crate as a fix.
 //! Invariant: a verdict names the exact content hashes that it holds for.
 
+mod ahead;
 mod baseline;
 mod cancel;
 mod candidate;
@@ -21,6 +22,7 @@ mod project_files;
 mod ranking;
 mod reject;
 mod repair;
+mod retrieval;
 mod screen;
 mod search;
 mod templates;
@@ -28,7 +30,7 @@ mod verdict;
 mod verify;
 mod workbench;
 
-pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, baseline};
+pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, Purpose, baseline};
 pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
 pub use diagnostic::{
@@ -38,9 +40,10 @@ pub use diagnostic::{
 pub use known::KnownFalls;
 pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
-pub use ranking::{Change, Standing, Strength, Withheld};
+pub use ranking::{Change, Reason as WithheldReason, Standing, Strength, Withheld};
 pub use reject::{RejectReason, is_test_configuration, reject};
 pub use repair::{Repair, RepairEvent, RepairLimits, RepairOutcome};
+pub use retrieval::{Passage, Question, Retrieved, Retriever};
 pub use search::{
     Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, VerifiedFix, function_of,
 };

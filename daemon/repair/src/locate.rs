@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use greenlit_runner::{FailureKind, Project, Spectrum, TestId};
 use greenlit_sandbox::CacheMode;
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, ProjectBaseline};
 use crate::causes::{Failures, split};
-use crate::localize::{Suspicious, from_traces, ochiai};
-use crate::neighbours::{lenders, neighbours};
+use crate::localize::{Suspicious, from_traces, ochiai, with_loaded};
+use crate::neighbours::neighbours;
 use crate::project_files::{code_files, files_by_suspicion, is_code};
+use crate::retrieval::{Passage, Retrieved};
 use crate::search::function_of;
 use crate::verdict::BaselineOutcome;
 use crate::workbench::{WorkError, Workbench};
@@ -25,6 +27,8 @@ const FAILING_TRACED: usize = 60;
 const TRACED: u32 = 20;
 /// Files in which candidates are looked for.
 const FILES: usize = 12;
+/// Files taken from what a search found.
+const FOUND_FILES: usize = 6;
 /// Source files read for the call graph.
 const GRAPH_FILES: usize = 2000;
 
@@ -36,8 +40,50 @@ pub(crate) struct Cause {
     pub(crate) files: Vec<SourceFile>,
     /// Texts of files that may lend code.
     pub(crate) neighbours: Vec<SourceFile>,
+    /// What a search found in them.
+    pub(crate) retrieved: Vec<Passage>,
     /// Passing tests that execute a suspicious file, where spectra tell.
     pub(crate) guards: Vec<TestId>,
+    /// What tests execute, where it was measured.
+    spectrum: Option<Arc<Spectrum>>,
+}
+
+impl Cause {
+    /// Whether a failing test executes one of these lines (1-based, inclusive), or where none of them
+    /// holds code, the one above them. Without spectra nothing is known and the answer is no.
+    pub(crate) fn executes(&self, id: &TestId, path: &Path, (first, last): (u32, u32)) -> bool {
+        let Some(spectrum) = &self.spectrum else { return false };
+        let Some(lines) = spectrum.lines.get(path) else { return false };
+        let above = lines.range(..first).next_back();
+        let mut own = lines.range(first..=last).peekable();
+        let above = if own.peek().is_none() { above } else { None };
+        own.chain(above).any(|(line, _)| {
+            reaches(spectrum, id, &Suspicious { path: path.to_owned(), line: *line, score: 0.0 })
+        })
+    }
+}
+
+impl Cause {
+    /// Lets the files of found passages lend code as well, before the others.
+    pub(crate) fn lend(&mut self, bench: &Workbench, project: &Project, found: &Retrieved) {
+        let mut files: Vec<SourceFile> = Vec::new();
+        for passage in &found.passages {
+            let path = &passage.path;
+            let known = self.files.iter().chain(&files).any(|file| file.path == *path);
+            let foreign = !path.starts_with(&bench.subject.root) || project.is_test_file(path);
+            if known || foreign || files.len() >= FOUND_FILES {
+                continue;
+            }
+            files.extend(source(bench, path));
+        }
+        self.neighbours.retain(|file| files.iter().all(|found| found.path != file.path));
+        files.append(&mut self.neighbours);
+        self.neighbours = files;
+        let lends = |passage: &&Passage| {
+            self.files.iter().chain(&self.neighbours).any(|file| file.path == passage.path)
+        };
+        self.retrieved = found.passages.iter().filter(lends).cloned().collect();
+    }
 }
 
 /// Line spectra where the runner has them, stack traces and the call graph where not.
@@ -46,10 +92,11 @@ pub(crate) fn locate(
     baseline: &Baseline,
     project: &Project,
     failures: Failures,
+    lenders: impl FnOnce() -> Vec<SourceFile>,
 ) -> Result<Vec<Cause>, WorkError> {
     let spectrum = spectrum(bench, baseline, project, &failures)?;
     let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
-    let useful = spectrum.filter(|s| s.lines.keys().any(|path| include(path)));
+    let useful = spectrum.filter(|s| s.lines.keys().any(|path| include(path))).map(Arc::new);
     let causes = match &useful {
         Some(spectrum) => {
             let mut localize = |some: &Failures| {
@@ -60,25 +107,40 @@ pub(crate) fn locate(
             split(failures, &mut localize, &|id, line| reaches(spectrum, id, line))
         }
         None => {
-            let files = graph_files(bench, project);
-            let localize = |some: &Failures| {
-                let traces: Vec<_> = some.iter().map(|(id, f)| (id.clone(), f)).collect();
-                from_traces(&traces, &files, &|path| project.is_test_file(path))
-            };
-            let localization = localize(&failures);
+            let localization = trace(bench, project, &failures);
             vec![(failures, localization)]
         }
     };
-    let lenders = lenders(bench, project);
+    let lenders = lenders();
     let cause = |(failures, localization): (Failures, Localization)| {
-        let paths = files_by_suspicion(&localization);
-        let files: Vec<_> =
-            paths.into_iter().filter_map(|path| source(bench, path)).take(FILES).collect();
+        let localization = with_loaded(localization, &lenders);
+        let files = suspicious_files(bench, &localization);
         let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
         let neighbours = neighbours(&lenders, &files);
-        Cause { failures, localization, files, neighbours, guards }
+        let (retrieved, spectrum) = (Vec::new(), useful.clone());
+        Cause { failures, localization, files, neighbours, retrieved, guards, spectrum }
     };
     Ok(causes.into_iter().map(cause).collect())
+}
+
+/// Stack traces and the call graph alone: nothing is run for them. All failures are one cause, and no
+/// other file lends code.
+pub(crate) fn locate_by_traces(bench: &Workbench, project: &Project, failures: Failures) -> Cause {
+    let localization = trace(bench, project, &failures);
+    let files = suspicious_files(bench, &localization);
+    let (neighbours, retrieved, guards) = (Vec::new(), Vec::new(), Vec::new());
+    Cause { failures, localization, files, neighbours, retrieved, guards, spectrum: None }
+}
+
+fn trace(bench: &Workbench, project: &Project, failures: &Failures) -> Localization {
+    let files = graph_files(bench, project);
+    let traces: Vec<_> = failures.iter().map(|(id, f)| (id.clone(), f)).collect();
+    from_traces(&traces, &files, &|path| project.is_test_file(path))
+}
+
+fn suspicious_files(bench: &Workbench, localization: &Localization) -> Vec<SourceFile> {
+    let paths = files_by_suspicion(localization).into_iter();
+    paths.filter_map(|path| source(bench, path)).take(FILES).collect()
 }
 
 fn spectrum(
@@ -87,13 +149,49 @@ fn spectrum(
     project: &Project,
     failures: &Failures,
 ) -> Result<Option<Spectrum>, WorkError> {
-    let failing: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
-    let passing = passing_near(baseline, project, &failing);
-    let tests: Vec<_> = failing.into_iter().take(FAILING_TRACED).chain(passing).collect();
-    let mut open = bench.open(project, CacheMode::Discard, &[])?;
+    let mut failing: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
+    failing.truncate(FAILING_TRACED);
+    let of_project = |run: &&ProjectBaseline| run.project.dir() == project.dir();
+    let ahead = baseline.projects.iter().find(of_project).and_then(|run| run.ahead.as_ref());
+    match ahead.and_then(|ahead| ahead.take(&failing)) {
+        Some(Ok(measured)) => return Ok(measured.map(|found| without_flaky(found, baseline))),
+        Some(Err(WorkError::Cancelled)) => return Err(WorkError::Cancelled),
+        Some(Err(error)) => tracing::debug!(%error, "spectra are measured again"),
+        None => {}
+    }
+    let passing = baseline
+        .tests
+        .iter()
+        .filter(|(id, outcome)| **outcome == BaselineOutcome::Passed && project.owns(id));
+    let tests = traced(failing, passing.map(|(id, _)| id.clone()).collect());
     let hangs = failures.iter().any(|(_, failure)| failure.kind == FailureKind::Timeout);
     let wall = if hangs { short_wall(bench, baseline, &tests) } else { bench.walls.tests };
-    project.spectrum(&mut open.sandbox, &tests, wall).map_err(|error| bench.run_error(error))
+    measure(bench, project, &tests, wall)
+}
+
+/// Runs tests traced.
+pub(crate) fn measure(
+    bench: &Workbench,
+    project: &Project,
+    tests: &[TestId],
+    wall: Duration,
+) -> Result<Option<Spectrum>, WorkError> {
+    let started = Instant::now();
+    let mut open = bench.open(project, CacheMode::Discard, &[])?;
+    let spectrum = project.spectrum(&mut open.sandbox, tests, wall);
+    tracing::debug!(ms = started.elapsed().as_millis(), tests = tests.len(), "measured spectra");
+    spectrum.map_err(|error| bench.run_error(error))
+}
+
+/// Flaky tests tell nothing, whatever they did while they were traced.
+fn without_flaky(mut spectrum: Spectrum, baseline: &Baseline) -> Spectrum {
+    let Spectrum { tests, lines, .. } = &mut spectrum;
+    let steady = |index: &u32| {
+        let test = tests.get(*index as usize);
+        test.is_some_and(|(id, _)| baseline.tests.get(id) != Some(&BaselineOutcome::Flaky))
+    };
+    lines.values_mut().flat_map(|lines| lines.values_mut()).for_each(|tests| tests.retain(steady));
+    spectrum
 }
 
 /// Enough for tests that end, traced. One that hangs has shown its lines long before.
@@ -144,18 +242,16 @@ fn guards(spectrum: &Spectrum, files: &[SourceFile]) -> Vec<TestId> {
     tests.filter(|(_, passed)| *passed).map(|(id, _)| id.clone()).collect()
 }
 
-/// Passing tests of the failing tests' own files first: they share the most code.
-fn passing_near(baseline: &Baseline, project: &Project, failing: &[TestId]) -> Vec<TestId> {
+/// The tests that are traced: failing ones, and passing ones, those of the failing tests' own files
+/// first: they share the most code.
+pub(crate) fn traced(mut failing: Vec<TestId>, mut passing: Vec<TestId>) -> Vec<TestId> {
+    failing.truncate(FAILING_TRACED);
     let file = |id: &TestId| id.0.split("::").next().unwrap_or_default().to_owned();
     let near: BTreeSet<_> = failing.iter().map(file).collect();
-    let passing = baseline
-        .tests
-        .iter()
-        .filter(|(id, outcome)| **outcome == BaselineOutcome::Passed && project.owns(id));
-    let mut passing: Vec<_> = passing.map(|(id, _)| id.clone()).collect();
     passing.sort_by_key(|id| !near.contains(&file(id)));
     passing.truncate(PASSING_TRACED);
-    passing
+    failing.extend(passing);
+    failing
 }
 
 fn graph_files(bench: &Workbench, project: &Project) -> Vec<SourceFile> {

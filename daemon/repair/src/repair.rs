@@ -1,6 +1,8 @@
 //! The whole way from failing tests to verified fixes.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, Selection, TestId};
@@ -9,8 +11,9 @@ use crate::baseline::Baseline;
 use crate::causes::Failures;
 use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
-use crate::locate::{Cause, locate};
-use crate::ranking::{Standing, Withheld, rank, strength, withhold};
+use crate::locate::{Cause, locate, locate_by_traces};
+use crate::ranking::{Standing, Withheld, rank, strength, withhold, withhold_partial};
+use crate::retrieval::{Gathered, Retrieved, Retriever, gather};
 use crate::screen::Screen;
 use crate::search::{
     Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix, groups,
@@ -43,6 +46,8 @@ pub struct Repair<'a> {
     pub targets: &'a [TestId],
     /// Proposes candidates.
     pub generator: &'a (dyn Generator + Sync),
+    /// Finds code near the fault, which may lend; nobody waits for it.
+    pub retriever: Option<Arc<dyn Retriever>>,
     /// Digest of every input of the view.
     pub inputs: blake3::Hash,
     /// Bounds.
@@ -58,6 +63,8 @@ pub struct Repair<'a> {
 pub enum RepairEvent {
     /// The suspicious lines known so far.
     Localized(Localization),
+    /// What may lend was found, or why not.
+    Retrieved(Retrieved),
     /// The search goes on.
     Search(SearchEvent),
 }
@@ -81,6 +88,26 @@ pub struct RepairOutcome {
     pub out_of_time: bool,
 }
 
+/// What was tried before the spectra were known.
+#[derive(Default)]
+struct Early<'p> {
+    screen: Option<Screen<'p>>,
+    fixes: Vec<VerifiedFix>,
+    counts: SearchCounts,
+    cpu: Duration,
+}
+
+/// How one search goes.
+struct Course<'a> {
+    deadline: Instant,
+    jobs: usize,
+    ended: Option<&'a AtomicBool>,
+    /// Fixes that an earlier one found.
+    found: Vec<VerifiedFix>,
+}
+
+/// Candidates tried while spectra are measured: few enough for one build.
+const EARLY: usize = 24;
 /// First edits on which second ones are tried.
 const STEPS: usize = 6;
 /// What single edits get of the time of a cause before second ones are tried as well.
@@ -123,8 +150,11 @@ impl Repair<'_> {
         outcome: &mut RepairOutcome,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let (causes, mut screen) = self.prepare(project, failures)?;
+        let (causes, Early { mut screen, mut fixes, counts, cpu }) =
+            self.prepare(project, failures, deadline)?;
         outcome.localized += started.elapsed();
+        outcome.counts.add(counts);
+        outcome.cpu += cpu;
         for cause in &causes {
             match &mut outcome.localization {
                 Some(all) => all.lines.extend(cause.localization.lines.iter().cloned()),
@@ -146,7 +176,11 @@ impl Repair<'_> {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(causes.len() - index).unwrap_or(1);
             let until = Instant::now() + share;
-            match self.repair_cause(project, cause, until, &mut screen, outcome) {
+            let mends = |fix: &mut VerifiedFix| {
+                cause.failures.iter().any(|(id, _)| fix.plausible.red_to_green.contains(id))
+            };
+            let own = fixes.extract_if(.., mends).collect();
+            match self.repair_cause(project, cause, own, until, &mut screen, outcome) {
                 Ok(fixes) => found.extend(fixes),
                 Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
                 Err(error) => errors = Some(error),
@@ -161,24 +195,73 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Localizes, and opens a session for trials meanwhile. One that does not open is tried again by
-    /// the search, which says why.
+    /// Localizes, and tries what is likely without spectra meanwhile.
     fn prepare<'p>(
         &'p self,
         project: &'p Project,
         failures: Failures,
-    ) -> Result<(Vec<Cause>, Option<Screen<'p>>), WorkError> {
-        let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
-        let groups = groups(&targets);
+        deadline: Instant,
+    ) -> Result<(Vec<Cause>, Early<'p>), WorkError> {
+        let localized = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let opening = scope.spawn(|| Screen::open(self.bench, self.baseline, project, &groups));
-            let causes = locate(self.bench, self.baseline, project, failures);
-            let screen = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            if let Err(error) = &screen {
-                tracing::debug!(%error, "no session for trials was opened");
+            let trying = scope.spawn(|| self.try_early(project, &failures, deadline, &localized));
+            let gathering =
+                scope.spawn(|| gather(self.bench, project, &failures, self.retriever.as_ref()));
+            let mut gathered = None;
+            let causes = locate(self.bench, self.baseline, project, failures.clone(), || {
+                let done = gathering.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
+                gathered.insert(done).lenders.clone()
+            });
+            localized.store(true, Ordering::Relaxed);
+            let early = trying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let mut causes = causes?;
+            if let Some(retrieved) = gathered.as_ref().and_then(Gathered::retrieved) {
+                causes.iter_mut().for_each(|cause| cause.lend(self.bench, project, &retrieved));
+                (self.on_event)(RepairEvent::Retrieved(retrieved));
             }
-            Ok((causes?, screen.ok()))
+            Ok((causes, early))
         })
+    }
+
+    /// Opens a session, and tries the best candidates for what stack traces and calls tell, until
+    /// `localized`: measuring spectra takes a build or a run of the tests, and the processors have
+    /// room meanwhile. A session that does not open is tried again by the search, which says why.
+    fn try_early<'p>(
+        &'p self,
+        project: &'p Project,
+        failures: &Failures,
+        deadline: Instant,
+        localized: &AtomicBool,
+    ) -> Early<'p> {
+        let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
+        let mut early = Early::default();
+        match Screen::open(self.bench, self.baseline, project, &groups(&targets)) {
+            Ok(screen) => early.screen = Some(screen),
+            Err(error) => {
+                tracing::debug!(%error, "no session for trials was opened");
+                return early;
+            }
+        }
+        let cause = locate_by_traces(self.bench, project, failures.clone());
+        let context = FaultContext {
+            files: &cause.files,
+            neighbours: &cause.neighbours,
+            retrieved: &cause.retrieved,
+            localization: &cause.localization,
+        };
+        let mut candidates = self.generator.candidates(&context);
+        candidates.truncate(EARLY);
+        let course = Course { deadline, jobs: 1, ended: Some(localized), found: Vec::new() };
+        match self.search(project, &cause, candidates, course, &mut early.screen) {
+            Ok(found) => {
+                early.fixes = found.fixes;
+                early.cpu = found.cpu;
+                // The search after this one proposes them again.
+                early.counts = SearchCounts { generated: 0, ..found.counts };
+            }
+            Err(error) => tracing::debug!(%error, "nothing was tried early"),
+        }
+        early
     }
 
     /// Searches with one edit, and where that mends nothing, with two.
@@ -186,6 +269,7 @@ impl Repair<'_> {
         &'p self,
         project: &'p Project,
         cause: &Cause,
+        early: Vec<VerifiedFix>,
         deadline: Instant,
         screen: &mut Option<Screen<'p>>,
         outcome: &mut RepairOutcome,
@@ -193,6 +277,7 @@ impl Repair<'_> {
         let context = FaultContext {
             files: &cause.files,
             neighbours: &cause.neighbours,
+            retrieved: &cause.retrieved,
             localization: &cause.localization,
         };
         let started = Instant::now();
@@ -202,16 +287,24 @@ impl Repair<'_> {
             candidates = candidates.len(),
             "wrote candidates"
         );
+        let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
         let left = deadline.saturating_duration_since(Instant::now());
         let first = Instant::now() + left.mul_f64(FIRST_SHARE);
-        let mut found = self.search(project, cause, candidates, first, screen)?;
-        if found.fixes.is_empty() && !(found.steps.is_empty() && found.untried.is_empty()) {
+        let jobs = self.limits.jobs;
+        let course = Course { deadline: first, jobs, ended: None, found: early };
+        let mut found = self.search(project, cause, candidates, course, screen)?;
+        let whole = found.fixes.iter().any(|fix| found.mends_all(fix, &targets));
+        let has_more = !found.steps.is_empty() || !found.untried.is_empty();
+        if !whole && has_more {
             let mut rest = self.second_edits(cause, &found.steps);
             // They will be counted when they are tried.
             found.counts.generated -= found.untried.len() as u64;
             rest.append(&mut found.untried);
-            let more = self.search(project, cause, rest, deadline, screen)?;
+            let partial = std::mem::take(&mut found.fixes);
+            let course = Course { deadline, jobs, ended: None, found: partial };
+            let more = self.search(project, cause, rest, course, screen)?;
             found.fixes = more.fixes;
+            found.flaky.extend(more.flaky);
             found.promising.extend(more.promising);
             found.out_of_time = more.out_of_time;
             found.cpu += more.cpu;
@@ -220,7 +313,9 @@ impl Repair<'_> {
         outcome.cpu += found.cpu;
         outcome.out_of_time |= found.out_of_time;
         outcome.counts.add(found.counts);
-        let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
+        let red = targets.iter().filter(|id| !found.flaky.contains(*id)).collect();
+        let executes = |id: &TestId, path: &Path, lines| cause.executes(id, path, lines);
+        outcome.withheld.extend(withhold_partial(&mut found.fixes, &red, executes));
         let keep = self.limits.max_fixes;
         let mut fixes = rank(self.bench, project, &targets, found.fixes, &found.promising, keep);
         loop {
@@ -257,7 +352,7 @@ impl Repair<'_> {
         project: &'p Project,
         cause: &Cause,
         candidates: Vec<Candidate>,
-        deadline: Instant,
+        course: Course<'_>,
         screen: &mut Option<Screen<'p>>,
     ) -> Result<SearchOutcome, WorkError> {
         let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
@@ -271,13 +366,14 @@ impl Repair<'_> {
             verifier: &self.verifier(),
             known: &known,
             limits: SearchLimits {
-                deadline,
+                deadline: course.deadline,
                 max_fixes: self.limits.max_fixes,
-                jobs: self.limits.jobs,
+                jobs: course.jobs,
             },
+            ended: course.ended,
             on_event: &|event| (self.on_event)(RepairEvent::Search(event)),
         };
-        let found = search.run_in(candidates, screen);
+        let found = search.run_in(candidates, course.found, screen);
         known.save();
         found
     }
@@ -310,6 +406,7 @@ impl Repair<'_> {
             let context = FaultContext {
                 files: &files,
                 neighbours: &cause.neighbours,
+                retrieved: &cause.retrieved,
                 localization: &cause.localization,
             };
             let second = self.generator.candidates(&context).into_iter().take(SECOND_EDITS);

@@ -30,6 +30,10 @@ pub(crate) enum Limit {
 pub(crate) struct Screened {
     /// Why it fell; `None` means that it is worth a verification.
     pub(crate) fall: Option<Fall>,
+    /// Targets that were green.
+    pub(crate) green: BTreeSet<TestId>,
+    /// Whether a target was red.
+    pub(crate) leaves_red: bool,
     /// Whether it built.
     pub(crate) built: bool,
     /// Whether tests ran.
@@ -207,6 +211,8 @@ impl<'a> Screen<'a> {
             let cases = u32::try_from(green.len()).unwrap_or(u32::MAX);
             screened.progress = Some(cases.saturating_mul(CASE));
         }
+        screened.leaves_red = !red.is_empty();
+        screened.green = green;
         Ok(screened)
     }
 

@@ -85,6 +85,7 @@ pub enum WorkError {
 }
 
 /// Opens sandboxes for one subject and stops them all on cancellation.
+#[derive(Clone)]
 pub struct Workbench {
     /// What is under repair.
     pub subject: Subject,

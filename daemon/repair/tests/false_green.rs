@@ -89,6 +89,7 @@ impl Hostile {
                 max_fixes: 5,
                 jobs: 1,
             },
+            ended: None,
             on_event: &|_| {},
         };
         search.run(vec![candidate]).unwrap().fixes.len()

@@ -6,17 +6,25 @@ mod common;
 use std::time::Duration;
 
 use common::Fixture;
-use greenlit_repair::{Repair, RepairLimits, RepairOutcome, TemplateGenerator, VerifiedFix};
+use greenlit_repair::{
+    Candidate, Edit, FaultContext, Generator, Method, Repair, RepairLimits, RepairOutcome, Source,
+    TemplateGenerator, VerifiedFix, WithheldReason,
+};
 use greenlit_runner::{Selection, TestId};
 
 fn repair(fixture: &Fixture) -> RepairOutcome {
+    repair_with(fixture, &TemplateGenerator)
+}
+
+fn repair_with(fixture: &Fixture, generator: &(dyn Generator + Sync)) -> RepairOutcome {
     let targets: Vec<TestId> = fixture.baseline.failing().map(|(id, _)| id.clone()).collect();
     let repair = Repair {
         bench: &fixture.bench,
         baseline: &fixture.baseline,
         selection: &Selection::All,
         targets: &targets,
-        generator: &TemplateGenerator,
+        generator,
+        retriever: None,
         inputs: blake3::hash(b"the inputs of this test never change"),
         limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs: 2 },
         inputs_unchanged: &|| true,
@@ -56,6 +64,57 @@ fn python_two_causes_are_mended_apart_and_together() {
     assert_eq!(first.files.len(), 2, "in both files: {:?}", first.files);
     let alone = |tests: &[&str]| outcome.fixes.iter().any(|fix| mended(fix) == tests);
     assert!(alone(&all[..1]) && alone(&all[1..]), "and each cause has a fix of its own");
+}
+
+/// Proposes these replacements, and thinks more of them where spectra were measured.
+struct Proposing(&'static [(&'static str, &'static str)]);
+
+impl Generator for Proposing {
+    fn candidates(&self, context: &FaultContext<'_>) -> Vec<Candidate> {
+        let measured = context.localization.method == Method::Spectrum;
+        let mut candidates = Vec::new();
+        for (from, to) in self.0 {
+            let Some(file) = context.files.iter().find(|file| file.text.contains(from)) else {
+                continue;
+            };
+            let start = file.text.find(from).unwrap();
+            let (end, new_text) = (start + from.len(), (*to).to_owned());
+            candidates.push(Candidate {
+                edits: vec![Edit { path: file.path.clone(), start, end, new_text }],
+                source: Source { tier: "template".into(), rule: "test".into(), adapter: None },
+                summary: format!("{from} -> {to}"),
+                score: if measured { 0.75 } else { 0.25 },
+            });
+        }
+        candidates
+    }
+}
+
+#[test]
+fn python_what_was_found_before_the_spectra_takes_its_place_among_what_they_rank() {
+    let fixture = Fixture::new(&[TWO_FAULTS[1], TWO_FAULTS[3]]);
+    let outcome = repair_with(&fixture, &Proposing(&[("word[1]", "word[0]")]));
+    assert_eq!(outcome.counts.verified, 1, "one patch is verified once: {:?}", outcome.counts);
+    assert_eq!(outcome.counts.generated, 1);
+    let scores: Vec<_> = outcome.fixes.iter().map(|fix| fix.candidate.score).collect();
+    assert_eq!(scores, [0.75]);
+}
+
+#[test]
+fn python_a_fix_that_leaves_tests_red_which_run_it_is_withheld() {
+    let fixture = Fixture::new(&[
+        ("one.py", "def f(n):\n    return n\n\n\ndef g(n):\n    return n\n"),
+        (
+            "test_one.py",
+            "from one import f, g\n\ndef test_one():\n    assert f(1) == 2\n\ndef test_two():\n    assert f(2) == 9\n\ndef test_g():\n    assert g(1) == 5\n",
+        ),
+    ]);
+    let generator = Proposing(&[("f(n):\n    return n", "f(n):\n    return n + 1")]);
+    let outcome = repair_with(&fixture, &generator);
+    assert!(outcome.fixes.is_empty(), "{:?}", outcome.fixes);
+    let reasons: Vec<_> = outcome.withheld.iter().map(|withheld| withheld.reason).collect();
+    let expected = WithheldReason::LeavesRed { mended: 1, red: 1 };
+    assert_eq!(reasons, [expected], "`test_g` does not run it and says nothing against it");
 }
 
 #[test]
@@ -139,7 +198,10 @@ fn python_shortcuts_past_weak_tests_are_withheld() {
     assert!(!outcome.withheld.is_empty(), "`+ count` can be dropped: {:?}", outcome.counts);
     assert_eq!(shortcuts(&outcome), 0, "{:?}", outcome.withheld);
     for withheld in &outcome.withheld {
-        assert!(withheld.strength.survived * 2 > withheld.strength.mutants, "{withheld:?}");
+        let WithheldReason::WeakTests(strength) = withheld.reason else {
+            panic!("{withheld:?}");
+        };
+        assert!(strength.survived * 2 > strength.mutants, "{withheld:?}");
     }
     let strong = test(
         "[price(k, 4, 12) for k in ('', 'many', 'member', 'staff')] == [48, 3.6 * 2, -13, 30]",
@@ -165,4 +227,23 @@ fn python_fixes_that_behave_alike_are_one_entry_where_enough_was_compared() {
     assert!(standing.agreement >= 2, "`n < 10` and `n <= 9` agree: {standing:?}");
     let has = |text: &str| outcome.fixes.iter().any(|fix| fix.files[0].after.contains(text));
     assert!(has("n < 10") != has("n <= 9"), "one of them stands for both");
+}
+
+#[test]
+fn python_a_fault_in_what_fills_a_table_at_import_is_mended() {
+    let fixture = Fixture::new(&[
+        (
+            "plurals.py",
+            "RULES = []\n\n\ndef irregular(one, many):\n    RULES.insert(0, (one[1:], many[2:]))\n\n\ndef plural(word):\n    for one, many in RULES:\n        if word.endswith(one):\n            return word[: len(word) - len(one)] + many\n    return word + 's'\n\n\nirregular('man', 'men')\n",
+        ),
+        (
+            "test_plurals.py",
+            "from plurals import plural\n\ndef test_regular():\n    assert plural('dog') == 'dogs'\n\ndef test_irregular():\n    assert [plural('woman'), plural('man')] == ['women', 'men']\n",
+        ),
+    ]);
+    let outcome = repair(&fixture);
+    let lines = &outcome.localization.as_ref().unwrap().lines;
+    assert!(lines.iter().any(|line| line.line == 5), "it ran before the first test: {lines:?}");
+    let first = &outcome.fixes[0];
+    assert!(first.files[0].after.contains("(one[1:], many[1:])"), "{:?}", first.candidate);
 }

@@ -5,6 +5,8 @@
 
 mod diagnose;
 mod findings;
+mod near;
+mod notices;
 mod problem;
 mod reports;
 mod run;
@@ -14,6 +16,7 @@ mod unrun;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use greenlit_index::Index;
 use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
     SeenDiagnostic, TestReport,
@@ -22,10 +25,12 @@ use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::{Config, StatCache, View};
 
-pub(crate) use problem::{chain, configuration_error};
+pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
-pub(crate) use run::{index_of, run, store_of};
-pub(crate) use search::{SearchInput, act, check as index_check, search, words as index_words};
+pub(crate) use run::{name_of, run, store_of};
+pub(crate) use search::{
+    SearchInput, act, check as index_check, search, shelf_check, words as index_words,
+};
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +75,8 @@ pub(crate) struct JobInput {
     pub(crate) store: PathBuf,
     /// Content hashes known by file metadata; only one job of a root runs at a time.
     pub(crate) stat_cache: Arc<Mutex<StatCache>>,
+    /// The index of the root, if it is open.
+    pub(crate) index: Option<Index>,
     /// Stops it.
     pub(crate) cancel: Cancel,
     /// Whether somebody waits for it.
@@ -89,6 +96,8 @@ pub(crate) enum JobNews {
     Diagnosed(Finding),
     /// Looking for fixes of so many failing tests.
     Fixing(u32),
+    /// Files with suspected lines and of the failing tests, most suspicious first.
+    Suspected(Vec<PathBuf>),
     /// The evidence of a fix that was just verified.
     Evidence(Box<EvidenceReport>),
 }

@@ -1,26 +1,9 @@
 //! What keeps tests from being run, as errors for people: what failed, why, what to do next.
 
-use std::error::Error;
-use std::fmt::Write as _;
-
 use greenlit_protocol::{ErrorKind, RemoteError};
 use greenlit_repair::{ProjectProblem, WorkError};
 use greenlit_runner::RunState;
-
-/// An error with its sources on one line: `a: b: c`.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, ": {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
+use greenlit_workspace::chain;
 
 /// A job that could not run at all.
 pub(crate) fn remote_error(error: &WorkError) -> RemoteError {

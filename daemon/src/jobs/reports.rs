@@ -7,11 +7,11 @@ use std::time::Duration;
 use greenlit_protocol::{
     Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
     FixEvidence, FixSource, FixStats, LocalizationReport, MendedDiagnostic, Merit, OfferedFix,
-    SuspiciousLine, TestEntry, TestOutcome, TestStrength,
+    RetrievalReport, RetrievedPassage, SuspiciousLine, TestEntry, TestOutcome, TestStrength,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Candidate, DiagnosticFix, Localization, Method, SearchCounts,
-    Standing, TargetOutcome, VerifiedFix, function_of, relative, unified_diff,
+    Baseline, BaselineOutcome, Candidate, DiagnosticFix, Localization, Method, Retrieved,
+    SearchCounts, Standing, TargetOutcome, VerifiedFix, function_of, relative, unified_diff,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_sandbox::Layer;
@@ -105,6 +105,7 @@ pub(crate) fn fix_entry(
             layer: layer_name(plausible.layer).to_owned(),
             duration_ms: millis(plausible.wall),
             diagnostic: None,
+            retrieved: None,
             content_hashes: content_hashes(view, baseline, fix),
             agreement: agreement(&fix.standing),
             test_strength: fix.standing.strength.map(|strength| TestStrength {
@@ -121,6 +122,22 @@ pub(crate) fn fix_entry(
         },
         tests,
     }
+}
+
+/// What the index lent; where it was not asked, the reason.
+pub(crate) fn retrieval(root: &Path, found: Option<&Retrieved>) -> RetrievalReport {
+    let Some(found) = found else {
+        let why = "no index of this root is open: donors come from imports and shared names alone";
+        return RetrievalReport { passages: Vec::new(), degraded: Some(why.to_owned()) };
+    };
+    let passages = found.passages.iter().map(|passage| RetrievedPassage {
+        path: relative(root, &passage.path),
+        start_line: passage.first_line,
+        end_line: passage.last_line,
+        symbol: (!passage.symbol.is_empty()).then(|| passage.symbol.clone()),
+        score: passage.score,
+    });
+    RetrievalReport { passages: passages.collect(), degraded: found.degraded.clone() }
 }
 
 /// Nothing where behaviour was not compared, or there was nothing to compare with.
@@ -173,6 +190,7 @@ pub(crate) fn diagnostic_fix(
             diagnostic: Some(mended),
             agreement: None,
             test_strength: None,
+            retrieved: None,
             merit: None,
         },
         tests,

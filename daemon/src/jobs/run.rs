@@ -8,18 +8,19 @@ use greenlit_protocol::{
     ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, Repair, RepairEvent, RepairLimits, RepairOutcome,
-    SandboxSettings, SearchCounts, SearchEvent, Subject, TemplateGenerator, VerifiedFix, Walls,
-    Workbench, baseline,
+    Baseline, BaselineOutcome, Localization, Purpose, Repair, RepairEvent, RepairLimits,
+    RepairOutcome, Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject,
+    TemplateGenerator, VerifiedFix, Walls, Workbench, baseline,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
-use greenlit_workspace::{Inputs, config};
+use greenlit_workspace::{Inputs, chain, config};
 
 use super::findings::findings;
-use super::problem::{chain, project_error, remote_error};
+use super::near::near;
+use super::problem::{project_error, remote_error};
 use super::reports;
-use super::{Answer, JobInput, JobNews, JobResult, Work, unrun};
+use super::{Answer, JobInput, JobNews, JobResult, Work, notices, unrun};
 
 pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
 
@@ -58,13 +59,15 @@ struct Known {
     inputs: Option<blake3::Hash>,
     baseline: Option<Baseline>,
     localization: Option<Localization>,
+    /// What the index lent, if it was asked.
+    retrieved: Option<Retrieved>,
     fixes: Vec<VerifiedFix>,
 }
 
 impl Known {
     fn findings(&self, input: &JobInput) -> Vec<greenlit_protocol::Finding> {
         let Some(baseline) = &self.baseline else { return Vec::new() };
-        let offered = offered(input, baseline, &self.fixes);
+        let offered = offered(input, baseline, &self.fixes, self.retrieved.as_ref());
         findings(&input.view, baseline, self.localization.as_ref(), &offered)
     }
 }
@@ -96,7 +99,12 @@ impl Job<'_> {
         let selection = self.selection();
         let title = "Running tests".to_owned();
         (self.news)(JobNews::Progress(ProgressStage::Begin { title }));
-        let baseline = baseline(&bench, &projects, &selection).map_err(|e| remote_error(&e))?;
+        let purpose = match self.input.work {
+            Work::Fix { .. } => Purpose::Repair,
+            Work::Test { .. } | Work::Diagnose { .. } => Purpose::Report,
+        };
+        let baseline =
+            baseline(&bench, &projects, &selection, purpose).map_err(|e| remote_error(&e))?;
         if baseline.projects.is_empty() {
             // Located build errors are shown in the editor; the person who asked gets the error.
             let error = baseline.problems.first().map(project_error);
@@ -146,6 +154,7 @@ impl Job<'_> {
                 selection,
                 targets: &targets,
                 generator: &TemplateGenerator,
+                retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
                 inputs: inputs.digest(),
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),
@@ -166,14 +175,7 @@ impl Job<'_> {
             );
             notices.push(Notice { kind: "budget".into(), message });
         }
-        notices.extend(outcome.withheld.iter().map(|fix| Notice {
-            kind: "weak-tests".into(),
-            message: format!(
-                "not offered, though green: {}; it only makes the code do less, and of {} small changes \
-                 there the tests miss {}",
-                fix.summary, fix.strength.mutants, fix.strength.survived
-            ),
-        }));
+        notices.extend(outcome.withheld.iter().map(notices::withheld));
         Ok(self.fix_answer(baseline, &targets, outcome, notices))
     }
 
@@ -185,7 +187,8 @@ impl Job<'_> {
         notices: Vec<Notice>,
     ) -> Answer {
         let root = self.input.view.root();
-        let offered = offered(self.input, baseline, &outcome.fixes);
+        let retrieved = self.known().retrieved.clone();
+        let offered = offered(self.input, baseline, &outcome.fixes, retrieved.as_ref());
         let cpu = baseline.cpu + outcome.cpu;
         let localized = baseline.wall + outcome.localized;
         let stats = reports::stats(localized, &outcome.counts, self.started.elapsed(), cpu);
@@ -223,8 +226,18 @@ impl Job<'_> {
     fn on_event(&self, event: RepairEvent) {
         match event {
             RepairEvent::Localized(localization) => {
-                self.known().localization = Some(localization);
+                let mut known = self.known();
+                let suspected = suspected(&localization, known.baseline.as_ref());
+                known.localization = Some(localization);
+                drop(known);
+                (self.news)(JobNews::Suspected(suspected));
                 self.tell_findings();
+            }
+            RepairEvent::Retrieved(retrieved) => {
+                let mut known = self.known();
+                let all = known.retrieved.get_or_insert_default();
+                all.passages.extend(retrieved.passages);
+                all.degraded = all.degraded.take().or(retrieved.degraded);
             }
             RepairEvent::Search(SearchEvent::Tried { tried, of, found }) => {
                 let percentage = (tried * 100).checked_div(of).and_then(|p| u32::try_from(p).ok());
@@ -237,9 +250,10 @@ impl Job<'_> {
                 let Some(baseline) = known.baseline.clone() else { return };
                 let localization = known.localization.clone();
                 let fixes = known.fixes.clone();
+                let retrieved = known.retrieved.clone();
                 drop(known);
                 let elapsed = self.started.elapsed();
-                for fix in offered(self.input, &baseline, &fixes) {
+                for fix in offered(self.input, &baseline, &fixes, retrieved.as_ref()) {
                     let stats = reports::stats(Duration::ZERO, &counts, elapsed, Duration::ZERO);
                     self.tell_evidence(&fix, &baseline, localization.as_ref(), &counts, &stats);
                 }
@@ -409,11 +423,32 @@ impl Job<'_> {
     }
 }
 
-fn offered(input: &JobInput, baseline: &Baseline, fixes: &[VerifiedFix]) -> Vec<OfferedFix> {
+/// Files with suspected lines, then those of failing tests.
+fn suspected(localization: &Localization, baseline: Option<&Baseline>) -> Vec<PathBuf> {
+    let lines = localization.lines.iter().map(|line| &line.path);
+    let failures = baseline.into_iter().flat_map(Baseline::failing);
+    let sites = failures.filter_map(|(_, failure)| Some(&failure.site.as_ref()?.path));
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in lines.chain(sites) {
+        if !paths.contains(path) {
+            paths.push(path.clone());
+        }
+    }
+    paths
+}
+
+fn offered(
+    input: &JobInput,
+    baseline: &Baseline,
+    fixes: &[VerifiedFix],
+    retrieved: Option<&Retrieved>,
+) -> Vec<OfferedFix> {
+    let retrieved = reports::retrieval(input.view.root(), retrieved);
     let restricted = matches!(&input.work, Work::Fix { visible, .. } if !visible.is_empty());
     let scope = if restricted { "affected" } else { "all" };
     let offer = |(index, fix): (usize, &VerifiedFix)| {
-        let entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
+        let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
+        entry.evidence.retrieved = Some(retrieved.clone());
         reports::offered(entry, &fix.candidate.summary)
     };
     fixes.iter().enumerate().map(offer).collect()
@@ -455,11 +490,7 @@ pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathB
     cache.join("builds").join(name_of(root))
 }
 
-/// Where the index of a root is kept.
-pub(crate) fn index_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
-    cache.join("index").join(name_of(root))
-}
-
-fn name_of(root: &std::path::Path) -> String {
+/// The name of a root's directory among those of others.
+pub(crate) fn name_of(root: &std::path::Path) -> String {
     blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

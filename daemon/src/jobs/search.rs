@@ -1,16 +1,17 @@
 //! Searches and questions about an index. They run beside the jobs of a root and wait for none.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use greenlit_index::{Filter, Index, Query, Status};
+use greenlit_index::{Dense, Filter, Index, Meaning, Query, Shelf, Status, Usage};
 use greenlit_protocol::{
     Check, CheckState, ErrorKind, GraphReport, IndexAction, IndexReport, LatencyReport,
-    RemoteError, Response, SearchHit, SearchReport, SearchRequest,
+    RemoteError, Response, SearchHit, SearchReport, SearchRequest, ShelfReport,
 };
-use greenlit_workspace::{View, git_branch};
+use greenlit_workspace::{View, chain, git_branch};
 
-use super::chain;
+use crate::models::Models;
 
 /// How long a search waits for an index that is not up to date.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -23,6 +24,9 @@ pub(crate) struct SearchInput {
     pub(crate) view: View,
     /// Why file events are incomplete.
     pub(crate) unwatched: Option<String>,
+    /// What could be downloaded where there is no model.
+    pub(crate) models: Arc<Models>,
+    pub(crate) dense: Dense,
 }
 
 /// Searches.
@@ -60,12 +64,16 @@ pub(crate) fn search(input: &SearchInput, asked: &SearchRequest) -> Result<Respo
         branch: git_branch(input.view.root()).map(|head| head.name().to_owned()),
         degraded: answer.degraded,
         dense_pending: answer.dense_pending,
+        model: answer.model,
+        offer: matches!(input.dense.meaning(), Meaning::Off)
+            .then(|| input.models.offer())
+            .flatten(),
         hits: hits.collect(),
     }))
 }
 
 /// Does what is wanted of an index and tells how it is then.
-pub(crate) fn act(index: &Index, action: IndexAction) -> IndexReport {
+pub(crate) fn act(index: &Index, action: IndexAction, shelf: &Shelf) -> IndexReport {
     match action {
         IndexAction::Status => {}
         IndexAction::Rebuild => index.rebuild(),
@@ -74,10 +82,20 @@ pub(crate) fn act(index: &Index, action: IndexAction) -> IndexReport {
     }
     // Long enough for a small change to be in.
     index.settle(PATIENCE);
-    report(index.root().to_owned(), index.status())
+    let (mut status, mut usage) = (index.status(), Usage::default());
+    match shelf.usage() {
+        Ok(all) => usage = all,
+        Err(error) => {
+            let error = chain(&error);
+            status.notices.push(format!("the size of all indexes is not known: {error}"));
+        }
+    }
+    let shelf =
+        ShelfReport { indexes: usage.indexes, bytes: usage.bytes, quota_bytes: shelf.quota_bytes };
+    report(index.root().to_owned(), status, shelf)
 }
 
-fn report(root: PathBuf, status: Status) -> IndexReport {
+fn report(root: PathBuf, status: Status, shelf: ShelfReport) -> IndexReport {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let latency = status.latency;
     IndexReport {
@@ -89,6 +107,7 @@ fn report(root: PathBuf, status: Status) -> IndexReport {
         chunks: status.chunks,
         dense_pending: status.dense_pending,
         bytes_disk: status.bytes_disk,
+        shelf,
         bytes_memory: status.bytes_memory,
         backend: status.backend,
         model: status.model,
@@ -151,4 +170,27 @@ pub(crate) fn check(index: Option<&Index>) -> Check {
         }
     };
     Check { name: "index".to_owned(), state, detail, remedy: remedy.map(str::to_owned) }
+}
+
+/// What all indexes take, for `doctor`.
+pub(crate) fn shelf_check(shelf: &Shelf) -> Check {
+    let mebibytes = |bytes: u64| bytes >> 20;
+    let quota = mebibytes(shelf.quota_bytes);
+    let (state, detail, remedy) = match shelf.usage() {
+        Ok(Usage { indexes, bytes, .. }) if bytes <= shelf.quota_bytes => {
+            let bytes = mebibytes(bytes);
+            (CheckState::Ok, format!("{bytes} of {quota} MiB, {indexes} workspaces"), None)
+        }
+        Ok(Usage { indexes, bytes, .. }) => {
+            let detail = format!("{} of {quota} MiB, {indexes} workspaces", mebibytes(bytes));
+            let remedy =
+                "raise `index.store_mb` in your own configuration file: what is open stays";
+            (CheckState::Warning, detail, Some(remedy.to_owned()))
+        }
+        Err(error) => {
+            let remedy = format!("look after {}", shelf.directory.display());
+            (CheckState::Failed, chain(&error), Some(remedy))
+        }
+    };
+    Check { name: "disk of all indexes".to_owned(), state, detail, remedy }
 }

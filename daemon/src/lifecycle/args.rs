@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::embedding;
+use crate::models;
 
 const IDLE_EXIT_ENV: &str = "GREENLIT_IDLE_EXIT";
 const IDLE_EXIT_SECS: u64 = 30 * 60;
@@ -36,13 +36,18 @@ pub(crate) struct Args {
 /// What the daemon starts itself for.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Loads a library, computes with it, says one line.
-    #[command(name = embedding::PROBE, hide = true)]
+    /// Loads a library, computes with it (a model, where one is named), says one line.
+    #[command(name = models::PROBE, hide = true)]
     ProbeOnnxruntime {
         /// ONNX Runtime.
         library: PathBuf,
         /// `cpu` or `cuda`.
         device: String,
+        /// The directory of a model.
+        #[arg(requires = "usage")]
+        model: Option<PathBuf>,
+        /// How it is used, as JSON.
+        usage: Option<String>,
     },
 }
 

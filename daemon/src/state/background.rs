@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use greenlit_protocol::RootPhase;
-use greenlit_workspace::Config;
+use greenlit_workspace::{Config, chain};
 
 use crate::jobs::Work;
 use crate::state::State;
@@ -16,7 +16,7 @@ impl State {
         let settings = self.sessions.get(&session).and_then(|s| s.settings.as_deref());
         match Config::load(root, self.user_config.as_deref(), settings) {
             Ok(config) => (config, None),
-            Err(error) => (Config::default(), Some(crate::jobs::chain(&error))),
+            Err(error) => (Config::default(), Some(chain(&error))),
         }
     }
 

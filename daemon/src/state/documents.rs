@@ -25,6 +25,9 @@ impl State {
                 self.first_document(session, &document);
                 if let Some(root) = self.root_of(session, &document) {
                     self.forget_diagnostics(session, &root, &document);
+                    if let Some(index) = self.open_index(&root) {
+                        index.prefer([document]);
+                    }
                 }
             }
             Notification::DocumentChanged { document, version, changes } => {

@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use greenlit_index::{Index, News};
+use greenlit_index::{Index, News, Usage};
 use greenlit_protocol::{
     ErrorKind, Event as Told, IndexAction, ProgressStage, RemoteError, Response, SearchRequest,
     ServerFrame,
 };
+use greenlit_workspace::chain;
 
 use crate::jobs::{self, SearchInput};
 use crate::state::jobs::shutting_down;
@@ -21,6 +22,10 @@ const UNUSED: Duration = Duration::from_secs(600);
 
 /// Open indexes by root.
 pub(crate) type Indexes = BTreeMap<PathBuf, Index>;
+
+/// An index that is being opened has its directory after so long at most, so that it is not taken
+/// for unused.
+const OPENED: Duration = Duration::from_secs(1);
 
 /// An open index.
 pub(crate) struct Indexed {
@@ -35,6 +40,11 @@ pub(crate) struct Indexed {
 impl Indexed {
     pub(crate) fn new(index: Index) -> Self {
         Self { index, used: Instant::now(), in_progress: false, unwatched: false }
+    }
+
+    /// The index, for a job.
+    pub(crate) fn handle(&self) -> Index {
+        self.index.clone()
     }
 }
 
@@ -57,14 +67,18 @@ impl State {
             }
             return Ok(indexed.index.clone());
         }
-        let directory = jobs::index_of(&self.context.paths.cache_dir, root);
+        let directory = self.shelf.directory_of(&jobs::name_of(root));
         let (events, of) = (self.events.clone(), root.to_owned());
-        let opened = Index::open(root, Some(&directory), self.dense.as_ref(), move |news| {
+        let opened = Index::open(root, Some(&directory), Some(&self.dense), move |news| {
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::IndexNews { root: of.clone(), news });
         });
-        let index =
-            opened.map_err(|error| RemoteError::new(ErrorKind::Internal, jobs::chain(&error)))?;
+        let index = opened.map_err(|error| RemoteError::new(ErrorKind::Internal, chain(&error)))?;
+        index.prefer(self.overlays.open_below(root));
+        let opened = index.clone();
+        self.tidy_shelf(move || {
+            opened.settle(OPENED);
+        });
         self.indexes.insert(root.to_owned(), Indexed::new(index.clone()));
         Ok(index)
     }
@@ -99,6 +113,13 @@ impl State {
         }
     }
 
+    /// These files come before all others that wait, the first one first.
+    pub(crate) fn index_first(&self, root: &Path, paths: &[PathBuf]) {
+        if let Some(index) = self.open_index(root) {
+            index.prefer(paths.iter().rev().cloned());
+        }
+    }
+
     pub(crate) fn search(&mut self, session: u64, request: u64, mut asked: SearchRequest) {
         let input = match self.search_input(session, &asked.root) {
             Ok(input) => input,
@@ -112,7 +133,9 @@ impl State {
         let root = self.indexed_root(root)?;
         let index = self.index(&root)?;
         let unwatched = self.roots.get(&root).and_then(|root| root.degraded.clone());
-        Ok(SearchInput { index, view: self.overlays.view(session, &root), unwatched })
+        let (models, dense) = (self.models.clone(), self.dense.clone());
+        let view = self.overlays.view(session, &root);
+        Ok(SearchInput { index, view, unwatched, models, dense })
     }
 
     pub(crate) fn index_action(
@@ -123,10 +146,11 @@ impl State {
         action: IndexAction,
     ) {
         let index = self.indexed_root(root).and_then(|root| self.index(&root));
+        let shelf = self.shelf.clone();
         match index {
             Ok(index) => {
                 self.ask_index(session, request, move || {
-                    Ok(Response::Index(jobs::act(&index, action)))
+                    Ok(Response::Index(jobs::act(&index, action, &shelf)))
                 });
             }
             Err(error) => self.answer(session, request, Err(error)),
@@ -174,6 +198,9 @@ impl State {
             News::End { how } if begun => ProgressStage::End { message: how },
             News::End { .. } => return,
         };
+        if matches!(stage, ProgressStage::End { .. }) {
+            self.tidy_shelf(|| {});
+        }
         for session in self.sessions.values().filter(|session| session.roots.contains(root)) {
             let told = Told::Indexing { root: root.clone(), stage: stage.clone() };
             session.out.send(ServerFrame::Event(told));
@@ -195,8 +222,21 @@ impl State {
         for root in unused {
             if let Some(indexed) = self.indexes.remove(&root) {
                 // It waits for its thread.
-                tokio::task::spawn_blocking(move || drop(indexed));
+                self.tidy_shelf(move || drop(indexed));
             }
         }
+    }
+
+    /// Removes indexes that were not used for long where all take too much, after something else.
+    fn tidy_shelf(&self, before: impl FnOnce() + Send + 'static) {
+        let shelf = self.shelf.clone();
+        tokio::task::spawn_blocking(move || {
+            before();
+            match shelf.tidy() {
+                Ok(Usage { removed: 0, .. }) => {}
+                Ok(usage) => tracing::info!(?usage, "indexes were removed: they took too much"),
+                Err(error) => tracing::warn!(%error, "indexes that take too much may stay"),
+            }
+        });
     }
 }

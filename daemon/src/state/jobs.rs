@@ -9,6 +9,7 @@ use greenlit_protocol::{
 use greenlit_repair::Cancel;
 
 use crate::jobs::{self, Answer, JobInput, JobNews, JobResult, Work};
+use crate::state::index::Indexed;
 use crate::state::{EVIDENCE_KEPT, Event, State};
 
 /// A job that waits for its turn.
@@ -92,6 +93,7 @@ impl State {
         let Some((root, owner)) = self.roots.get_mut(&path).zip(self.sessions.get(&session)) else {
             return;
         };
+        let index = self.indexes.get(&path).map(Indexed::handle);
         let known = root.known.entry(session).or_default();
         let cancel = Cancel::default();
         let input = JobInput {
@@ -102,6 +104,7 @@ impl State {
             config,
             store: jobs::store_of(&self.context.paths.cache_dir, &path),
             stat_cache: root.stat_cache.clone(),
+            index,
             cancel: cancel.clone(),
             waited_for: request.is_some(),
             unless: match request {
@@ -154,6 +157,7 @@ impl State {
                 self.found(session, &path, revision, findings);
             }
             JobNews::Diagnosed(finding) => self.diagnosis_found(session, &path, finding),
+            JobNews::Suspected(paths) => self.index_first(&path, &paths),
             JobNews::Fixing(failing) => self.enter(session, &path, RootPhase::Fixing { failing }),
             JobNews::Evidence(report) => {
                 self.evidence.retain(|kept| kept.id != report.id);
@@ -252,7 +256,7 @@ impl State {
         self.publish(session, path);
     }
 
-    fn tell(&self, session: u64, told: Told) {
+    pub(crate) fn tell(&self, session: u64, told: Told) {
         if let Some(session) = self.sessions.get(&session) {
             session.out.send(ServerFrame::Event(told));
         }
@@ -265,6 +269,7 @@ impl State {
     }
 
     pub(crate) fn cancel_request(&mut self, session: u64, request: u64) {
+        self.cancel_modelling(session, Some(request));
         self.cancel_jobs(|running| running.session == session && running.request == Some(request));
         let waiting = self
             .pending

@@ -12,6 +12,7 @@ mod diagnostics;
 mod documents;
 mod index;
 mod jobs;
+mod models;
 mod requests;
 mod root;
 mod session;
@@ -20,17 +21,19 @@ mod status;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenlit_index::{Dense, News};
+use greenlit_index::{Dense, News, Shelf};
 use greenlit_protocol::{Event as Told, EvidenceReport, RemoteError, Response, ServerFrame};
+use greenlit_repair::Cancel;
 use greenlit_workspace::config::FILE_NAME;
-use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher};
+use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher, chain};
 use tokio::sync::mpsc;
 
-use crate::embedding;
-use crate::jobs::{JobNews, JobResult, chain};
+use crate::jobs::{JobNews, JobResult};
 use crate::lifecycle::{Context, Inbound};
+use crate::models::Models;
 use index::Indexed;
 use jobs::{Pending, Running};
 use root::Root;
@@ -52,6 +55,8 @@ pub(crate) enum Event {
     Answered { session: u64, request: u64, result: Box<Result<Response, RemoteError>> },
     /// An index tells how far it is.
     IndexNews { root: PathBuf, news: News },
+    /// A download tells how far it is.
+    ModelNews { session: u64, told: Told },
 }
 
 /// The daemon's state.
@@ -63,8 +68,14 @@ pub(crate) struct State {
     sessions: BTreeMap<u64, Session>,
     roots: BTreeMap<PathBuf, Root>,
     indexes: BTreeMap<PathBuf, Indexed>,
-    /// Search by meaning, where a model is configured.
-    dense: Option<Dense>,
+    /// Where they are kept.
+    shelf: Shelf,
+    /// The models of this machine.
+    models: Arc<Models>,
+    /// Search by meaning with one of them.
+    dense: Dense,
+    /// Requests about models that are under way, by session and request.
+    modelling: BTreeMap<(u64, u64), Cancel>,
     overlays: Overlays,
     pending: VecDeque<Pending>,
     running: BTreeMap<u64, Running>,
@@ -127,10 +138,18 @@ impl State {
     fn new(mut context: Context, events: mpsc::UnboundedSender<Event>) -> Self {
         let user_config = user_config();
         let own = user_config.as_deref().map(Config::load_user);
-        let dense = match &own {
-            Some(Ok(own)) => embedding::dense(&own.embedding, &context.paths),
-            _ => None,
+        // A configuration that makes no sense might have forbidden something: the network stays shut.
+        let mut cautious = Config::default();
+        cautious.network.offline = true;
+        let known = match &own {
+            Some(Ok(own)) => own.clone(),
+            Some(Err(_)) => cautious,
+            None => Config::default(),
         };
+        let directory = context.paths.cache_dir.join("index");
+        let shelf = Shelf { directory, quota_bytes: known.index.store_mb << 20 };
+        let models = Arc::new(Models::new(&known, &context.paths));
+        let dense = models.dense(&context.paths);
         match own {
             Some(Ok(own)) if own.daemon != Config::default().daemon => {
                 let secs = own.daemon.idle_exit_secs;
@@ -146,7 +165,10 @@ impl State {
             sessions: BTreeMap::new(),
             roots: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            shelf,
+            models,
             dense,
+            modelling: BTreeMap::new(),
             overlays: Overlays::default(),
             pending: VecDeque::new(),
             running: BTreeMap::new(),
@@ -169,7 +191,11 @@ impl State {
             Event::Watching { root, result } => self.watching(&root, result),
             Event::News { job, news } => self.job_news(job, news),
             Event::Done { job, result } => self.job_done(job, *result),
-            Event::Answered { session, request, result } => self.answer(session, request, *result),
+            Event::Answered { session, request, result } => {
+                self.modelling.remove(&(session, request));
+                self.answer(session, request, *result);
+            }
+            Event::ModelNews { session, told } => self.tell(session, told),
             Event::IndexNews { root, news } => self.index_news(&root, news),
         }
     }
@@ -212,6 +238,7 @@ impl State {
         self.context.gate.close(&reason);
         self.draining = Some(reason);
         self.cancel_all_background();
+        self.modelling.values().for_each(Cancel::cancel);
         self.refuse_pending();
     }
 

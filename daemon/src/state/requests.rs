@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use greenlit_protocol::{ErrorKind, RemoteError, Request, Response, Tier};
 
 use crate::doctor;
-use crate::embedding;
-use crate::jobs::{Work, index_check};
+use crate::jobs::{Work, index_check, shelf_check};
 use crate::state::jobs::{Pending, shutting_down};
 use crate::state::session::canonical_root;
 use crate::state::status::with_indexes;
@@ -43,6 +42,7 @@ impl State {
             }
             Request::Search(asked) => self.search(session, id, asked),
             Request::Index { root, action } => self.index_action(session, id, &root, action),
+            Request::Model(action) => self.model_action(session, id, action),
             Request::Status => {
                 let (status, indexes) = (self.status(), self.open_indexes());
                 self.ask_index(session, id, move || {
@@ -80,12 +80,13 @@ impl State {
         let (config, problem) = self.config(session, &root);
         let watch = self.roots.get(&root).map(|root| root.degraded.clone());
         let index = self.open_index(&root).cloned();
-        let dense = self.dense.clone();
+        let (models, dense, shelf) = (self.models.clone(), self.dense.clone(), self.shelf.clone());
         let events = self.events.clone();
         tokio::task::spawn_blocking(move || {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
-            checks.push(embedding::check(dense.as_ref()));
+            checks.push(shelf_check(&shelf));
+            checks.push(models.check(&dense));
             let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::Answered { session, request, result });

@@ -56,6 +56,7 @@ impl State {
         let Some(session) = self.sessions.remove(&id) else { return };
         tracing::info!(session = id, client = session.client, "disconnected");
         self.cancel_jobs(|running| running.session == id);
+        self.cancel_modelling(id, None);
         self.pending.retain(|pending| pending.session != id);
         self.overlays.drop_session(id);
         for root in self.roots.values_mut() {

@@ -78,7 +78,7 @@ async fn the_end_does_not_wait_for_a_model_at_work() {
     let Scene { dir, dense, index, called, gate } = scene(1 << 30);
     called.recv_timeout(PATIENCE).unwrap();
     let at = |name: &str| dir.path().join(name);
-    let paths = Paths::new(at("run"), at("state"), at("cache"));
+    let paths = Paths::new(at("run"), at("state"), at("cache"), at("data"));
     let context = Context {
         socket: paths.socket.clone(),
         log: paths.log.clone(),
@@ -89,7 +89,7 @@ async fn the_end_does_not_wait_for_a_model_at_work() {
     };
     let (events, _queue) = mpsc::unbounded_channel();
     let mut state = State::new(context, events);
-    state.dense = Some(dense);
+    state.dense = dense;
     let root = index.root().to_owned();
     state.indexes.insert(root, Indexed::new(index));
     drop(state);

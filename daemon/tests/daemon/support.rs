@@ -24,7 +24,7 @@ impl User {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        Self { paths: Paths::new(at("run"), at("state"), at("cache")), _dir: dir }
+        Self { paths: Paths::new(at("run"), at("state"), at("cache"), at("data")), _dir: dir }
     }
 
     pub(crate) fn options(&self) -> ConnectOptions {
@@ -48,6 +48,7 @@ impl User {
             .env("GREENLIT_RUNTIME_DIR", &self.paths.runtime_dir)
             .env("GREENLIT_STATE_DIR", &self.paths.state_dir)
             .env("GREENLIT_CACHE_DIR", &self.paths.cache_dir)
+            .env("GREENLIT_DATA_DIR", &self.paths.data_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

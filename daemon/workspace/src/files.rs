@@ -7,19 +7,15 @@ use crate::ignores::IgnoreRules;
 use crate::inputs::{ScanError, walk};
 use crate::stat::Stamp;
 
-/// A file or symbolic link that git does not ignore.
+/// A file or symbolic link that git does not ignore. Links are listed and never followed.
 #[derive(Debug, Clone)]
 pub struct FoundFile {
     /// Below the directory that was listed.
     pub path: PathBuf,
     /// What the system says of it; of a link, not of what it points to.
     pub stamp: Stamp,
-    /// Length in bytes.
-    pub len: u64,
     /// When it was last written.
     pub modified: Option<SystemTime>,
-    /// Whether it is a symbolic link. Links are listed and never followed.
-    pub link: bool,
 }
 
 /// Every file under a directory that is not ignored, in no order; the rules are those of
@@ -29,9 +25,7 @@ pub fn list_files(dir: &Path) -> Result<Vec<FoundFile>, ScanError> {
     let found = walk(dir)?.into_iter().map(|(path, metadata)| FoundFile {
         path,
         stamp: Stamp::of(&metadata),
-        len: metadata.len(),
         modified: metadata.modified().ok(),
-        link: metadata.is_symlink(),
     });
     Ok(found.collect())
 }
@@ -51,9 +45,10 @@ impl Ignored {
         self.0.reload();
     }
 
-    /// Whether a file is left out, itself or by a directory above it. So is every path outside.
-    pub fn is_ignored(&mut self, file: &Path) -> bool {
-        self.0.is_ignored(file, false)
+    /// Whether a file or directory is left out, itself or by a directory above it. So is every path
+    /// outside. Of some directories, like virtual environments, what they hold decides.
+    pub fn is_ignored(&mut self, path: &Path, is_dir: bool) -> bool {
+        self.0.is_ignored(path, is_dir)
     }
 }
 
@@ -75,17 +70,21 @@ mod tests {
         let mut names: Vec<_> = list_files(root)
             .unwrap()
             .into_iter()
-            .map(|file| (file.path.strip_prefix(root).unwrap().to_owned(), file.link))
+            .map(|file| file.path.strip_prefix(root).unwrap().to_owned())
             .collect();
         names.sort();
-        let mut expected = vec![(".gitignore".into(), false), ("a.py".into(), false)];
+        let mut expected = vec![PathBuf::from(".gitignore"), "a.py".into()];
         if cfg!(unix) {
-            expected.push((PathBuf::from("loop"), true));
+            expected.push("loop".into());
         }
         assert_eq!(names, expected);
         let mut ignored = Ignored::new(root);
-        assert!(ignored.is_ignored(&root.join("a.log")));
-        assert!(!ignored.is_ignored(&root.join("a.py")));
-        assert!(ignored.is_ignored(Path::new("/elsewhere/a.py")));
+        assert!(ignored.is_ignored(&root.join("a.log"), false));
+        assert!(!ignored.is_ignored(&root.join("a.py"), false));
+        assert!(ignored.is_ignored(Path::new("/elsewhere/a.py"), false));
+        fs::create_dir(root.join("env")).unwrap();
+        assert!(!ignored.is_ignored(&root.join("env"), true));
+        fs::write(root.join("env/pyvenv.cfg"), "").unwrap();
+        assert!(ignored.is_ignored(&root.join("env"), true));
     }
 }

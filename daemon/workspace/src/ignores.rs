@@ -20,13 +20,15 @@ pub(crate) fn walk(root: &Path) -> WalkBuilder {
     builder
 }
 
+/// Files that make the directory which holds them a cache.
+const MARKS: [&str; 2] = ["CACHEDIR.TAG", "pyvenv.cfg"];
+
 /// Directories of tools, left out even where no `.gitignore` names them.
 fn is_cache(dir: &Path) -> bool {
     const NAMES: [&str; 7] =
         [".git", ".hg", ".jj", ".svn", "__pycache__", "node_modules", ".ipynb_checkpoints"];
     dir.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
-        || dir.join("CACHEDIR.TAG").exists()
-        || dir.join("pyvenv.cfg").exists()
+        || MARKS.iter().any(|mark| dir.join(mark).exists())
 }
 
 /// Answers for single paths what [`walk`] answers for a tree.
@@ -67,6 +69,19 @@ impl IgnoreRules {
             }
         }
         false
+    }
+
+    /// Whether a change of this path can change what is left out: a `.gitignore`, or what makes a
+    /// directory a cache that is left out for no other reason.
+    pub(crate) fn is_rule(&mut self, path: &Path) -> bool {
+        let (Some(name), Some(dir)) = (path.file_name(), path.parent()) else { return false };
+        if name == ".gitignore" {
+            return !self.is_ignored(path, false);
+        }
+        MARKS.iter().any(|mark| name == *mark)
+            && dir != self.root
+            && dir.parent().is_some_and(|above| !self.is_ignored(above, true))
+            && !self.matches(dir, true)
     }
 
     /// The nearest `.gitignore` that says anything about the path decides.

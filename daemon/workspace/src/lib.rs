@@ -9,6 +9,7 @@
 //! Invariant: two equal [`Inputs`] digests mean equal contents of every file that was walked,
 //! except files over [`inputs::MAX_HASHED_BYTES`], which are compared by their metadata.
 
+mod chain;
 pub mod config;
 mod files;
 mod git;
@@ -19,7 +20,8 @@ mod stat;
 mod view;
 mod watch;
 
-pub use config::{Config, ConfigError, Embedding};
+pub use chain::chain;
+pub use config::{Config, ConfigError, Embedding, Network};
 pub use files::{FoundFile, Ignored, list_files};
 pub use git::{Head, git_branch, git_dir};
 pub use inputs::{Inputs, ScanError};

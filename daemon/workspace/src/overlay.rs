@@ -158,6 +158,12 @@ impl Overlays {
         self.sessions.get(&session).map_or(0, BTreeMap::len)
     }
 
+    /// Documents below a directory that any session has open.
+    pub fn open_below(&self, dir: &Path) -> Vec<PathBuf> {
+        let all = self.sessions.values().flat_map(BTreeMap::keys);
+        all.filter(|path| path.starts_with(dir)).cloned().collect()
+    }
+
     /// The editor's version of an open document that is in sync.
     pub fn version(&self, session: SessionId, path: &Path) -> Option<i32> {
         let document = self.sessions.get(&session)?.get(path)?;

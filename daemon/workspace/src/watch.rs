@@ -285,14 +285,14 @@ impl<S: FnMut(Change)> State<S> {
             pending.git_head = true;
             return;
         }
+        if self.rules.is_rule(&path) {
+            pending.everything = true;
+        }
         // A removed directory looks like a file here; ignoring by either rule is close enough,
         // since its contents were reported one by one.
         let is_dir = path.is_dir();
         if path == self.root || self.rules.is_ignored(&path, is_dir) {
             return;
-        }
-        if path.file_name().is_some_and(|name| name == ".gitignore") {
-            pending.everything = true;
         }
         if is_dir {
             if matches!(kind, EventKind::Create(_) | EventKind::Modify(_)) && !RECURSIVE {
@@ -424,6 +424,39 @@ mod tests {
             next = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
         }
         assert_eq!(next.paths, Changed::Paths([watched.path("out/x")].into()));
+    }
+
+    #[test]
+    fn a_directory_that_becomes_a_cache_means_everything_and_is_silent_then() {
+        let watched = Watched::new(&[(".gitignore", "target/\n"), ("a.py", "")]);
+        write(&watched.path("env/lib/x.py"), "1");
+        watched.expect(&["env/lib/x.py"]);
+        write(&watched.path("env/pyvenv.cfg"), "");
+        let change = watched.changes.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(change.paths, Changed::Everything);
+        write(&watched.path("env/lib/x.py"), "2");
+        // What is left out for another reason changes nothing.
+        write(&watched.path("target/CACHEDIR.TAG"), "");
+        write(&watched.path("a.py"), "2");
+        let seen = watched.expect(&["a.py"]);
+        assert!(!seen.contains(&watched.path("env/lib/x.py")), "{seen:?}");
+    }
+
+    #[test]
+    fn lost_events_and_very_many_mean_everything() {
+        let watched = Watched::new(&[("a.py", "")]);
+        let next = || watched.changes.recv_timeout(Duration::from_secs(20)).unwrap().paths;
+        // What the system says when its queue is full.
+        let overflow = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        watched.watcher.messages.send(Message::Event(Ok(overflow))).unwrap();
+        assert_eq!(next(), Changed::Everything);
+        let failed = notify::Error::generic("no more");
+        watched.watcher.messages.send(Message::Event(Err(failed))).unwrap();
+        assert_eq!(next(), Changed::Everything);
+        let mut many = Event::new(EventKind::Modify(notify::event::ModifyKind::Any));
+        many.paths = (0..=MAX_PATHS).map(|n| watched.path(&format!("{n}.py"))).collect();
+        watched.watcher.messages.send(Message::Event(Ok(many))).unwrap();
+        assert_eq!(next(), Changed::Everything);
     }
 
     #[test]

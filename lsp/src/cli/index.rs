@@ -47,6 +47,12 @@ fn print(report: &IndexReport) {
         mebibytes(report.bytes_disk),
         mebibytes(report.bytes_memory)
     ));
+    output::line(format_args!(
+        "   all     {:.1} of {:.0} MiB for the words of {} workspaces",
+        mebibytes(report.shelf.bytes),
+        mebibytes(report.shelf.quota_bytes),
+        report.shelf.indexes
+    ));
     output::line(format_args!("   model   {}", report.model.as_deref().unwrap_or("none")));
     if report.staleness_ms > 0 {
         output::line(format_args!("   behind  {} ms", report.staleness_ms));

@@ -15,6 +15,7 @@ mod fix;
 mod index;
 mod logs;
 mod lsp;
+mod model;
 mod output;
 mod progress;
 mod root;
@@ -76,6 +77,7 @@ fn run(command: Command) -> Result<u8, Failure> {
             Command::Test(args) => test::run(&args).await,
             Command::Search(args) => search::run(&args).await,
             Command::Index(args) => index::run(&args).await,
+            Command::Model(args) => model::run(&args).await,
             Command::Status(args) => status::run(args.json).await,
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Logs(args) => logs::run(&args).await,

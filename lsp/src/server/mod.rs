@@ -11,6 +11,7 @@
 //! daemon.
 
 mod backend;
+mod consent;
 mod daemon;
 mod documents;
 mod evidence;

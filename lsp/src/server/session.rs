@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use greenlit_client::{RequestError, current_session};
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     outgoing: mpsc::UnboundedSender<Outgoing>,
     progresses: Mutex<Progresses>,
     jobs: Mutex<HashMap<u64, Job>>,
+    /// Whether the person was asked about a model.
+    pub(super) asked: AtomicBool,
     /// Ends the task that reads the daemon's events.
     events: Mutex<Option<AbortHandle>>,
 }
@@ -74,6 +77,7 @@ impl Session {
             client,
             outgoing,
             jobs: Mutex::default(),
+            asked: AtomicBool::default(),
             events: Mutex::default(),
         })
     }

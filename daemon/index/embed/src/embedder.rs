@@ -1,12 +1,14 @@
 //! What turns texts into vectors, and what it is called.
 
+use crate::runtime::RuntimeError;
+
 /// Turns texts into vectors of one space.
 pub trait Embedder: Send + Sync {
     /// What the vectors depend on besides the text.
     fn identity(&self) -> &Identity;
 
-    /// One vector of [`Identity::dims`] values and unit length for each text, in the same order. What
-    /// exceeds [`Identity::max_tokens`] of a text is left out.
+    /// One vector of [`Identity::dims`] values and unit length for each text, in the same order. A text of
+    /// more than [`Identity::max_tokens`] is read in parts, whose mean is its vector.
     ///
     /// # Errors
     /// When a text cannot be embedded; none of the batch is returned then.
@@ -33,7 +35,7 @@ pub struct Identity {
     pub backend: String,
     /// Values in a vector
     pub dims: usize,
-    /// Tokens of a text that are read
+    /// Tokens that are read at once
     pub max_tokens: usize,
 }
 
@@ -73,6 +75,15 @@ pub enum EmbedError {
     /// The model or its tokenizer cannot be used.
     #[error("the model cannot be used")]
     Failed(#[source] Box<fastembed::Error>),
+    /// A child process that tried the model first did not get far.
+    #[error("the model failed its trial: {reason}")]
+    Trial {
+        /// What became of it
+        reason: String,
+    },
+    /// The model could not be tried.
+    #[error("the model could not be tried")]
+    NoTrial(#[source] RuntimeError),
     /// A fault of the runtime or its bindings.
     #[error("the runtime gave up: {0}")]
     Panicked(String),
@@ -90,6 +101,11 @@ impl EmbedError {
     /// What a person can do.
     #[must_use]
     pub fn remedy(&self) -> String {
-        "choose another model, or another ONNX Runtime; `greenlit logs` has the details".to_owned()
+        match self {
+            Self::NoTrial(error) => error.remedy(),
+            _ => "choose another model (`greenlit model list`) or another ONNX Runtime; `greenlit logs` \
+                  has the details"
+                .to_owned(),
+        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! This crate must not know chunks, branches or where vectors are kept.
 //!
-//! The way to an [`Embedder`]: [`find`] a runtime (each candidate is loaded in a child process first),
-//! [`Runtime::load`] it, [`Model::open`] a directory or fetch a [`recommended`] model into one, then
+//! The way to an [`Embedder`]: [`find`] a runtime (each candidate is loaded in a child process first; a
+//! [`Wheel`] has one for who has none), take a model from the [`Shelf`] or fetch a [`Recommended`] one
+//! through the [`Hub`], [`Installed::open`] it, let it pass its [`Trials`], [`Runtime::load`], then
 //! [`OnnxEmbedder::load`]. Each step's error says what can be done about it; [`Availability`] is what a
 //! person is shown.
 //!
@@ -12,7 +13,8 @@
 //! Invariant: a vector depends on its text and the [`Identity`] only, not on the texts beside it.
 //! (Activations of dynamically quantized models are scaled over a whole batch: those get batches of
 //! one. With float models the padding of a batch changes the last bits.)
-//! Invariant: a library that crashes when it is loaded takes a child process down, not this one.
+//! Invariant: a library or a model that crashes when it is loaded takes a child process down, not this one.
+//! Invariant: no part of a text is left out: one that is longer than the model's window is read in parts.
 //! Invariant: ONNX Runtime is asked for no telemetry.
 
 mod availability;
@@ -21,6 +23,7 @@ mod model;
 mod onnx;
 mod runtime;
 mod tiny;
+mod trial;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
@@ -28,10 +31,12 @@ pub mod test_util;
 pub use availability::{Availability, Unavailable};
 pub use embedder::{EmbedError, Embedder, Identity};
 pub use model::{
-    Consent, Hub, Model, ModelError, Overrides, Pooling, Quantization, Recommended, recommended,
+    Catalogue, Consent, Hub, Installed, Model, ModelError, ModelKind, Overrides, Pooling,
+    Quantization, Recommended, Shelf,
 };
 pub use onnx::OnnxEmbedder;
 pub use runtime::{
-    Accelerator, Device, Found, ONNXRUNTIME_VARIABLE, Prober, Runtime, RuntimeError, Search, find,
-    probe_child,
+    Accelerator, Device, Found, ONNXRUNTIME_VARIABLE, PACKAGES, Packages, Prober, Runtime,
+    RuntimeError, Search, Wheel, WheelError, find, probe_child,
 };
+pub use trial::{Trials, trial_child};

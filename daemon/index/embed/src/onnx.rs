@@ -20,6 +20,8 @@ pub struct OnnxEmbedder {
     identity: Identity,
     /// The same tokenizer without truncation and padding
     counter: Tokenizer,
+    /// Tokens that the model adds around each text
+    marks: usize,
     query_prefix: String,
     batch: usize,
     session: Mutex<TextEmbedding>,
@@ -59,6 +61,7 @@ impl OnnxEmbedder {
                 dims: 0,
                 max_tokens,
             },
+            marks: counter.encode_fast("", true).map_or(0, |encoding| encoding.len()),
             counter,
             query_prefix: model.query_prefix,
             batch,
@@ -74,6 +77,52 @@ impl OnnxEmbedder {
         }
         embedder.embed(&["function"])?;
         Ok(embedder)
+    }
+
+    /// The parts that a text is read in, each within the model's window; one for most.
+    fn parts<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        let most = self.identity.max_tokens;
+        // No token is shorter than a byte.
+        if text.len() + self.marks <= most {
+            return vec![text];
+        }
+        let Ok(encoding) = self.counter.encode_fast(text, false) else { return vec![text] };
+        // Without offsets `encode_fast` only counts.
+        if encoding.len() + self.marks <= most {
+            return vec![text];
+        }
+        match self.counter.encode(text, false) {
+            Ok(encoding) => {
+                windows(text, encoding.get_offsets(), most.saturating_sub(self.marks).max(1))
+            }
+            // What cannot be read as tokens cannot be embedded either, and says so there.
+            Err(_) => vec![text],
+        }
+    }
+
+    /// The vectors of texts, each of unit length.
+    fn vectors(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let (mut parts, mut of) = (Vec::new(), Vec::new());
+        for (index, text) in texts.iter().enumerate() {
+            let some = self.parts(text);
+            of.extend(std::iter::repeat_n(index, some.len()));
+            parts.extend(some);
+        }
+        let mut sums: Vec<Option<Vec<f32>>> = vec![None; texts.len()];
+        for batch in batches(&parts, self.batch) {
+            let texts: Vec<&str> = batch.iter().map(|&part| parts[part]).collect();
+            for (&part, vector) in batch.iter().zip(self.run(&texts)?) {
+                let index = of[part];
+                let vector = checked(vector, index, self.identity.dims)?;
+                match &mut sums[index] {
+                    // All parts of a text have about one length.
+                    Some(sum) => sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += x),
+                    sum @ None => *sum = Some(vector),
+                }
+            }
+        }
+        let vectors = sums.into_iter().map(|sum| sum.expect("every text has a part")).enumerate();
+        vectors.map(|(index, sum)| checked(sum, index, self.identity.dims)).collect()
     }
 
     /// One call of the runtime: as many vectors as texts.
@@ -93,27 +142,49 @@ impl Embedder for OnnxEmbedder {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let mut vectors = vec![Vec::new(); texts.len()];
-        for batch in batches(texts, self.batch) {
-            let texts: Vec<&str> = batch.iter().map(|&index| texts[index]).collect();
-            for (&index, vector) in batch.iter().zip(self.run(&texts)?) {
-                vectors[index] = checked(vector, index, self.identity.dims)?;
-            }
-        }
-        Ok(vectors)
+        self.vectors(texts)
     }
 
     fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         let text = format!("{}{text}", self.query_prefix);
-        let vectors = self.run(&[&text])?;
-        let vector = vectors.into_iter().next().expect("as many vectors as texts");
-        checked(vector, 0, self.identity.dims)
+        let vectors = self.vectors(&[&text])?;
+        Ok(vectors.into_iter().next().expect("as many vectors as texts"))
     }
 
     fn count_tokens(&self, text: &str) -> usize {
         // A text that cannot be read as tokens cannot be embedded either: nobody counts on it.
         self.counter.encode_fast(text, true).map_or(usize::MAX, |encoding| encoding.len())
     }
+}
+
+/// Cuts a text, whose tokens lie at these bytes, into parts of at most so many tokens and about one length;
+/// at a blank where there is one near.
+fn windows<'a>(text: &'a str, tokens: &[(usize, usize)], most: usize) -> Vec<&'a str> {
+    let mut parts = Vec::new();
+    let (mut first, mut start) = (0, 0);
+    while first < tokens.len() {
+        let left = tokens.len() - first;
+        let wanted = left.div_ceil(left.div_ceil(most));
+        let end = first + wanted;
+        if end >= tokens.len() {
+            break;
+        }
+        let begins_word = |token: &usize| {
+            let at = tokens[*token].0;
+            text[..at].ends_with(char::is_whitespace)
+        };
+        // A cut inside a word makes other tokens of its halves. Some are spared for the parts to come.
+        let cut = (first + wanted.div_ceil(2)..=end).rev().find(begins_word).unwrap_or(end);
+        let at = tokens[cut].0;
+        // Tokens that share a character lie at the same place.
+        if at <= start || !text.is_char_boundary(at) {
+            break;
+        }
+        parts.push(&text[start..at]);
+        (first, start) = (cut, at);
+    }
+    parts.push(&text[start..]);
+    parts
 }
 
 /// The places of the texts, in batches of at most `most` of about one length: the shorter ones are padded
@@ -192,6 +263,21 @@ mod tests {
         assert_eq!(batches(&texts[..2], 1), [[1], [0]]);
         assert_eq!(batches(&["a"; 20], 8).iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 4]);
         assert!(batches(&[], 8).is_empty());
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_blanks_and_nothing_is_lost() {
+        let text = "aa bb cc dd ee ff gg hh ii jj kk";
+        let tokens: Vec<_> = (0..11).map(|word| (word * 3, word * 3 + 2)).collect();
+        assert_eq!(windows(text, &tokens, 20), [text]);
+        assert_eq!(windows(text, &tokens, 4), ["aa bb cc dd ", "ee ff gg hh ", "ii jj kk"]);
+        let unbroken = "ääääääääää";
+        let tokens: Vec<_> = (0..10).map(|letter| (letter * 2, letter * 2 + 2)).collect();
+        assert_eq!(windows(unbroken, &tokens, 3).concat(), unbroken);
+        assert_eq!(windows(unbroken, &tokens, 3).len(), 4);
+        // All tokens in one character, as bytes of one have it.
+        assert_eq!(windows("\u{1f600}", &[(0, 4); 9], 4), ["\u{1f600}"]);
+        assert_eq!(windows("", &[], 4), [""]);
     }
 
     #[test]

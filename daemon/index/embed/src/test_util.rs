@@ -27,6 +27,13 @@ impl HashEmbedder {
         Self { identity }
     }
 
+    /// Under another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.identity.name);
+        self
+    }
+
     fn vector(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0_f32; self.identity.dims];
         // No text is without a direction.

@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use greenlit_embed::test_util::write_tiny_model;
 use greenlit_embed::{
-    Accelerator, EmbedError, Embedder, Model, ModelError, OnnxEmbedder, Overrides, Pooling, Prober,
-    Quantization, Runtime, RuntimeError, Search, find,
+    Accelerator, EmbedError, Embedder, Installed, Model, ModelError, OnnxEmbedder, Overrides,
+    Pooling, Prober, Quantization, Runtime, RuntimeError, Search, Trials, find,
 };
 
 fn from_environment(name: &str) -> PathBuf {
@@ -84,13 +85,22 @@ fn onnx_batches_keep_the_order_of_the_texts() {
 }
 
 #[test]
-fn onnx_texts_are_cut_at_the_tokenizer_s_limit_and_counted_beyond_it() {
+fn onnx_texts_beyond_the_window_are_read_in_parts_and_nothing_of_them_is_left_out() {
     let (_dir, embedder) = tiny();
     assert_eq!(embedder.identity().max_tokens, 4);
-    let long = "good good good good fine fine";
+    let long = "good good good fine fine fine";
     assert_eq!(embedder.count_tokens(long), 6);
-    let vectors = embedder.embed(&[long, "good"]).unwrap();
-    assert!(near(&vectors[0], &vectors[1]));
+    let vectors = embedder.embed(&[long, "good", "fine", "good good good good"]).unwrap();
+    let mean: Vec<f32> = vectors[1].iter().zip(&vectors[2]).map(|(a, b)| a + b).collect();
+    let length = cosine(&mean, &mean).sqrt();
+    let mean: Vec<f32> = mean.iter().map(|x| x / length).collect();
+    assert!(near(&vectors[0], &mean), "{:?} {mean:?}", vectors[0]);
+    assert!(near(&vectors[3], &vectors[1]));
+    // The last word of many is seen, in questions as well.
+    let hidden = format!("{}bad", "good ".repeat(50));
+    let error = embedder.embed(&["good", &hidden]).unwrap_err();
+    assert!(matches!(error, EmbedError::NotFinite { index: 1 }), "{error}");
+    assert!(embedder.embed_query(&hidden).is_err());
 }
 
 #[test]
@@ -213,10 +223,96 @@ fn onnx_minilm_vectors_do_not_depend_on_the_texts_beside_them() {
 }
 
 #[test]
+fn onnx_minilm_reads_a_long_text_to_its_end() {
+    let embedder = minilm("int8");
+    let filler = "let total = price * quantity;\n".repeat(60);
+    assert!(embedder.count_tokens(&filler) > 256);
+    let end = "send an email to the customer about the delayed parcel\n".repeat(12);
+    let vectors = embedder.embed(&[&filler, &format!("{filler}{end}")]).unwrap();
+    let question = embedder.embed_query("notify the buyer by mail").unwrap();
+    let (without, with) = (cosine(&vectors[0], &question), cosine(&vectors[1], &question));
+    assert!(with > without + 0.1, "{without} {with}");
+}
+
+#[test]
 fn onnx_minilm_s_arithmetic_is_seen_from_its_file() {
     let models = from_environment("GREENLIT_TEST_MODELS");
     let of =
         |kind: &str| Model::open(&models.join(kind), &Overrides::default()).unwrap().quantization();
     assert_eq!(of("int8"), Quantization::Dynamic);
     assert_eq!(of("f32"), Quantization::Float);
+}
+
+fn prober() -> Prober {
+    Prober::new(env!("CARGO_BIN_EXE_greenlit-embed-probe").into(), Vec::new())
+}
+
+fn installed(dir: &Path) -> Installed {
+    let (name, directory) = ("tiny".to_owned(), dir.to_owned());
+    Installed { name, directory, usage: Overrides::default(), added: true }
+}
+
+#[test]
+fn onnx_model_passes_its_trial_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("tiny");
+    write_tiny_model(&place).unwrap();
+    let (installed, remembered) = (installed(&place), dir.path().join("trials"));
+    let model = installed.open().unwrap();
+    let found = runtime().found();
+    let trials = Trials { prober: prober(), directory: Some(remembered.clone()) };
+    trials.pass(&installed, &model, found).unwrap();
+    assert_eq!(fs::read_dir(&remembered).unwrap().count(), 1);
+    // Nobody is asked again; another model is.
+    let nobody = Prober::new(dir.path().join("no-such-program"), Vec::new());
+    let again = Trials { prober: nobody, ..trials };
+    again.pass(&installed, &model, found).unwrap();
+    let usage = Overrides { max_tokens: Some(3), ..Overrides::default() };
+    let other = Installed { usage, ..installed };
+    let error = again.pass(&other, &other.open().unwrap(), found).unwrap_err();
+    assert!(matches!(error, EmbedError::NoTrial(_)), "{error}");
+}
+
+#[test]
+fn onnx_model_that_is_junk_fails_its_trial_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    write_tiny_model(dir.path()).unwrap();
+    let trials = Trials { prober: prober(), directory: None };
+    let installed = installed(dir.path());
+    let model = installed.open().unwrap();
+    fs::write(dir.path().join("model.onnx"), [0xff; 4000]).unwrap();
+    let error = trials.pass(&installed, &model, runtime().found()).unwrap_err();
+    assert!(
+        matches!(&error, EmbedError::Trial { reason } if reason.contains("cannot be used")),
+        "{error}"
+    );
+    // One that was exchanged after it was read.
+    write_tiny_model(dir.path()).unwrap();
+    fs::write(dir.path().join("config.json"), "{\"pad_token_id\": 0}").unwrap();
+    let error = trials.pass(&installed, &model, runtime().found()).unwrap_err();
+    assert!(error.to_string().contains("changed while it was tried"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn onnx_model_that_crashes_or_hangs_takes_only_the_child_down() {
+    let dir = tempfile::tempdir().unwrap();
+    write_tiny_model(dir.path()).unwrap();
+    let installed = installed(dir.path());
+    let model = installed.open().unwrap();
+    let child = |script: &str| Prober::new("sh".into(), vec!["-c".into(), script.into()]);
+    let patience = Duration::from_millis(200);
+    let remembered = dir.path().join("trials");
+    for (prober, said) in [
+        (child("kill -SEGV $$"), "signal"),
+        (child("echo greenlit-model works 00; exit 3"), "exit status: 3"),
+        (child("echo nothing to say"), "said nothing"),
+        (child("exec sleep 1000").with_patience(patience), "no answer"),
+    ] {
+        let trials = Trials { prober, directory: Some(remembered.clone()) };
+        let error = trials.pass(&installed, &model, runtime().found()).unwrap_err();
+        assert!(matches!(&error, EmbedError::Trial { reason } if reason.contains(said)), "{error}");
+        assert!(!error.remedy().is_empty());
+    }
+    assert!(!remembered.exists());
 }

@@ -1,49 +1,37 @@
-//! The index: opening, creating, writing.
+//! The index: opening and creating.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tantivy::directory::MmapDirectory;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
-use tantivy::{
-    Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
-    TantivyError, Term,
-};
+use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyError};
 
-use crate::error::{ApplyError, OpenError, SearchError, guarded};
+use crate::error::{OpenError, SearchError, guarded};
+use crate::held::{Part, View};
 use crate::schema::{Fields, SCHEMA_VERSION, schema, tokenizers};
-use crate::{symbols, verify};
+use crate::verify;
 
 /// The least that the library takes.
 const WRITER_BYTES: usize = 15_000_000;
 /// A segment with this share of deleted documents is written anew.
 const MAX_DELETED: f32 = 0.3;
 
-/// What is indexed of a chunk.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Document {
-    /// The caller's number for it.
-    pub id: u64,
-    /// Its file, relative to the workspace, with `/`.
-    pub path: String,
-    /// The definition it belongs to, outermost name first.
-    pub symbol: Vec<String>,
-    /// Names that it defines: what [`Lexical::symbols`] finds.
-    pub names: Vec<String>,
-    /// Its text.
-    pub text: String,
-    /// Its language, for filters.
-    pub language: String,
-    /// Its kind, for filters.
-    pub kind: String,
-}
-
 /// An index of words.
 pub struct Lexical {
     pub(crate) fields: Fields,
-    reader: IndexReader,
-    /// `None` after a failure that the writer did not survive.
-    writer: Mutex<Option<IndexWriter>>,
+    /// `None` after a failure that the writer did not survive. Taken before `changing`.
+    pub(crate) stored: Mutex<Option<Stored>>,
+    /// Held by whoever makes the next view out of the present one.
+    pub(crate) changing: Mutex<()>,
+    /// Held only to copy or replace the pointer.
+    view: RwLock<Arc<View>>,
+}
+
+/// What is in the directory.
+pub(crate) struct Stored {
+    pub(crate) writer: IndexWriter,
+    pub(crate) reader: IndexReader,
 }
 
 impl std::fmt::Debug for Lexical {
@@ -132,74 +120,25 @@ impl Lexical {
         policy.set_del_docs_ratio_before_merge(MAX_DELETED);
         writer.set_merge_policy(Box::new(policy));
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into();
-        let reader = reader.map_err(|source| OpenError::Start { source })?;
-        Ok(Lexical { fields, reader, writer: Mutex::new(Some(writer)) })
+        let reader: IndexReader = reader.map_err(|source| OpenError::Start { source })?;
+        let view = RwLock::new(Arc::new(View::new(reader.searcher())));
+        let stored = Mutex::new(Some(Stored { writer, reader }));
+        Ok(Lexical { fields, stored, changing: Mutex::default(), view })
     }
 
-    /// Removes and adds documents as one step: searches see all of it or nothing. A document whose
-    /// id is there already takes its place.
-    ///
-    /// # Errors
-    ///
-    /// [`ApplyError`]; nothing was changed.
-    pub fn apply(&self, removed: &[u64], added: &[Document]) -> Result<(), ApplyError> {
-        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = guarded(
-            |reason| ApplyError::Damaged { reason },
-            || {
-                let writer = slot.as_mut().ok_or(ApplyError::Stopped)?;
-                let written = self.write(writer, removed, added);
-                if written.is_err() {
-                    writer.rollback().map_err(|_| ApplyError::Stopped)?;
-                }
-                written.map_err(|source| ApplyError::Write { source })
-            },
-        );
-        if matches!(result, Err(ApplyError::Damaged { .. } | ApplyError::Stopped)) {
-            *slot = None;
-        }
-        result
+    /// What there is now.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn write(
-        &self,
-        writer: &mut IndexWriter,
-        removed: &[u64],
-        added: &[Document],
-    ) -> Result<(), TantivyError> {
-        let id = |id: u64| Term::from_field_u64(self.fields.id, id);
-        for gone in removed {
-            writer.delete_term(id(*gone));
-        }
-        for document in added {
-            writer.delete_term(id(document.id));
-            writer.add_document(self.fields_of(document))?;
-        }
-        writer.commit()?;
-        self.reader.reload()
-    }
-
-    fn fields_of(&self, document: &Document) -> TantivyDocument {
-        let mut fields = TantivyDocument::default();
-        fields.add_u64(self.fields.id, document.id);
-        fields.add_text(self.fields.text, &document.text);
-        for name in document.symbol.iter().chain(&document.names) {
-            fields.add_text(self.fields.symbol, name);
-        }
-        fields.add_text(self.fields.path, &document.path);
-        fields.add_text(self.fields.whole_path, &document.path);
-        fields.add_text(self.fields.language, &document.language);
-        fields.add_text(self.fields.kind, &document.kind);
-        for name in &document.names {
-            fields.add_text(self.fields.name, symbols::key(name));
-            fields.add_text(self.fields.humps, symbols::humps(name));
-        }
-        fields
+    pub(crate) fn publish(&self, view: View) {
+        let view = Arc::new(view);
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
     /// How many documents are found.
     pub fn len(&self) -> u64 {
-        self.reader.searcher().num_docs()
+        self.view().parts().map(Part::len).sum()
     }
 
     /// Whether nothing can be found.
@@ -207,18 +146,19 @@ impl Lexical {
         self.len() == 0
     }
 
-    /// Bytes of the files in use; of an index in memory, those that it would have.
+    /// Bytes of the files in use; of documents in memory, of the files that they would have.
     ///
     /// # Errors
     ///
     /// [`SearchError`].
     pub fn bytes(&self) -> Result<u64, SearchError> {
-        let usage = self.reader.searcher().space_usage().map_err(TantivyError::from)?;
-        Ok(usage.total().get_bytes())
-    }
-
-    pub(crate) fn searcher(&self) -> Searcher {
-        self.reader.searcher()
+        let view = self.view();
+        let mut bytes = 0;
+        for part in view.parts() {
+            let usage = part.searcher.space_usage().map_err(TantivyError::from)?;
+            bytes += usage.total().get_bytes();
+        }
+        Ok(bytes)
     }
 }
 

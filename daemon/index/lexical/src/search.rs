@@ -118,12 +118,13 @@ impl Lexical {
         matching: &dyn TantivyQuery,
         query: &Query<'_>,
     ) -> Result<Vec<Scored>, SearchError> {
-        let searcher = self.searcher();
-        let weight = matching.weight(EnableScoring::enabled_from_searcher(&searcher))?;
+        let view = self.view();
+        let scoring =
+            EnableScoring::enabled_from_statistics_provider(&*view, &view.stored.searcher);
+        let weight = matching.weight(scoring)?;
         let mut best: BinaryHeap<Scored> = BinaryHeap::new();
-        for reader in searcher.segment_readers() {
+        for (part, reader) in view.segments() {
             let ids = reader.fast_fields().column_first_or_default::<u64>("id")?;
-            let alive = reader.alive_bitset();
             let worst = |best: &BinaryHeap<Scored>| match best.peek() {
                 Some(worst) if best.len() >= query.k => worst.score,
                 _ => f32::MIN,
@@ -131,7 +132,7 @@ impl Lexical {
             let threshold = worst(&best);
             weight.for_each_pruning(threshold, reader, &mut |doc, score| {
                 let id = ids.get_val(doc);
-                let there = alive.is_none_or(|alive| alive.is_alive(doc));
+                let there = part.finds(reader, doc, id);
                 if there && query.filter.live.is_none_or(|live| live(id)) {
                     best.push(Scored { id, score });
                     if best.len() > query.k {

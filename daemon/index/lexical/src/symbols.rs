@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use roaring::RoaringBitmap;
 use tantivy::query::{BooleanQuery, EnableScoring, Query};
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocSet, Searcher, SegmentReader, TERMINATED};
+use tantivy::{DocSet, SegmentReader, TERMINATED};
 
 use crate::error::{SearchError, guarded};
 use crate::filter::Filter;
+use crate::held::View;
 use crate::lexical::Lexical;
 use crate::search::Scored;
 use crate::tokens::parts;
@@ -60,14 +61,13 @@ impl Lexical {
     fn named(&self, name: &str, filter: &Filter<'_>, k: usize) -> Result<Vec<Scored>, SearchError> {
         let key = key(name);
         let mut best: HashMap<u64, f32> = HashMap::new();
-        let searcher = self.searcher();
-        let allowed = self.allowed(&searcher, filter)?;
-        for (at, reader) in searcher.segment_readers().iter().enumerate() {
+        let view = self.view();
+        let allowed = self.allowed(&view, filter)?;
+        for (at, (part, reader)) in view.segments().enumerate() {
             let ids = reader.fast_fields().column_first_or_default::<u64>("id")?;
-            let alive = reader.alive_bitset();
             let mut add = |doc: u32, score: f32| {
                 let id = ids.get_val(doc);
-                let there = alive.is_none_or(|alive| alive.is_alive(doc));
+                let there = part.finds(reader, doc, id);
                 let allowed = allowed.as_ref().is_none_or(|allowed| allowed[at].contains(doc));
                 if there && allowed && filter.live.is_none_or(|live| live(id)) {
                     let slot = best.entry(id).or_insert(score);
@@ -107,7 +107,7 @@ impl Lexical {
     /// Per segment the documents that the conditions on terms allow; `None` without conditions.
     fn allowed(
         &self,
-        searcher: &Searcher,
+        view: &View,
         filter: &Filter<'_>,
     ) -> Result<Option<Vec<RoaringBitmap>>, SearchError> {
         let conditions = filter.queries(&self.fields)?;
@@ -115,9 +115,10 @@ impl Lexical {
             return Ok(None);
         }
         let all = BooleanQuery::intersection(conditions);
-        let weight = all.weight(EnableScoring::disabled_from_searcher(searcher))?;
+        let scoring = EnableScoring::disabled_from_searcher(&view.stored.searcher);
+        let weight = all.weight(scoring)?;
         let mut allowed = Vec::new();
-        for reader in searcher.segment_readers() {
+        for (_, reader) in view.segments() {
             let mut docs = RoaringBitmap::new();
             weight.for_each_no_score(reader, &mut |block| docs.extend(block.iter().copied()))?;
             allowed.push(docs);

@@ -32,13 +32,14 @@ pub(super) type Cut = (Arc<Record>, HashMap<Digest, String>);
 impl Worker {
     /// The next texts, at most so many.
     pub(super) fn gather(&mut self, model: &Model, lane: &Lane, most: usize) -> Batch {
-        let queue: Vec<RecordId> = lane.read().queue.iter().take(LOOKED_AT).copied().collect();
+        let queue: Vec<RecordId> =
+            lane.read().work().queue.iter().take(LOOKED_AT).copied().collect();
         let mut batch = Batch::default();
         let mut taken = HashSet::new();
         for number in queue {
             let (record, missing) = {
                 let state = lane.read();
-                (state.slots.record(number).cloned(), state.wanted_of(number))
+                (state.work().slots.record(number).cloned(), state.work().wanted_of(number))
             };
             let Some(record) = record.clone().filter(|_| !missing.is_empty()) else {
                 batch.done.push((number, record));

@@ -1,17 +1,16 @@
 //! What one index has of the search by meaning.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use greenlit_store::Owner;
-use greenlit_workspace::git_branch;
-use roaring::RoaringBitmap;
+use greenlit_store::{Owner, SpaceId};
+use greenlit_workspace::{chain, git_branch};
 
-use crate::dense::queue::Queue;
-use crate::dense::slots::{Digest, Slots};
-use crate::dense::vectors::{Bound, keys};
+use crate::dense::side::Side;
+use crate::dense::slots::Digest;
+use crate::dense::vectors::Bound;
 use crate::dense::{Core, Model};
 use crate::record::{Record, RecordId};
 use crate::snapshot::Snapshot;
@@ -33,28 +32,18 @@ pub(crate) struct Lane {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) slots: Slots,
-    pub(super) queue: Queue,
+    /// With the model that answers.
+    pub(super) serving: Side,
+    /// With the model that takes its place when all is embedded.
+    pub(super) coming: Option<Side>,
     /// Unsaved buffers, the last one last.
     shown: VecDeque<RecordId>,
     pub(super) texts: HashMap<RecordId, Arc<str>>,
-    /// Texts that the model has no vector for.
-    pub(super) refused: HashSet<Digest>,
-    pub(super) bound: Option<Bound>,
     pub(super) paused: bool,
-    /// Why nothing can be added.
-    pub(super) stuck: Option<String>,
-    /// Whether vectors went because other indexes needed their room. They are not embedded again of
-    /// themselves: else two indexes would drive each other out for ever.
-    pub(super) evicted: bool,
     pub(super) notice: Option<String>,
-    /// What the store was told last that is needed.
-    pub(super) retained: Option<(Owner, RoaringBitmap)>,
     /// Whether what lives is all that the index needs: not while it is being opened or compared.
-    pub(super) complete: bool,
-    /// Slots whose vectors were checked.
-    pub(super) verified: RoaringBitmap,
-    /// How many of these were damaged.
+    complete: bool,
+    /// How many vectors were found damaged.
     pub(super) damaged: u64,
 }
 
@@ -101,9 +90,9 @@ impl Lane {
     /// The index begins anew, with other numbers.
     pub(crate) fn reset(&self) {
         let mut state = self.write();
-        let (bound, paused) = (state.bound.take(), state.paused);
-        *state = State { bound, paused, ..State::default() };
-        state.refresh();
+        let before = std::mem::take(&mut *state);
+        let (serving, coming) = (before.serving.emptied(), before.coming.map(Side::emptied));
+        *state = State { serving, coming, paused: before.paused, ..State::default() };
     }
 
     /// Stops embedding, or takes it up again, with what was evicted.
@@ -117,25 +106,21 @@ impl Lane {
 
     /// There may be room again for what was evicted.
     pub(super) fn readmit(&self) {
-        let mut state = self.write();
-        state.stuck = None;
-        if std::mem::take(&mut state.evicted) {
-            state.enqueue_missing();
-        }
+        self.write().sides().for_each(Side::readmit);
     }
 
     /// All files are about to be compared.
     pub(crate) fn begin(&self) {
         let mut state = self.write();
         state.complete = false;
-        state.queue.begin();
+        state.sides().for_each(|side| side.queue.begin());
     }
 
     /// Everything that the index was told is in.
     pub(crate) fn settle(&self) {
         let mut state = self.write();
         let was_complete = std::mem::replace(&mut state.complete, true);
-        if was_complete && state.queue.unread() == 0 {
+        if was_complete && state.sides().all(|side| side.queue.unread() == 0) {
             return;
         }
         drop(state);
@@ -146,46 +131,27 @@ impl Lane {
     /// Asks again for texts that were not to be had. They may be there again although the index saw no
     /// change.
     pub(super) fn retry(&self) {
-        let mut state = self.write();
-        let unread = state.queue.take_unread();
-        let State { queue, slots, shown, .. } = &mut *state;
-        let is_seen = |number: &RecordId| slots.live().contains(*number) || shown.contains(number);
-        let missing = unread.into_iter().filter(is_seen);
-        queue.push_back(missing.filter(|number| !slots.missing_of(*number).is_empty()));
+        self.write().sides().for_each(Side::retry);
     }
 
     /// Whether there are such texts.
     pub(super) fn has_unread(&self) -> bool {
         let state = self.read();
-        !self.is_closed() && !state.paused && state.queue.unread() > 0
+        !self.is_closed() && !state.paused && state.work().queue.unread() > 0
     }
 
     /// Follows the index. What is `urgent` is embedded before all that waits.
     pub(crate) fn follow(&self, snapshot: &Snapshot, urgent: bool) {
         let mut state = self.write();
-        let changed = state.slots.live() ^ &snapshot.live;
+        let changed = state.serving.slots.live() ^ &snapshot.live;
         if changed.is_empty() {
             return;
         }
-        let mut new = Vec::new();
-        for number in changed {
-            match snapshot.records.get(number).filter(|_| snapshot.live.contains(number)) {
-                Some(record) => {
-                    state.track(number, record);
-                    state.slots.set_live(number, true);
-                    new.push(number);
-                }
-                None => {
-                    state.slots.set_live(number, false);
-                    if !state.shown.contains(&number) {
-                        state.untrack(number);
-                    }
-                }
-            }
+        let State { serving, coming, shown, texts, .. } = &mut *state;
+        for side in std::iter::once(serving).chain(coming) {
+            side.follow(snapshot, &changed, |number| shown.contains(&number), urgent);
         }
-        state.enqueue(&new, urgent);
-        state.stuck = None;
-        state.refresh();
+        texts.retain(|number, _| shown.contains(number));
         drop(state);
         self.core.wake();
     }
@@ -201,14 +167,14 @@ impl Lane {
         let mut new = Vec::new();
         for number in shown {
             let Some(record) = snapshot.records.get(*number) else { continue };
-            if state.slots.live().contains(*number) {
+            if state.serving.slots.live().contains(*number) {
                 continue;
             }
             if !state.shown.contains(number) {
-                state.track(*number, record);
+                state.sides().for_each(|side| side.track(*number, record));
                 state.shown.push_back(*number);
             }
-            if state.wanted_of(*number).is_empty() || state.texts.contains_key(number) {
+            if !state.wants(*number) || state.texts.contains_key(number) {
                 continue;
             }
             if let Some(text) = text(&record.path) {
@@ -219,62 +185,107 @@ impl Lane {
         while state.shown.len() > SHOWN {
             let Some(oldest) = state.shown.pop_front() else { break };
             state.texts.remove(&oldest);
-            if !state.slots.live().contains(oldest) {
-                state.untrack(oldest);
+            if !state.serving.slots.live().contains(oldest) {
+                state.sides().for_each(|side| side.slots.untrack(oldest));
             }
         }
-        state.enqueue(&new, true);
+        state.sides().for_each(|side| side.enqueue(&new, true));
         drop(state);
         if !new.is_empty() {
             self.core.wake();
         }
     }
 
-    /// Uses a model from now on.
+    /// These records come before what else waits, the last one first.
+    pub(crate) fn prefer(&self, records: &[RecordId]) {
+        if !records.is_empty() {
+            self.write().sides().for_each(|side| side.queue.prefer(records));
+        }
+    }
+
+    /// Uses a model: at once where there was none, else when all is embedded with it. The worker alone
+    /// calls this.
     pub(super) fn bind(&self, model: &Arc<Model>) {
+        let (is_serving, is_coming) = {
+            let state = self.read();
+            let is_coming = state.coming.as_ref().map(|side| side.serves(model));
+            (state.serving.serves(model), is_coming)
+        };
+        if is_serving {
+            if is_coming.is_some() {
+                self.write().coming = None;
+            }
+            return;
+        }
+        if is_coming == Some(true) {
+            return;
+        }
         // Reads the graph from the disk.
         let (bound, notice) = Bound::new(model.clone(), self);
         let mut state = self.write();
         state.notice = notice;
-        state.verified.clear();
-        state.slots.rebind(&|texts| model.space.lookup(&keys(&model.space, texts)));
-        state.bound = Some(bound);
-        let State { queue, slots, .. } = &mut *state;
-        queue.retain(|number| !slots.missing_of(*number).is_empty());
-        state.refresh();
+        // What the person works on, then what is newest.
+        let first = state.shown.iter().rev().copied().collect();
+        let side = Side::of(&mut state.serving, first, bound);
+        if state.serving.bound.is_some() {
+            state.coming = Some(side);
+        } else {
+            state.serving = side;
+        }
+    }
+
+    /// Lets the model that comes answer, if it has everything, or whatever it has.
+    pub(super) fn exchange(&self, whatever: bool) {
+        if self.read().coming.as_ref().is_none_or(|side| !whatever && !side.is_done()) {
+            return;
+        }
+        let mut state = self.write();
+        let Some(coming) = state.coming.take() else { return };
+        let before = std::mem::replace(&mut state.serving, coming);
+        let same = state.serving.has_space_of(&before);
+        state.drop_texts();
+        drop(state);
+        if !same {
+            before.forget(&self.owner().repository);
+        }
+    }
+
+    /// The model that answers.
+    pub(super) fn serving(&self) -> Option<Arc<Model>> {
+        self.read().serving.bound.as_ref().map(|bound| bound.model.clone())
     }
 
     pub(super) fn unbind(&self) {
-        self.write().bound = None;
+        if self.read().serving.bound.is_none() {
+            return;
+        }
+        let mut state = self.write();
+        state.coming = None;
+        // What had a vector has none now.
+        let slots = state.serving.slots.looked_up(&|texts| vec![None; texts.len()]);
+        state.serving = Side { slots, ..Side::default() };
     }
 
-    /// Vectors moved or were lost. What is missing now is embedded again, unless it went because there
-    /// is no room.
+    /// Vectors moved or were lost; see [`Side::rebind`].
     pub(super) fn rebind(&self, again: bool) {
         let mut state = self.write();
-        let Some(bound) = state.bound.clone() else { return };
-        let (before, space) = (state.slots.missing(), &bound.model.space);
-        state.slots.rebind(&|texts| space.lookup(&keys(space, texts)));
-        if again {
-            state.enqueue_missing();
-        } else if state.slots.missing() > before {
-            state.evicted = true;
-            // What waits would drive out the others in turn.
-            state.queue = Queue::default();
+        // The last one is the side that is embedded for.
+        let is_evicted = state.sides().map(|side| side.rebind(again)).last();
+        if is_evicted == Some(true) {
+            // Whoever shows a buffer again wants it embedded again.
             state.texts.clear();
         }
-        bound.measure_again();
-        state.refresh();
     }
 
     /// Whether there is something to embed.
     pub(super) fn has_work(&self) -> bool {
         let state = self.read();
+        let side = state.work();
         !self.is_closed()
             && !state.paused
-            && state.stuck.is_none()
-            && state.bound.is_some()
-            && !state.queue.is_empty()
+            && side.stuck.is_none()
+            && side.bound.is_some()
+            && !side.queue.is_empty()
     }
 
     /// The text of an unsaved buffer.
@@ -285,83 +296,98 @@ impl Lane {
     /// Vectors came in.
     pub(super) fn resolve(&self, vectors: &[(Digest, u32)]) {
         let mut state = self.write();
-        vectors.iter().for_each(|(text, slot)| state.slots.resolve(text, *slot));
-        state.refresh();
+        let side = state.work_mut();
+        vectors.iter().for_each(|(text, slot)| side.slots.resolve(text, *slot));
+        side.refresh();
     }
 
-    /// These records are done, unless their numbers mean other records by now.
+    /// These records are done.
     pub(super) fn drop_queued(&self, done: &[(RecordId, Option<Arc<Record>>)]) {
         let mut state = self.write();
-        let done: HashSet<RecordId> = done
-            .iter()
-            .filter(|(number, record)| {
-                let now = state.slots.record(*number);
-                now.map(Arc::as_ptr) == record.as_ref().map(Arc::as_ptr)
-            })
-            .map(|(number, _)| *number)
-            .collect();
-        state.queue.retain(|number| !done.contains(number));
-        state.texts.retain(|number, _| !done.contains(number));
+        state.work_mut().drop_queued(done);
+        state.drop_texts();
     }
 
     /// Takes these records out of the order until [`Lane::retry`].
     pub(super) fn put_aside(&self, unread: &[RecordId]) {
-        self.write().queue.put_aside(unread);
+        self.write().work_mut().queue.put_aside(unread);
     }
 
-    /// Live slots.
-    pub(super) fn members(&self) -> RoaringBitmap {
-        self.read().slots.members().clone()
+    /// Tells the store what the index needs, where that has changed, or `anew`: it is used now.
+    pub(super) fn retain(&self, anew: bool) {
+        let owner = self.owner();
+        let needs: Vec<_> = {
+            let state = self.read();
+            let sides = std::iter::once(&state.serving).chain(&state.coming);
+            let bound = sides.filter_map(|side| {
+                let model = side.bound.as_ref()?.model.clone();
+                let before = side.retained.clone().filter(|_| !anew);
+                Some((model, state.complete, side.slots.members().clone(), before))
+            });
+            bound.collect()
+        };
+        for (model, is_complete, mut members, before) in needs {
+            if !is_complete {
+                // What it needs besides is not known yet.
+                members |= model.space.references(&owner);
+            }
+            let now = Some((owner.clone(), members));
+            if now == before {
+                continue;
+            }
+            let Some((owner, members)) = &now else { continue };
+            match model.space.retain(owner, members) {
+                Ok(()) => {
+                    let mut state = self.write();
+                    let side = state.sides().find(|side| side.serves(&model));
+                    side.into_iter().for_each(|side| side.retained = now.clone());
+                }
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "the store was not told what is needed");
+                }
+            }
+        }
+    }
+
+    /// As whom it needs vectors, and in which spaces.
+    pub(super) fn needs(&self) -> Vec<(SpaceId, Owner)> {
+        let owner = self.owner();
+        let state = self.read();
+        let bound = [Some(&state.serving), state.coming.as_ref()].into_iter().flatten();
+        let bound = bound.filter_map(|side| side.bound.as_ref());
+        bound.map(|bound| (bound.model.space.id().clone(), owner.clone())).collect()
     }
 }
 
 impl State {
-    fn track(&mut self, number: RecordId, record: &Arc<Record>) {
-        match &self.bound {
-            Some(bound) => {
-                let space = &bound.model.space;
-                let lookup = |texts: &[Digest]| space.lookup(&keys(space, texts));
-                self.slots.track(number, record, &lookup);
-            }
-            None => self.slots.track(number, record, &|texts| vec![None; texts.len()]),
-        }
+    fn sides(&mut self) -> impl Iterator<Item = &mut Side> {
+        std::iter::once(&mut self.serving).chain(&mut self.coming)
     }
 
-    fn untrack(&mut self, number: RecordId) {
-        self.slots.untrack(number);
-        self.texts.remove(&number);
+    /// The side that is embedded for.
+    pub(super) fn work(&self) -> &Side {
+        self.coming.as_ref().unwrap_or(&self.serving)
     }
 
-    /// The texts of a record that are to be embedded.
-    pub(super) fn wanted_of(&self, number: RecordId) -> Vec<Digest> {
-        let mut wanted = self.slots.missing_of(number);
-        wanted.retain(|text| !self.refused.contains(text));
-        wanted
+    pub(super) fn work_mut(&mut self) -> &mut Side {
+        self.coming.as_mut().unwrap_or(&mut self.serving)
     }
 
-    /// Behind everything that waits.
-    fn enqueue_missing(&mut self) {
-        let live: Vec<RecordId> = self.slots.live().iter().collect();
-        let State { queue, slots, .. } = self;
-        // What is newest has the largest number.
-        let missing = live.into_iter().rev();
-        queue.push_back(missing.filter(|number| !slots.missing_of(*number).is_empty()));
+    /// Whether the model is being exchanged.
+    pub(super) fn is_exchanging(&self) -> bool {
+        self.coming.is_some()
     }
 
-    fn enqueue(&mut self, records: &[RecordId], urgent: bool) {
-        let missing = |number: &&RecordId| !self.wanted_of(**number).is_empty();
-        let missing: Vec<RecordId> = records.iter().filter(missing).copied().collect();
-        if urgent {
-            missing.into_iter().rev().for_each(|number| self.queue.push_front(number));
-        } else {
-            self.queue.extend(missing);
-        }
+    /// Whether a record has texts that are to be embedded.
+    fn wants(&self, number: RecordId) -> bool {
+        let mut sides = std::iter::once(&self.serving).chain(&self.coming);
+        sides.any(|side| !side.wanted_of(number).is_empty())
     }
 
-    /// Shows readers what lives now.
-    pub(super) fn refresh(&mut self) {
-        if let Some(bound) = &mut self.bound {
-            bound.refresh(self.slots.members());
-        }
+    /// Forgets the texts of buffers that have their vectors.
+    fn drop_texts(&mut self) {
+        let mut texts = std::mem::take(&mut self.texts);
+        texts.retain(|number, _| self.wants(*number));
+        self.texts = texts;
     }
 }

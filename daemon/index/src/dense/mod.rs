@@ -1,13 +1,18 @@
 //! Search by meaning: one model, one store of vectors and one worker for all indexes of a daemon.
 //!
 //! A [`Lane`] is what an index has of it: which of its chunks have vectors. The worker loads the model,
-//! opens the store, embeds what is missing, what was changed last first, and tends the graphs.
+//! opens the store, embeds what is missing, what was changed last first, and tends the graphs. Another
+//! model can take its place: each lane then has two sides until the new one has all vectors.
 
 mod gather;
 mod lane;
+mod load;
 mod queue;
+mod room;
 mod search;
+mod side;
 mod slots;
+mod tend;
 mod vectors;
 mod worker;
 
@@ -20,7 +25,7 @@ use std::time::Duration;
 
 use greenlit_embed::{Availability, Embedder, Identity, Unavailable};
 use greenlit_graph::Thresholds;
-use greenlit_store::{Space, Store};
+use greenlit_store::{Space, SpaceId, Store};
 
 pub(crate) use lane::Lane;
 pub(crate) use search::{Found, NO_MODEL};
@@ -44,7 +49,7 @@ pub struct DenseOptions {
 /// Whether there is search by meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
-    /// No model is configured.
+    /// There is no model.
     Off,
     /// The model is being loaded, or will be when the first index is opened.
     Loading,
@@ -59,7 +64,7 @@ pub enum Meaning {
     },
 }
 
-/// Makes the embedder; `None` when no model is configured. Called once, on the worker's thread.
+/// Makes the embedder; `None` when there is no model. Called on the worker's thread.
 pub type Load = Box<dyn FnOnce() -> Result<Option<Arc<dyn Embedder>>, Unavailable> + Send>;
 
 /// Search by meaning for all indexes of a process. Cheap to clone; each [`Index`](crate::Index) holds
@@ -71,12 +76,10 @@ pub struct Dense {
 
 struct Handle {
     core: Arc<Core>,
-    load: Mutex<Option<Load>>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 /// What the worker, the indexes and those who search share.
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: DenseOptions,
     state: Mutex<State>,
@@ -86,10 +89,16 @@ pub(crate) struct Core {
     quiet: Condvar,
 }
 
-#[derive(Debug)]
 struct State {
     meaning: Meaning,
+    /// The model that answers, or is to.
     model: Option<Arc<Model>>,
+    /// What is loaded next.
+    load: Option<Load>,
+    /// Whether the worker is loading.
+    is_loading: bool,
+    /// Why the last model was not taken although there is one.
+    kept: Option<String>,
     lanes: Vec<Weak<Lane>>,
     /// What a person should know of the store.
     notice: Option<String>,
@@ -105,7 +114,15 @@ struct State {
 struct Questions {
     /// That are being embedded.
     open: usize,
-    recent: VecDeque<(String, Vec<f32>)>,
+    recent: VecDeque<Asked>,
+}
+
+/// A question with its vector in a space.
+#[derive(Debug)]
+struct Asked {
+    space: SpaceId,
+    text: String,
+    vector: Vec<f32>,
 }
 
 /// A model with the place of its vectors.
@@ -121,6 +138,12 @@ impl std::fmt::Debug for Model {
     }
 }
 
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Handle").field("core", &self.core).finish_non_exhaustive()
@@ -130,9 +153,21 @@ impl std::fmt::Debug for Handle {
 impl Dense {
     /// Nothing is loaded or opened before the first index asks for it.
     pub fn new(options: DenseOptions, load: Load) -> Self {
+        Self::with(options, Meaning::Loading, Some(load))
+    }
+
+    /// There is no model until [`Dense::reload`] brings one.
+    pub fn without_model(options: DenseOptions) -> Self {
+        Self::with(options, Meaning::Off, None)
+    }
+
+    fn with(options: DenseOptions, meaning: Meaning, load: Option<Load>) -> Self {
         let state = State {
-            meaning: Meaning::Loading,
+            meaning,
             model: None,
+            load,
+            is_loading: false,
+            kept: None,
             lanes: Vec::new(),
             notice: None,
             spared: None,
@@ -147,8 +182,27 @@ impl Dense {
             questions: Mutex::default(),
             quiet: Condvar::new(),
         };
-        let (load, thread) = (Mutex::new(Some(load)), Mutex::new(None));
-        Self { handle: Arc::new(Handle { core: Arc::new(core), load, thread }) }
+        Self { handle: Arc::new(Handle { core: Arc::new(core), thread: Mutex::new(None) }) }
+    }
+
+    /// Takes it out; what stays has no model and no index.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let options = self.handle.core.options.clone();
+        std::mem::replace(self, Self::without_model(options))
+    }
+
+    /// Loads another model, or none, and uses it from then on. Each index is answered with the old one
+    /// until all its chunks are embedded with the new one; if the new one cannot be loaded, for good.
+    pub fn reload(&self, load: Load) {
+        let core = &self.handle.core;
+        let mut state = core.lock();
+        state.load = Some(load);
+        if state.model.is_none() {
+            state.meaning = Meaning::Loading;
+        }
+        drop(state);
+        core.wake();
     }
 
     /// Whether there is search by meaning.
@@ -174,11 +228,10 @@ impl Dense {
         core.lock().lanes.push(Arc::downgrade(&lane));
         core.wake();
         let mut thread = self.handle.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let load = self.handle.load.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(load) = load {
+        if thread.is_none() {
             let worker = Worker::new(core.clone());
             let builder = thread::Builder::new().name("meaning".to_owned());
-            *thread = Some(builder.spawn(move || worker.run(load))?);
+            *thread = Some(builder.spawn(move || worker.run())?);
         }
         Ok(lane)
     }
@@ -197,7 +250,7 @@ impl Core {
     pub(crate) fn notices(&self) -> Vec<String> {
         let state = self.lock();
         let spared = state.spared.map(|why| format!("embedding is {why}"));
-        state.notice.clone().into_iter().chain(spared).collect()
+        state.notice.clone().into_iter().chain(state.kept.clone()).chain(spared).collect()
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -233,8 +286,10 @@ impl Core {
     /// The vector of a question; an error in words.
     pub(crate) fn embed_query(&self, model: &Model, text: &str) -> Result<Vec<f32>, String> {
         let mut questions = self.questions();
-        if let Some((_, vector)) = questions.recent.iter().find(|(known, _)| known == text) {
-            return Ok(vector.clone());
+        let space = model.space.id();
+        let known = |asked: &&Asked| asked.text == text && asked.space == *space;
+        if let Some(asked) = questions.recent.iter().find(known) {
+            return Ok(asked.vector.clone());
         }
         questions.open += 1;
         drop(questions);
@@ -242,7 +297,8 @@ impl Core {
         let mut questions = self.questions();
         questions.open -= 1;
         if let Ok(vector) = &vector {
-            questions.recent.push_back((text.to_owned(), vector.clone()));
+            let (space, text, vector) = (space.clone(), text.to_owned(), vector.clone());
+            questions.recent.push_back(Asked { space, text, vector });
             if questions.recent.len() > RECENT {
                 questions.recent.pop_front();
             }
@@ -259,8 +315,10 @@ impl Core {
         drop(self.quiet.wait_timeout_while(self.questions(), patience, open));
     }
 
-    fn recent(&self) -> Vec<Vec<f32>> {
-        self.questions().recent.iter().map(|(_, vector)| vector.clone()).collect()
+    fn recent(&self, model: &Model) -> Vec<Vec<f32>> {
+        let (questions, space) = (self.questions(), model.space.id());
+        let of_model = questions.recent.iter().filter(|asked| asked.space == *space);
+        of_model.map(|asked| asked.vector.clone()).collect()
     }
 }
 
@@ -270,7 +328,7 @@ impl Drop for Handle {
         self.core.wake();
         self.core.quiet.notify_all();
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let is_loading = self.core.meaning() == Meaning::Loading;
+        let is_loading = self.core.lock().is_loading;
         if let Some(thread) = thread
             // What is loaded may take its time, and nothing is open that has to be closed.
             && !is_loading

@@ -35,8 +35,8 @@ impl Queue {
 
     /// Behind everything, but for what waits already.
     pub(super) fn push_back(&mut self, numbers: impl IntoIterator<Item = RecordId>) {
-        let known: HashSet<RecordId> = self.iter().copied().collect();
-        self.older.extend(numbers.into_iter().filter(|number| !known.contains(number)));
+        let mut known: HashSet<RecordId> = self.iter().copied().collect();
+        self.older.extend(numbers.into_iter().filter(|number| known.insert(*number)));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &RecordId> {
@@ -50,6 +50,21 @@ impl Queue {
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&RecordId) -> bool) {
         self.recent.retain(&mut keep);
         self.older.retain(&mut keep);
+    }
+
+    /// Those of these that wait come first, the last one before the others.
+    pub(super) fn prefer(&mut self, numbers: &[RecordId]) {
+        let mut waiting = HashSet::new();
+        let wanted: HashSet<RecordId> = numbers.iter().copied().collect();
+        self.retain(|number| {
+            let is_wanted = wanted.contains(number);
+            if is_wanted {
+                waiting.insert(*number);
+            }
+            !is_wanted
+        });
+        let first = numbers.iter().filter(|number| waiting.remove(number));
+        first.for_each(|number| self.push_front(*number));
     }
 
     /// Takes records out of the order until [`Queue::take_unread`].
@@ -90,7 +105,7 @@ mod tests {
         queue.extend([4, 5]);
         queue.push_front(9);
         queue.extend([6]);
-        queue.push_back([2, 7]);
+        queue.push_back([2, 7, 7]);
         assert_eq!(order(&queue), [9, 4, 5, 6, 1, 2, 3, 7]);
         queue.begin();
         queue.extend([8]);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::dense::Meaning;
-use crate::dense::lane::Lane;
+use crate::dense::lane::{Lane, State};
+use crate::dense::side::Side;
 use crate::dense::vectors::GraphStatus;
 use crate::record::{Record, parts};
 use crate::retrieve::Filter;
@@ -14,17 +15,23 @@ use crate::snapshot::Scope;
 pub(crate) struct Found {
     /// Chunks, best first.
     pub(crate) documents: Vec<u64>,
-    /// Chunks in view that have no vector.
+    /// Chunks in view that have no vector of the model that is to answer.
     pub(crate) pending: u64,
+    /// The model that answered.
+    pub(crate) model: Option<String>,
     /// Why it does not find everything.
     pub(crate) degraded: Option<String>,
 }
 
 /// What is said while there is no way to search by meaning.
-pub(crate) const NO_MODEL: &str = "no embedding model: found by words and names, not by meaning";
+pub(crate) const NO_MODEL: &str =
+    "no embedding model: found by words and names, not by meaning (`greenlit model pull` gets one)";
 
-/// Why what was evicted is missing.
-const EVICTED: &str = "other indexes needed the room of their vectors";
+/// How often a question is asked anew because something changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// Chunks, best first, and the model that found them.
+type Nearest = (Vec<u64>, Option<String>);
 
 impl Lane {
     /// The best chunks in a scope that the filter admits (all without it). Embeds the question on the
@@ -40,73 +47,76 @@ impl Lane {
         if k == 0 || text.trim().is_empty() {
             return found;
         }
+        let mut why = "vectors are being moved".to_owned();
         // What moves while it is searched has moved when it is searched again.
-        let mut near = self.nearest(text, scope, filter, k);
-        if matches!(near, Ok(None)) {
-            near = self.nearest(text, scope, filter, k);
-        }
-        let why = match near {
-            Ok(Some(documents)) => {
-                found.documents = documents;
-                return found;
+        for _ in 0..ATTEMPTS {
+            match self.nearest(text, scope, filter, k) {
+                Ok(Some((documents, model))) => return Found { documents, model, ..found },
+                Ok(None) => {}
+                Err(error) => {
+                    why = error;
+                    break;
+                }
             }
-            Ok(None) => "vectors are being moved".to_owned(),
-            Err(why) => why,
-        };
+        }
         found.degraded = Some(format!("not found by meaning: {why}"));
         found
     }
 
-    /// Chunks, best first; `None` when vectors moved meanwhile; an error in words.
+    /// `None` when vectors moved or the model was exchanged meanwhile; an error in words.
     fn nearest(
         &self,
         text: &str,
         scope: &Scope,
         filter: Option<&Filter>,
         k: usize,
-    ) -> Result<Option<Vec<u64>>, String> {
-        let model = self.read().bound.as_ref().map(|bound| bound.model.clone());
-        let Some(model) = model else { return Ok(Some(Vec::new())) };
+    ) -> Result<Option<Nearest>, String> {
+        let Some(model) = self.serving() else { return Ok(Some(Nearest::default())) };
         // This may wait for the model, and much can happen meanwhile.
         let query = self.core().embed_query(&model, text)?;
         let (bound, difference, only) = {
-            let state = self.read();
-            let Some(bound) = state.bound.clone() else { return Ok(None) };
-            if !Arc::ptr_eq(&bound.model, &model) {
+            let side = &self.read().serving;
+            let Some(bound) = side.bound.clone().filter(|_| side.serves(&model)) else {
                 return Ok(None);
-            }
-            let difference = state.slots.difference(&scope.hidden, &scope.shown);
-            let only = filter.map(|filter| state.slots.only(&|record| scope.holds(record), filter));
+            };
+            let difference = side.slots.difference(&scope.hidden, &scope.shown);
+            let only = filter.map(|filter| side.slots.only(&|record| scope.holds(record), filter));
             (bound, difference, only)
         };
         let near = bound.search(&query, k, &difference, only.as_ref())?;
-        let state = self.read();
-        if !state.bound.as_ref().is_some_and(|now| now.has_slots_of(&bound)) {
+        let side = &self.read().serving;
+        if !side.bound.as_ref().is_some_and(|now| now.has_slots_of(&bound)) {
             return Ok(None);
         }
         let is_seen = |document: &u64| {
             let (number, ordinal) = parts(*document);
             let admits =
                 |record: &Arc<Record>| filter.is_none_or(|filter| filter.admits(record, ordinal));
-            scope.holds(number) && state.slots.record(number).is_some_and(admits)
+            scope.holds(number) && side.slots.record(number).is_some_and(admits)
         };
-        let documents = near.iter().flat_map(|near| state.slots.documents(near.slot));
-        Ok(Some(documents.filter(is_seen).take(k).collect()))
+        let documents = near.iter().flat_map(|near| side.slots.documents(near.slot));
+        let documents = documents.filter(is_seen).take(k).collect();
+        Ok(Some((documents, Some(model.embedder.identity().name.clone()))))
     }
 
     /// What is missing in a scope, and why.
     fn standing(&self, scope: &Scope) -> Found {
-        let pending = {
+        let (pending, unseen) = {
             let state = self.read();
-            state.slots.difference(&scope.hidden, &scope.shown).missing
+            let missing = |side: &Side| side.slots.difference(&scope.hidden, &scope.shown).missing;
+            (missing(state.work()), missing(&state.serving))
         };
-        let degraded = self.degraded(pending);
-        Found { documents: Vec::new(), pending, degraded }
+        Found { pending, degraded: self.degraded(unseen), ..Found::default() }
     }
 
-    /// Live chunks without a vector.
+    /// Live chunks without a vector of the model that is to answer.
     pub(crate) fn pending(&self) -> u64 {
-        self.read().slots.missing()
+        self.read().work().slots.missing()
+    }
+
+    /// Live chunks without a vector of the model that answers.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.read().serving.slots.missing()
     }
 
     /// Why searches by meaning do not find everything, of which so many chunks are missing.
@@ -128,35 +138,39 @@ impl Lane {
             return None;
         }
         let missing = format!("{pending} chunks are not found by meaning yet");
-        let (refused, unread) = (state.refused.len(), state.queue.unread());
-        let reasons = [
-            state.paused.then(|| "embedding is paused".to_owned()),
-            state.stuck.clone(),
-            state.evicted.then(|| EVICTED.to_owned()),
-            (unread > 0)
-                .then(|| format!("{unread} files changed at that moment, and are read again")),
-            (refused > 0).then(|| format!("the model has no vector for {refused} texts")),
-        ];
-        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        let paused = state.paused.then(|| "embedding is paused".to_owned());
+        let reasons: Vec<String> = paused.into_iter().chain(state.serving.reasons()).collect();
         Some(if reasons.is_empty() { missing } else { missing + ": " + &reasons.join("; ") })
     }
 
-    /// What a person should know: the store, the graph.
+    /// What a person should know: the store, the graph, an exchange of the model.
     pub(crate) fn notices(&self) -> Vec<String> {
-        let (own, damaged) = {
+        let (own, damaged, coming) = {
             let state = self.read();
-            (state.notice.clone(), state.damaged)
+            (state.notice.clone(), state.damaged, state.coming())
         };
         let damaged =
             (damaged > 0).then(|| format!("{damaged} vectors were damaged and are computed again"));
-        self.core().notices().into_iter().chain(own).chain(damaged).collect()
+        self.core().notices().into_iter().chain(own).chain(damaged).chain(coming).collect()
     }
 
     /// Name and backend of the model, and how its vectors are searched.
     pub(crate) fn described(&self) -> Option<(String, String, GraphStatus)> {
         let state = self.read();
-        let bound = state.bound.as_ref()?;
+        let bound = state.serving.bound.as_ref()?;
         let identity = bound.model.embedder.identity();
         Some((identity.name.clone(), identity.backend.clone(), bound.graph()))
+    }
+}
+
+impl State {
+    /// How far an exchange of the model is.
+    fn coming(&self) -> Option<String> {
+        let coming = self.coming.as_ref()?;
+        let name = |side: &Side| Some(side.bound.as_ref()?.model.embedder.identity().name.clone());
+        let (new, old, left) = (name(coming)?, name(&self.serving)?, coming.slots.missing());
+        let reasons = coming.reasons().join("; ");
+        let reasons = if reasons.is_empty() { reasons } else { format!(" ({reasons})") };
+        Some(format!("{left} chunks to embed with {new}, {old} answers until then{reasons}"))
     }
 }

@@ -152,13 +152,14 @@ impl Slots {
         }
     }
 
-    /// Looks everything up again: vectors have moved, or others are asked for.
-    pub(crate) fn rebind(&mut self, lookup: Lookup<'_>) {
-        let before = std::mem::take(self);
-        for (number, tracked) in before.tracked {
-            self.track(number, &tracked.record, lookup);
-            self.set_live(number, before.live.contains(number));
+    /// The same chunks, looked up again: vectors have moved, or others are asked for.
+    pub(crate) fn looked_up(&self, lookup: Lookup<'_>) -> Self {
+        let mut anew = Self::default();
+        for (number, tracked) in &self.tracked {
+            anew.track(*number, &tracked.record, lookup);
+            anew.set_live(*number, self.live.contains(*number));
         }
+        anew
     }
 
     /// The chunks with the vector of a slot.
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!((slots.members(), slots.missing()), (&set(&[40]), 0));
         assert_eq!(slots.documents(40).count(), 3);
         assert!(slots.missing_of(3).is_empty());
-        slots.rebind(&lookup);
+        let slots = slots.looked_up(&lookup);
         assert_eq!((slots.members(), slots.missing()), (&set(&[]), 2));
     }
 

@@ -143,17 +143,17 @@ fn vectors_that_move_while_a_question_is_embedded_are_found() {
     let scene = Scene::new(&[("a.py", PARSER), ("b.py", WRITER)]);
     let lane = scene.lane.clone();
     let move_all = move || {
-        let model = lane.read().bound.as_ref().unwrap().model.clone();
+        let model = lane.read().serving.bound.as_ref().unwrap().model.clone();
         let other = Owner { repository: "other".to_owned(), branch: String::new() };
         let vector = model.embedder.embed(&["another"]).unwrap().remove(0);
         let key = model.space.id().key(0, &[0; 32]);
         model.space.append(&other, &[(key, &vector)]).unwrap();
-        let before = lane.read().slots.members().clone();
+        let before = lane.read().serving.slots.members().clone();
         // More than it can have: everything is moved that can be.
         let room = model.store.make_room(QUOTA, &[(model.space.id(), &lane.owner())]);
         assert!(!room.moved.is_empty());
         lane.rebind(false);
-        assert_ne!(*lane.read().slots.members(), before);
+        assert_ne!(*lane.read().serving.slots.members(), before);
     };
     *scene.embedder.meanwhile.lock().unwrap() = Some(Box::new(move_all));
     assert_eq!(scene.found(&[], &[], None), [0, 1]);

@@ -9,12 +9,12 @@ use greenlit_graph::{
 };
 use greenlit_store::{Key, Snapshot, Space};
 use greenlit_syntax::chunk::CHUNKER_VERSION;
+use greenlit_workspace::chain;
 use roaring::RoaringBitmap;
 
 use crate::dense::Model;
 use crate::dense::lane::Lane;
 use crate::dense::slots::{Difference, Digest};
-use crate::storage::chain;
 
 /// Fewer vectors are scanned in no time: nothing is measured.
 const MEASURED_FROM: u64 = 2000;
@@ -131,7 +131,8 @@ impl Bound {
 
     /// Does so, on the calling thread, and stores what came of it.
     pub(super) fn fold(&self, lane: &Lane) {
-        let members = lane.members();
+        // Those of this model, whatever the lane is bound to meanwhile.
+        let members = self.view.members().clone();
         let vectors = self.model.space.snapshot();
         let cancelled = || lane.is_closed();
         let control = Control { cancelled: &cancelled, progress: &|_| {} };

@@ -2,34 +2,15 @@
 
 use std::collections::HashMap;
 
-/// How much ranks far down still count (reciprocal rank fusion's constant).
-const K: f64 = 60.0;
-
-/// What each retriever counts. Those of [`Weights::default`] are from a public benchmark of code
-/// search, not yet from our own evaluation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Weights {
-    /// Words.
-    pub lexical: f64,
-    /// Meaning.
-    pub dense: f64,
-    /// Names of definitions.
-    pub symbol: f64,
-}
-
-impl Default for Weights {
-    fn default() -> Self {
-        Self { lexical: 0.7, dense: 0.3, symbol: 1.0 }
-    }
-}
-
 /// Fuses rankings, each with its weight, by the rank alone: scores of different retrievers cannot
 /// be compared. Best first, at most `limit`.
-pub(crate) fn fuse(rankings: &[(f64, &[u64])], limit: usize) -> Vec<(u64, f64)> {
+/// `depth` is how much ranks far down still count (reciprocal rank fusion's constant). A ranking
+/// that counts nothing brings nothing in.
+pub(crate) fn fuse(rankings: &[(f64, &[u64])], depth: f64, limit: usize) -> Vec<(u64, f64)> {
     let mut scores: HashMap<u64, f64> = HashMap::new();
-    for (weight, ranking) in rankings {
+    for (weight, ranking) in rankings.iter().filter(|(weight, _)| *weight > 0.0) {
         for (rank, document) in ranking.iter().enumerate() {
-            *scores.entry(*document).or_default() += weight / (K + rank as f64 + 1.0);
+            *scores.entry(*document).or_default() += weight / (depth + rank as f64 + 1.0);
         }
     }
     let mut fused: Vec<(u64, f64)> = scores.into_iter().collect();
@@ -44,10 +25,10 @@ mod tests {
 
     #[test]
     fn what_both_find_comes_first_and_weights_decide_the_rest() {
-        let fused = fuse(&[(0.7, &[1, 2, 3]), (0.3, &[4, 2])], 10);
+        let fused = fuse(&[(0.7, &[1, 2, 3]), (0.3, &[4, 2]), (0.0, &[5])], 60.0, 10);
         let order: Vec<u64> = fused.iter().map(|(document, _)| *document).collect();
         assert_eq!(order, [2, 1, 3, 4]);
-        assert_eq!(fuse(&[(0.7, &[1, 2, 3])], 2).len(), 2);
-        assert!(fuse(&[], 2).is_empty());
+        assert_eq!(fuse(&[(0.7, &[1, 2, 3])], 60.0, 2).len(), 2);
+        assert!(fuse(&[], 60.0, 2).is_empty());
     }
 }

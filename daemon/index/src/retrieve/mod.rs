@@ -9,6 +9,7 @@ mod definitions;
 mod filter;
 mod fuse;
 mod texts;
+mod weights;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -20,7 +21,7 @@ use greenlit_workspace::View;
 
 pub use context::Passage;
 pub use filter::Filter;
-pub use fuse::Weights;
+pub use weights::Weights;
 
 use crate::dense::{Found as Near, NO_MODEL};
 use crate::index::Index;
@@ -76,8 +77,10 @@ pub struct Answer {
     pub hits: Vec<Hit>,
     /// Why there may be more or better ones.
     pub degraded: Option<String>,
-    /// Chunks that cannot be found by meaning yet.
+    /// Chunks that are still to be embedded with the model that is to answer.
     pub dense_pending: u64,
+    /// The model that answered; `None` when nothing was asked by meaning.
+    pub model: Option<String>,
 }
 
 /// Why there is no answer.
@@ -116,6 +119,7 @@ impl Index {
             hits: found.hits,
             degraded: (!found.reasons.is_empty()).then(|| found.reasons.join("; ")),
             dense_pending: found.pending,
+            model: found.model,
         })
     }
 
@@ -142,7 +146,8 @@ impl Index {
         for (document, score) in ranked {
             let Some((record, chunk)) = snapshot.chunk(document) else { continue };
             let Some(text) = texts.of(record, chunk) else { continue };
-            let score = score * neighbours.boost(&record.path, &chunk.symbol, text);
+            let score = score
+                * query.weights.edge.powi(neighbours.edges(&record.path, &chunk.symbol, text));
             let hit = answer::hit(record, chunk, score, text);
             if query.filter.is_named() {
                 hits.extend(definitions.of(&query.text, hit, &texts));
@@ -156,7 +161,7 @@ impl Index {
             false => merge(hits, |path, lines| texts.lines(path, lines)),
         };
         hits.truncate(query.k);
-        Ok((Found { hits, reasons, pending: near.pending }, texts.into_stale()))
+        Ok((Found { hits, reasons, pending: near.pending, model: near.model }, texts.into_stale()))
     }
 
     /// What is found by meaning.
@@ -176,6 +181,7 @@ struct Found {
     hits: Vec<Hit>,
     reasons: Vec<String>,
     pending: u64,
+    model: Option<String>,
 }
 
 /// Documents with their fused scores, best first.
@@ -194,8 +200,9 @@ fn rank(
     })?;
     let ids = |found: Vec<Scored>| found.into_iter().map(|hit| hit.id).collect::<Vec<u64>>();
     let (words, symbols) = (ids(words), ids(symbols));
-    let Weights { lexical, dense, symbol } = query.weights;
-    Ok(fuse(&[(lexical, &words), (dense, near), (symbol, &symbols)], depth))
+    let Weights { lexical, dense, symbol, .. } = query.weights;
+    let rankings = [(lexical, &*words), (dense, near), (symbol, &symbols)];
+    Ok(fuse(&rankings, query.weights.depth, depth))
 }
 
 /// How many each retriever is asked for.

@@ -9,8 +9,6 @@ use greenlit_workspace::View;
 
 use crate::record::{ChunkMeta, Record};
 
-/// What a hit gains for each kind of edge to what the asker works on. A guess, as yet.
-const EDGE: f64 = 1.15;
 /// Files of the asker that are looked at.
 const MAX_NEAR: usize = 8;
 
@@ -112,11 +110,11 @@ pub(crate) struct Near {
 }
 
 impl Near {
-    /// Factor for a hit: above 1 for what the files call or import, and for what calls them.
-    pub(crate) fn boost(&self, path: &str, symbol: &str, text: &str) -> f64 {
+    /// Kinds of edges between a hit and the files: called by them, imported, calling them.
+    pub(crate) fn edges(&self, path: &str, symbol: &str, text: &str) -> i32 {
         let path = Path::new(path);
         if self.files.contains(path) {
-            return 1.0;
+            return 0;
         }
         let name = symbol.rsplit('.').next().unwrap_or_default();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -124,7 +122,6 @@ impl Near {
         let imported = self.imports.contains(stem);
         let calls =
             !self.defines.is_empty() && words(text).any(|word| self.defines.contains(&word));
-        let edges = [called, imported, calls].into_iter().filter(|edge| *edge).count();
-        EDGE.powi(i32::try_from(edges).unwrap_or_default())
+        [called, imported, calls].into_iter().map(i32::from).sum()
     }
 }

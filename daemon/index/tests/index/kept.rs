@@ -54,6 +54,52 @@ fn a_second_process_keeps_its_index_in_memory_and_says_so() {
 }
 
 #[test]
+fn a_rebuild_keeps_the_pause_and_leaves_the_files_of_another_process_alone() {
+    let workspace = workspace();
+    let first = workspace.open();
+    let second = workspace.open();
+    second.rebuild();
+    assert!(second.settle(PATIENCE));
+    assert_eq!(found(&second, &workspace.view(), "value_7"), ["7.py"]);
+    assert!(second.status().notices[0].contains("another process"), "{:?}", second.status());
+    drop((first, second));
+    let index = workspace.open();
+    assert_eq!((index.status().cut, index.status().files), (0, 20));
+
+    index.pause(true);
+    index.rebuild();
+    // Nobody can wait for an index that is paused.
+    while index.status().files > 0 {
+        std::thread::yield_now();
+    }
+    drop(index);
+    let index =
+        greenlit_index::Index::open(&workspace.root(), Some(&workspace.store()), None, |_| {});
+    let index = index.unwrap();
+    let answer = crate::support::search(&index, &workspace.view(), "value_7");
+    assert!(answer.hits.is_empty() && answer.degraded.unwrap().contains("paused"));
+    index.pause(false);
+    assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
+}
+
+#[test]
+fn words_of_another_index_are_not_believed() {
+    let (workspace, other) = (workspace(), Workspace::new(&[]));
+    for number in 0..20 {
+        // As many chunks, in other places.
+        let text = format!("def other_{number}():\n    return 'value_{}'\n", 19 - number);
+        other.write(&format!("{number}.py"), text);
+    }
+    drop((workspace.open(), other.open()));
+    fs::remove_dir_all(workspace.store().join("words")).unwrap();
+    fs::rename(other.store().join("words"), workspace.store().join("words")).unwrap();
+    let index = workspace.open();
+    assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
+    assert_eq!(index.status().cut, 20);
+    assert!(index.status().notices[0].contains("not those of this index"), "{:?}", index.status());
+}
+
+#[test]
 fn a_damaged_store_is_made_anew_or_serves_right() {
     let workspace = workspace();
     drop(workspace.open());
@@ -106,4 +152,69 @@ fn list(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() { list(&path, files) } else { files.push(path) }
     }
+}
+
+#[test]
+fn what_a_kill_forgets_is_read_again() {
+    let workspace = workspace();
+    drop(workspace.open());
+    let index = workspace.open();
+    let killed_at = |name: &str| {
+        let store = workspace.store().with_file_name(name);
+        fs::create_dir_all(store.join("words")).unwrap();
+        for part in ["", "words"] {
+            for entry in fs::read_dir(workspace.store().join(part)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    fs::copy(&path, store.join(part).join(path.file_name().unwrap())).unwrap();
+                }
+            }
+        }
+        store
+    };
+    workspace.write("3.py", "def three():\n    return 'drei'\n");
+    fs::remove_file(workspace.root().join("4.py")).unwrap();
+    index.changed(&workspace.change(&["3.py", "4.py"], false));
+    assert_eq!(found(&index, &workspace.view(), "drei"), ["3.py"]);
+    let held = killed_at("held");
+    drop(index);
+    let stored = killed_at("stored");
+    for (store, cut) in [(held, 1), (stored, 0)] {
+        let index = open(&workspace.root(), Some(&store));
+        assert_eq!(index.status().cut, cut, "{}", store.display());
+        assert_eq!(index.status().notices, [""; 0]);
+        assert_eq!(index.status().files, 19);
+        assert_eq!(found(&index, &workspace.view(), "drei"), ["3.py"]);
+        assert!(found(&index, &workspace.view(), "value_3").is_empty());
+        assert!(found(&index, &workspace.view(), "value_4").is_empty());
+    }
+}
+
+#[test]
+fn more_is_changed_than_is_held() {
+    let workspace = workspace();
+    let index = workspace.open();
+    for round in 0..3 {
+        for number in 0..20 {
+            let functions = (0..15).map(|n| {
+                let lines = format!("    print('padding')\n    print({n})\n").repeat(40);
+                format!("def part_{n}():\n    return 'round_{round}_{number}'\n{lines}\n\n")
+            });
+            let path = format!("{number}.py");
+            workspace.write(&path, functions.collect::<String>());
+            index.changed(&workspace.change(&[&path], false));
+            assert!(index.settle(PATIENCE), "{:?}", index.status());
+        }
+        let wanted = format!("round_{round}_7");
+        assert_eq!(found(&index, &workspace.view(), &wanted), ["7.py"]);
+        if round > 0 {
+            let before = format!("round_{}_7", round - 1);
+            assert!(found(&index, &workspace.view(), &before).is_empty());
+        }
+    }
+    assert!(index.status().chunks > 200, "{:?}", index.status());
+    drop(index);
+    let index = workspace.open();
+    assert_eq!((index.status().cut, index.status().notices.len()), (0, 0));
+    assert_eq!(found(&index, &workspace.view(), "round_2_7"), ["7.py"]);
 }

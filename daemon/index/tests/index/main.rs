@@ -3,8 +3,12 @@
 
 mod bad_input;
 mod branches;
+mod counted;
+mod disk_full;
+mod exchange;
 mod fresh;
 mod kept;
+mod killed;
 mod meaning;
 mod support;
 mod vectors;

@@ -1,125 +1,17 @@
 //! Search by meaning, with vectors made of words: `parseHttpUrl` is near `parse_http_url`.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
-use greenlit_embed::test_util::HashEmbedder;
-use greenlit_embed::{EmbedError, Embedder, Identity};
+use greenlit_embed::EmbedError;
 use greenlit_graph::Thresholds;
-use greenlit_index::{Dense, DenseOptions, Filter, GraphStatus, Index, Meaning, Query, Weights};
-use greenlit_store::{Options, Owner, SpaceId, Store};
-use greenlit_workspace::View;
+use greenlit_index::{Dense, DenseOptions, Filter, GraphStatus, Index, Meaning};
 
+use crate::counted::{
+    Counted, Fault, PARSER, WRITER, just_enough, many, nearest, open, options, with,
+};
 use crate::support::{PATIENCE, Workspace, found, search};
-
-pub(crate) const PARSER: &str = "def parse_http_url(line):\n    return line.split(':')\n";
-pub(crate) const WRITER: &str = "def write_footer(out):\n    out.write('zanzibar')\n";
-
-/// What goes wrong.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Fault {
-    None,
-    NotFinite,
-    Panic,
-    Error,
-    Length,
-    Few,
-}
-
-pub(crate) struct Counted {
-    pub(crate) hash: HashEmbedder,
-    texts: AtomicUsize,
-    fault: Fault,
-    questions_fail: AtomicBool,
-    /// Each call waits for one of these, where there are any.
-    gate: Option<Mutex<mpsc::Receiver<()>>>,
-    pub(crate) seen: Mutex<Vec<String>>,
-}
-
-impl Counted {
-    pub(crate) fn new(fault: Fault) -> Arc<Self> {
-        Self::gated(fault, None)
-    }
-
-    pub(crate) fn gated(fault: Fault, gate: Option<mpsc::Receiver<()>>) -> Arc<Self> {
-        Arc::new(Self {
-            hash: HashEmbedder::new(64),
-            texts: AtomicUsize::new(0),
-            fault,
-            questions_fail: AtomicBool::new(false),
-            gate: gate.map(Mutex::new),
-            seen: Mutex::default(),
-        })
-    }
-
-    pub(crate) fn texts(&self) -> usize {
-        self.texts.load(Ordering::Relaxed)
-    }
-}
-
-impl Embedder for Counted {
-    fn identity(&self) -> &Identity {
-        self.hash.identity()
-    }
-
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        if let Some(gate) = &self.gate {
-            // Open for good when the other end is gone.
-            let _ = gate.lock().unwrap().recv();
-        }
-        self.texts.fetch_add(texts.len(), Ordering::Relaxed);
-        self.seen.lock().unwrap().extend(texts.iter().map(|text| (*text).to_owned()));
-        let mut vectors = self.hash.embed(texts)?;
-        match self.fault {
-            Fault::None => {}
-            Fault::NotFinite => vectors[0][0] = f32::NAN,
-            Fault::Panic => panic!("the runtime is gone"),
-            Fault::Error => return Err(EmbedError::NotFinite { index: 0 }),
-            Fault::Length => vectors[0][0] += 7.0,
-            Fault::Few => drop(vectors.pop()),
-        }
-        Ok(vectors)
-    }
-
-    fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        if self.questions_fail.load(Ordering::Relaxed) {
-            return Err(EmbedError::NoDirection { index: 0 });
-        }
-        self.hash.embed_query(text)
-    }
-
-    fn count_tokens(&self, text: &str) -> usize {
-        self.hash.count_tokens(text)
-    }
-}
-
-pub(crate) fn options(workspace: &Workspace) -> DenseOptions {
-    let directory: PathBuf = workspace.store().with_file_name("vectors");
-    DenseOptions { directory, quota_bytes: 1 << 30, thresholds: Thresholds::default() }
-}
-
-pub(crate) fn with(options: DenseOptions, embedder: &Arc<Counted>) -> Dense {
-    let embedder: Arc<dyn Embedder> = embedder.clone();
-    Dense::new(options, Box::new(move || Ok(Some(embedder))))
-}
-
-pub(crate) fn open(root: &Path, store: &Path, dense: &Dense) -> Index {
-    let index = Index::open(root, Some(store), Some(dense), |_| {}).unwrap();
-    assert!(index.settle(PATIENCE), "{:?}", index.status());
-    assert!(dense.settle(PATIENCE));
-    index
-}
-
-/// The best hit by meaning alone.
-pub(crate) fn nearest(index: &Index, view: &View, text: &str, filter: Filter) -> Option<String> {
-    let weights = Weights { lexical: 0.0, dense: 1.0, symbol: 0.0 };
-    let query = Query { text: text.to_owned(), k: 5, filter, weights, ..Query::default() };
-    let mut hits = index.search(&query, view, PATIENCE).unwrap().hits;
-    // What only words found counts nothing.
-    hits.retain(|hit| hit.score > 0.0);
-    hits.into_iter().next().map(|hit| hit.path)
-}
 
 #[test]
 fn a_chunk_is_found_by_meaning_and_nothing_is_pending() {
@@ -282,6 +174,82 @@ fn a_full_store_keeps_the_words_and_says_so() {
 }
 
 #[test]
+fn two_daemons_on_one_store_of_vectors_are_told_apart() {
+    let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
+    let first = with(options(&workspace), &Counted::new(Fault::None));
+    let one = open(&workspace.root(), &workspace.store(), &first);
+    let second = with(options(&workspace), &Counted::new(Fault::None));
+    let two = open(&workspace.root(), &workspace.store(), &second);
+    assert!(matches!(second.meaning(), Meaning::Degraded { .. }), "{:?}", second.meaning());
+    let answer = search(&two, &workspace.view(), "zanzibar");
+    assert_eq!((&*answer.hits[0].path, answer.dense_pending), ("writer.py", 2));
+    let degraded = answer.degraded.unwrap();
+    assert!(degraded.contains("not by meaning: "), "{degraded}");
+    let near = nearest(&one, &workspace.view(), "parseHttpUrl", Filter::default());
+    assert_eq!(near.as_deref(), Some("parser.py"));
+}
+
+#[test]
+fn vectors_that_are_damaged_on_disk_are_told_and_embedded_again() {
+    let workspace = many("apple");
+    let vectors = options(&workspace).directory;
+    let dense = with(options(&workspace), &Counted::new(Fault::None));
+    let near = |index: &Index| {
+        let asked = |n: u32| format!("parse http apple{n}");
+        [7, 77, 277]
+            .map(|n| nearest(index, &workspace.view(), &asked(n), Filter::default()).unwrap())
+    };
+    let index = open(&workspace.root(), &workspace.store(), &dense);
+    let wanted = near(&index);
+    drop((index, dense));
+    let whole = read_all(&vectors);
+    assert!(whole.len() > 1);
+    let mut lost = 0;
+    for damaged in 0..whole.len() {
+        for kind in 0..3 {
+            std::fs::remove_dir_all(&vectors).unwrap();
+            for (at, (path, bytes)) in whole.iter().enumerate() {
+                let mut bytes = bytes.clone();
+                if at == damaged {
+                    let middle = bytes.len() / 2;
+                    match kind {
+                        0 => bytes.truncate(middle),
+                        // Records begin here and there.
+                        1 => bytes.iter_mut().step_by(997).for_each(|byte| *byte ^= 0x55),
+                        // Another file in its place.
+                        _ => bytes.clone_from(&whole[(at + 1) % whole.len()].1),
+                    }
+                }
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            let embedder = Counted::new(Fault::None);
+            let dense = with(options(&workspace), &embedder);
+            let index = open(&workspace.root(), &workspace.store(), &dense);
+            let (status, of) = (index.status(), &whole[damaged].0);
+            assert_eq!(status.dense_pending, 0, "{of:?} {kind}: {status:?}");
+            assert!(embedder.texts() == 0 || !status.notices.is_empty(), "{of:?} {kind}");
+            lost += embedder.texts();
+            assert_eq!(near(&index), wanted, "{of:?} {kind}");
+        }
+    }
+    assert!(lost > 0, "some of it was lost");
+}
+
+fn read_all(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(read_all(&path));
+        } else {
+            all.push((path.clone(), std::fs::read(&path).unwrap()));
+        }
+    }
+    all
+}
+
+#[test]
 fn what_was_changed_last_is_embedded_first() {
     let files: Vec<(String, String)> = (0..60)
         .map(|n| (format!("f{n}.py"), PARSER.replace("url", &format!("number{n}"))))
@@ -310,6 +278,39 @@ fn what_was_changed_last_is_embedded_first() {
     // The batch that was under way comes before it.
     assert!(place <= 32, "{place} of {}", seen.len());
     assert_eq!(seen.len(), 61);
+}
+
+#[test]
+fn what_is_open_in_an_editor_is_embedded_first() {
+    let workspace = Workspace::new(&[]);
+    for n in 0..80 {
+        workspace.write(&format!("f{n}.py"), PARSER.replace("url", &format!("number{n}")));
+    }
+    // Written longest ago: by itself it would be the last one.
+    for (name, hours) in [("f33.py", 9), ("f44.py", 8)] {
+        let file = std::fs::File::options().write(true).open(workspace.root().join(name)).unwrap();
+        let ago = std::time::Duration::from_secs(3600 * hours);
+        file.set_modified(std::time::SystemTime::now() - ago).unwrap();
+    }
+    let (gate, closed) = mpsc::channel();
+    let embedder = Counted::gated(Fault::None, Some(closed));
+    let dense = with(options(&workspace), &embedder);
+    let index =
+        Index::open(&workspace.root(), Some(&workspace.store()), Some(&dense), |_| {}).unwrap();
+    index.prefer([workspace.root().join("f33.py")]);
+    assert!(index.settle(PATIENCE));
+    // Opened when all is read and little is embedded.
+    index.prefer([workspace.root().join("f44.py")]);
+    assert!(index.settle(PATIENCE));
+    assert!(search(&index, &workspace.edited("f1.py", "x = 1\n"), "f1").dense_pending > 0);
+    drop(gate);
+    assert!(dense.settle(PATIENCE));
+    let seen = embedder.seen.lock().unwrap();
+    let place = |word: &str| seen.iter().position(|text| text.contains(word)).unwrap();
+    // One batch at most was under way before each.
+    assert!(place("number33") < 40, "{}", place("number33"));
+    assert!(place("number44") < 40, "{}", place("number44"));
+    assert_eq!(seen.len(), 81);
 }
 
 #[test]
@@ -347,14 +348,6 @@ fn a_damaged_graph_is_told_and_built_anew() {
     assert_ne!(std::fs::read(&graph).unwrap(), damaged);
 }
 
-pub(crate) fn many(marker: &str) -> Workspace {
-    let workspace = Workspace::new(&[]);
-    for n in 0..300 {
-        workspace.write(&format!("f{n}.py"), PARSER.replace("url", &format!("{marker}{n}")));
-    }
-    workspace
-}
-
 #[test]
 fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
     let (first, second) = (many("apple"), many("pear"));
@@ -362,19 +355,7 @@ fn two_indexes_that_do_not_fit_together_do_not_drive_each_other_out_for_ever() {
     let dense = with(options(&first), &embedder);
     drop((open(&first.root(), &first.store(), &dense), dense));
 
-    // Hardly more than the first one needs.
-    let identity = embedder.identity();
-    let id = SpaceId { model: identity.model, backend: identity.backend.clone(), dims: 64 };
-    let fits = |quota_bytes: u64| {
-        let store = Store::open(&options(&first).directory, Options { quota_bytes }).unwrap();
-        let vector = embedder.embed_query("another").unwrap();
-        let owner = Owner { repository: "another".to_owned(), branch: String::new() };
-        let key = id.key(0, &[0; 32]);
-        store.space(&id).unwrap().append(&owner, &[(key, &vector)]).is_ok()
-    };
-    let quota_bytes = (1..1000).map(|n| n << 16).find(|quota| fits(*quota)).unwrap();
-
-    let options = DenseOptions { quota_bytes, ..options(&first) };
+    let options = just_enough(options(&first), &embedder);
     let embedder = Counted::new(Fault::None);
     let dense = with(options, &embedder);
     let one = open(&first.root(), &first.store(), &dense);

@@ -6,7 +6,7 @@ use greenlit_embed::Embedder;
 use greenlit_index::{DenseOptions, Filter, Index};
 use greenlit_store::{Options, Owner, Space, SpaceId, Store};
 
-use crate::meaning::{Counted, Fault, PARSER, WRITER, many, nearest, open, options, with};
+use crate::counted::{Counted, Fault, PARSER, WRITER, many, nearest, open, options, with};
 use crate::support::{PATIENCE, Workspace};
 
 fn id(embedder: &Counted) -> SpaceId {

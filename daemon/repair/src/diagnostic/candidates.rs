@@ -51,7 +51,12 @@ pub(super) fn proposed(
     let localization =
         Localization { method: Method::Diagnostic, measured_by: None, lines: lines.collect() };
     let file = SourceFile { path: found.path.clone(), text: text.clone() };
-    let context = FaultContext { files: &[file], neighbours: &[], localization: &localization };
+    let context = FaultContext {
+        files: &[file],
+        neighbours: &[],
+        retrieved: &[],
+        localization: &localization,
+    };
     let mut candidates = generator.candidates(&context);
     candidates.retain(|candidate| !candidate.edits.iter().any(|edit| deletes(&text, edit)));
     candidates

@@ -25,7 +25,7 @@ use greenlit_sandbox::{CacheMode, FileWrite};
 pub use seen::SeenDiagnostic;
 pub use verify::{Checked, DiagnosticFall};
 
-use crate::baseline::{Baseline, baseline};
+use crate::baseline::{Baseline, Purpose, baseline};
 use crate::patch::{self, PatchedFile};
 use crate::reject::{Author, Rejector};
 use crate::search::SearchCounts;
@@ -314,7 +314,8 @@ impl Search<'_> {
         if let Some(known) = self.baseline.get() {
             return Ok(known);
         }
-        let run = baseline(self.repair.bench, self.repair.projects, &Selection::All)?;
+        let run =
+            baseline(self.repair.bench, self.repair.projects, &Selection::All, Purpose::Report)?;
         Ok(self.baseline.get_or_init(|| run))
     }
 }

@@ -1,7 +1,13 @@
 //! Fault localization: which lines to suspect, and how sure the method is.
 
+mod loaded;
+mod outside;
+mod sources;
 mod spectrum;
 mod traces;
+
+#[cfg(test)]
+mod loaded_tests;
 
 #[cfg(test)]
 mod tests;
@@ -11,6 +17,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use loaded::with_loaded;
+pub(crate) use sources::imports;
 pub use spectrum::ochiai;
 pub use traces::from_traces;
 

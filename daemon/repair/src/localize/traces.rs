@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_syntax::{FunctionItem, Language, Parsed, Role, parse};
 
+use super::sources::{imports, row, statement_lines};
 use super::{Localization, Method, Scores, ranked};
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
@@ -39,21 +40,7 @@ impl Source<'_> {
 
     /// The first lines of the statements in a byte range, tests left out.
     fn statement_lines(&self, range: &Range<usize>) -> BTreeSet<u32> {
-        let mut lines = BTreeSet::new();
-        for (_, statements) in self.parsed.statement_lists() {
-            for statement in statements {
-                let at = statement.start_byte();
-                let role = self.parsed.role(statement);
-                let idle = matches!(
-                    role,
-                    Role::Import | Role::Class | Role::Function | Role::Module | Role::Decorator
-                );
-                if range.contains(&at) && !self.in_test(at) && !idle {
-                    lines.insert(row(statement.start_position().row));
-                }
-            }
-        }
-        lines
+        statement_lines(&self.parsed, range, &|at| self.in_test(at))
     }
 
     /// The innermost function around a line.
@@ -76,10 +63,6 @@ impl Source<'_> {
         }
         best.map(|(_, calls)| calls).unwrap_or_default()
     }
-}
-
-fn row(row: usize) -> u32 {
-    u32::try_from(row).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// Suspects lines on the stack outside of tests, deepest first, and the functions that the failing
@@ -239,26 +222,8 @@ fn test_calls(
     whole
 }
 
-/// Files that a file imports, by comparing the last parts of names and paths.
+/// Files that a file imports.
 fn imported(source: &Source<'_>, sources: &[Source<'_>]) -> BTreeSet<PathBuf> {
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    for import in source.parsed.imports() {
-        for part in import.split(['.', '/', ':', ',', '{', '}', ' ']) {
-            if !part.is_empty() {
-                names.insert(part.to_owned());
-            }
-        }
-    }
-    sources
-        .iter()
-        .filter(|s| {
-            let stem = s.path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
-            let parent = s.path.parent().and_then(Path::file_name).and_then(|n| n.to_str());
-            // A package is imported by its folder's name.
-            let package = matches!(stem, "__init__" | "mod" | "lib" | "index" | "main");
-            names.contains(stem)
-                || package && parent.is_some_and(|p| names.contains(p) || p == "src")
-        })
-        .map(|s| s.path.to_owned())
-        .collect()
+    let imported = sources.iter().filter(|other| imports(&source.parsed, other.path));
+    imported.map(|other| other.path.to_owned()).collect()
 }

@@ -93,7 +93,12 @@ fn mutants(
     let localization =
         Localization { method: Method::Trace, measured_by: None, lines: lines.collect() };
     let files = [SourceFile { path: file.path.clone(), text: fixed.clone() }];
-    let context = FaultContext { files: &files, neighbours: &[], localization: &localization };
+    let context = FaultContext {
+        files: &files,
+        neighbours: &[],
+        retrieved: &[],
+        localization: &localization,
+    };
     let mut rejector = Rejector::default();
     let is_test = |path: &Path| project.is_test_file(path);
     let text_of = |_: &Path| Some(fixed.clone());

@@ -15,8 +15,22 @@ const ENOUGH: u32 = 6;
 pub struct Withheld {
     /// What it does, in a few words.
     pub summary: String,
-    /// What the tests notice of small changes there.
-    pub strength: Strength,
+    /// Why not.
+    pub reason: Reason,
+}
+
+/// Why a fix that turns tests green is not offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It makes the code do less, and this is what the tests notice of small changes there.
+    WeakTests(Strength),
+    /// Failing tests that run what it changes stay red.
+    LeavesRed {
+        /// Tests that it turns green.
+        mended: usize,
+        /// Tests that stay red.
+        red: usize,
+    },
 }
 
 impl Strength {
@@ -42,7 +56,8 @@ pub(crate) fn withhold(fixes: &mut Vec<VerifiedFix>) -> Vec<Withheld> {
     fixes.retain(|fix| {
         let keep = !fix.standing.change.shortcut || place(fix) != function || function.is_none();
         if !keep {
-            withheld.push(Withheld { summary: fix.candidate.summary.clone(), strength });
+            let summary = fix.candidate.summary.clone();
+            withheld.push(Withheld { summary, reason: Reason::WeakTests(strength) });
         }
         keep
     });
@@ -50,7 +65,7 @@ pub(crate) fn withhold(fixes: &mut Vec<VerifiedFix>) -> Vec<Withheld> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
@@ -64,7 +79,11 @@ mod tests {
 
     const TEXT: &str = "def f(a):\n    g(a)\n    return a + 1\n\ndef h(a):\n    return a + 2\n";
 
-    fn fix(from: &str, to: &str, strength: Option<(u32, u32)>) -> VerifiedFix {
+    pub(in crate::ranking) fn fix(
+        from: &str,
+        to: &str,
+        strength: Option<(u32, u32)>,
+    ) -> VerifiedFix {
         let after = TEXT.replacen(from, to, 1);
         let files = vec![PatchedFile { path: "/w/a.py".into(), before: TEXT.into(), after }];
         let standing = Standing {

@@ -4,13 +4,14 @@ mod fate;
 mod queue;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, TestId};
 
-use self::queue::{Item, Queue, Texts};
+use self::queue::{Ends, Item, Queue, Texts};
 use self::worker::Worker;
 use crate::Candidate;
 use crate::baseline::Baseline;
@@ -119,6 +120,14 @@ pub struct SearchOutcome {
     pub flaky: BTreeSet<TestId>,
 }
 
+impl SearchOutcome {
+    /// Whether a fix turns every one of `targets` green that can be judged by.
+    pub(crate) fn mends_all(&self, fix: &VerifiedFix, targets: &[TestId]) -> bool {
+        let mended = &fix.plausible.red_to_green;
+        targets.iter().all(|id| self.flaky.contains(id) || mended.contains(id))
+    }
+}
+
 /// What a search tells while it runs.
 #[derive(Debug, Clone)]
 pub enum SearchEvent {
@@ -131,7 +140,7 @@ pub enum SearchEvent {
         /// Verified so far.
         found: usize,
     },
-    /// A fix was verified.
+    /// A fix was verified that mends every target.
     Found {
         /// Which.
         fix: Box<VerifiedFix>,
@@ -156,6 +165,8 @@ pub struct Search<'a, 's> {
     pub known: &'a KnownFalls,
     /// Bounds.
     pub limits: SearchLimits,
+    /// Ends the search when it is set, after the candidates that were taken before.
+    pub ended: Option<&'a AtomicBool>,
     /// Hears of progress; called from several threads.
     pub on_event: &'a (dyn Fn(SearchEvent) + Sync),
 }
@@ -169,23 +180,26 @@ impl<'s> Search<'_, 's> {
     /// # Errors
     /// When nothing could be tried at all. Fixes found before an error are kept and returned.
     pub fn run(&self, candidates: Vec<Candidate>) -> Result<SearchOutcome, WorkError> {
-        self.run_in(candidates, &mut None)
+        self.run_in(candidates, Vec::new(), &mut None)
     }
 
-    /// As [`Self::run`], with a session that may be open already for these targets and others; it
-    /// leaves one for the next.
+    /// As [`Self::run`], with fixes that were found before, and with a session that may be open
+    /// already for these targets and others; it leaves one for the next.
     pub(crate) fn run_in(
         &self,
         candidates: Vec<Candidate>,
+        found: Vec<VerifiedFix>,
         screen: &mut Option<Screen<'s>>,
     ) -> Result<SearchOutcome, WorkError> {
-        let mut outcome = SearchOutcome::default();
-        let (items, texts) = self.admit(candidates, &mut outcome.counts);
+        let mut outcome = SearchOutcome { fixes: found, ..SearchOutcome::default() };
+        let (items, texts) = self.admit(candidates, &mut outcome);
         let groups = groups(self.targets);
         if let Some(screen) = screen {
             screen.judge_by(&groups);
         }
-        let queue = Queue::new(items, texts, outcome, self.limits.deadline);
+        let ends =
+            Ends { deadline: self.limits.deadline, targets: self.targets, ended: self.ended };
+        let queue = Queue::new(items, texts, outcome, ends);
         let mut first = Worker::new(self, &queue, &groups, screen.take());
         let work = |worker: &mut Worker<'_, 's>| {
             if let Err(error) = worker.run() {
@@ -211,11 +225,15 @@ impl<'s> Search<'_, 's> {
     }
 
     /// The candidates whose edits fit, each resulting text once, and the texts that they are for.
+    /// One that was verified before is not tried again, but takes its place among these.
     fn admit(
         &self,
         candidates: Vec<Candidate>,
-        counts: &mut SearchCounts,
+        outcome: &mut SearchOutcome,
     ) -> (VecDeque<Item>, Texts) {
+        let counts = &mut outcome.counts;
+        let mut verified: HashMap<_, _> =
+            outcome.fixes.iter_mut().map(|fix| (patch::key(&fix.files), fix)).collect();
         let mut texts = Texts::new();
         let mut seen = HashSet::new();
         let mut items = VecDeque::new();
@@ -239,6 +257,10 @@ impl<'s> Search<'_, 's> {
                 continue;
             }
             counts.generated += 1;
+            if let Some(fix) = verified.remove(&key) {
+                fix.candidate = candidate;
+                continue;
+            }
             if let Some(reason) = self.known.fall_of(&key) {
                 counts.known += 1;
                 counts.fall(&reason);
@@ -248,6 +270,11 @@ impl<'s> Search<'_, 's> {
                 continue;
             }
             items.push_back(Item { candidate, files: Vec::new(), patient: false, later: false });
+        }
+        // Nobody would have proposed the others with what is known now.
+        let least = items.iter().map(|item| item.candidate.score).reduce(f64::min);
+        for fix in verified.into_values() {
+            fix.candidate.score = fix.candidate.score.min(least.unwrap_or_default());
         }
         (items, texts)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,8 +52,19 @@ struct State {
     failed: Option<WorkError>,
 }
 
-pub(super) struct Queue {
+/// What ends a search.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends<'a> {
+    pub(super) deadline: Instant,
+    /// Tests that all have to have a fix.
+    pub(super) targets: &'a [TestId],
+    /// See [`super::Search::ended`].
+    pub(super) ended: Option<&'a AtomicBool>,
+}
+
+pub(super) struct Queue<'a> {
     state: Mutex<State>,
+    ends: Ends<'a>,
     /// Unpatched texts of all files that candidates change.
     texts: Texts,
 }
@@ -66,16 +78,32 @@ pub(super) enum Next {
     Verify,
     /// Enough were verified: it was only noted.
     Noted,
+    /// It mends some tests, and others that were verified mend these too.
+    Passed,
 }
 
-impl Queue {
+impl State {
+    /// With every target mended, the search goes on for a bounded time only.
+    fn end_soon_if_mended(&mut self, targets: &[TestId]) {
+        let SearchOutcome { fixes, flaky, .. } = &self.outcome;
+        let mended = |id: &TestId| {
+            flaky.contains(id) || fixes.iter().any(|fix| fix.plausible.red_to_green.contains(id))
+        };
+        if targets.iter().all(mended) {
+            self.stop_at = self.stop_at.min(Instant::now() + ALTERNATIVES);
+        }
+    }
+}
+
+impl<'a> Queue<'a> {
+    /// `outcome` may hold fixes that were found before.
     pub(super) fn new(
         items: VecDeque<Item>,
         texts: Texts,
         outcome: SearchOutcome,
-        deadline: Instant,
+        ends: Ends<'a>,
     ) -> Self {
-        let state = State {
+        let mut state = State {
             of: items.len(),
             fresh: items,
             later: VecDeque::new(),
@@ -83,11 +111,12 @@ impl Queue {
             second_tries: Duration::ZERO,
             outcome,
             tried: 0,
-            stop_at: deadline,
+            stop_at: ends.deadline,
             confirmed: false,
             failed: None,
         };
-        Self { state: Mutex::new(state), texts }
+        state.end_soon_if_mended(ends.targets);
+        Self { state: Mutex::new(state), ends, texts }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,6 +129,9 @@ impl Queue {
         let waiting = !state.fresh.is_empty() || !state.later.is_empty();
         if Instant::now() >= state.stop_at {
             state.outcome.out_of_time |= waiting;
+            return Vec::new();
+        }
+        if self.is_ended() {
             return Vec::new();
         }
         let behind = state.second_tries * (SECOND_TRIES - 1) < state.first_tries;
@@ -147,12 +179,13 @@ impl Queue {
         self.lock().first_tries += time;
     }
 
-    /// Whether time ran out or an error ended the search.
+    /// Whether time ran out or an error ended the search. What was built when somebody ended it is
+    /// tried nevertheless: that costs little.
     pub(super) fn is_over(&self) -> bool {
         let mut state = self.lock();
-        let over = state.failed.is_some() || Instant::now() >= state.stop_at;
-        state.outcome.out_of_time |= over && state.failed.is_none();
-        over
+        let late = Instant::now() >= state.stop_at;
+        state.outcome.out_of_time |= late && state.failed.is_none();
+        late || state.failed.is_some()
     }
 
     pub(super) fn time_left(&self) -> Duration {
@@ -214,10 +247,20 @@ impl Queue {
         self.lock().outcome.flaky.clone()
     }
 
-    /// Verify a green candidate, or note it when `enough` were verified.
-    pub(super) fn next_for(&self, item: &Item, enough: usize) -> Next {
+    /// Verify a green candidate, or note it when `enough` were verified. Those that leave targets red
+    /// do not take the others' places.
+    pub(super) fn next_for(&self, item: &Item, screened: &Screened, enough: usize) -> Next {
         let mut state = self.lock();
-        if state.outcome.fixes.len() < enough {
+        let outcome = &state.outcome;
+        if screened.leaves_red {
+            let covered = |fix: &VerifiedFix| screened.green.is_subset(&fix.plausible.red_to_green);
+            return match outcome.fixes.iter().any(covered) {
+                true => Next::Passed,
+                false => Next::Verify,
+            };
+        }
+        let whole = outcome.fixes.iter().filter(|fix| outcome.mends_all(fix, self.ends.targets));
+        if whole.count() < enough {
             return Next::Verify;
         }
         if state.outcome.promising.len() < PROMISING {
@@ -226,20 +269,18 @@ impl Queue {
         Next::Noted
     }
 
-    /// Adds a fix; with every target mended, the search goes on for a bounded time only.
-    pub(super) fn found(&self, fix: VerifiedFix, targets: &[TestId]) -> SearchCounts {
+    /// Adds a fix; returns the counts so far if it mends every target.
+    pub(super) fn found(&self, fix: VerifiedFix) -> Option<SearchCounts> {
         let mut state = self.lock();
+        let whole = state.outcome.mends_all(&fix, self.ends.targets);
         state.outcome.fixes.push(fix);
         state.outcome.counts.verified += 1;
-        let fixes = &state.outcome.fixes;
-        let flaky = &state.outcome.flaky;
-        let mended = |id: &TestId| {
-            flaky.contains(id) || fixes.iter().any(|fix| fix.plausible.red_to_green.contains(id))
-        };
-        if targets.iter().all(mended) {
-            state.stop_at = state.stop_at.min(Instant::now() + ALTERNATIVES);
-        }
-        state.outcome.counts.clone()
+        state.end_soon_if_mended(self.ends.targets);
+        whole.then(|| state.outcome.counts.clone())
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ends.ended.is_some_and(|ended| ended.load(Ordering::Relaxed))
     }
 
     pub(super) fn spent(&self, cpu: Duration) {
@@ -271,6 +312,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::candidate::Source;
 
@@ -280,9 +323,12 @@ mod tests {
         Item { candidate, files: Vec::new(), patient: false, later: false }
     }
 
-    fn queue(names: &[&str], time: Duration) -> Queue {
+    static TARGETS: LazyLock<Vec<TestId>> = LazyLock::new(|| vec![TestId("t".into())]);
+
+    fn queue(names: &[&str], time: Duration) -> Queue<'static> {
         let items = names.iter().map(|name| item(name)).collect();
-        Queue::new(items, Texts::new(), SearchOutcome::default(), Instant::now() + time)
+        let ends = Ends { deadline: Instant::now() + time, targets: &TARGETS, ended: None };
+        Queue::new(items, Texts::new(), SearchOutcome::default(), ends)
     }
 
     fn names(items: &[Candidate]) -> Vec<&str> {
@@ -326,6 +372,20 @@ mod tests {
         queue.defer(slow);
         queue.took_together(Duration::from_secs(1));
         assert_eq!(queue.take(1)[0].candidate.summary, "slow");
+    }
+
+    #[test]
+    fn a_search_that_somebody_ended_hands_nothing_out() {
+        let ended = AtomicBool::new(false);
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let ends = Ends { deadline, targets: &TARGETS, ended: Some(&ended) };
+        let items = ["a", "b"].map(item).into();
+        let queue = Queue::new(items, Texts::new(), SearchOutcome::default(), ends);
+        assert_eq!(queue.take(1).len(), 1);
+        ended.store(true, Ordering::Relaxed);
+        assert!(queue.take(1).is_empty());
+        assert!(!queue.is_over(), "what was taken is tried");
+        assert!(!queue.into_outcome().unwrap().out_of_time, "time is not why");
     }
 
     #[test]

@@ -22,7 +22,7 @@ const CONFIRMATIONS: usize = 5;
 
 pub(super) struct Worker<'a, 's> {
     search: &'a Search<'a, 's>,
-    queue: &'a Queue,
+    queue: &'a Queue<'a>,
     groups: &'a [Group],
     screen: Option<Screen<'s>>,
     rejector: Rejector,
@@ -33,7 +33,7 @@ impl<'a, 's> Worker<'a, 's> {
     /// `screen` is one that is open already, for these groups.
     pub(super) fn new(
         search: &'a Search<'a, 's>,
-        queue: &'a Queue,
+        queue: &'a Queue<'a>,
         groups: &'a [Group],
         screen: Option<Screen<'s>>,
     ) -> Self {
@@ -176,8 +176,15 @@ impl<'a, 's> Worker<'a, 's> {
                 return Ok(());
             }
         }
-        match self.queue.next_for(&item, self.search.limits.max_fixes) {
+        if let (true, Some(progress)) = (screened.leaves_red, screened.progress) {
+            self.queue.step(&item, progress);
+        }
+        match self.queue.next_for(&item, &screened, self.search.limits.max_fixes) {
             Next::Verify => self.verify(item),
+            Next::Passed => {
+                fate::tell(&item.candidate, || "green on tests that others mend as well".into());
+                Ok(())
+            }
             Next::Noted => {
                 fate::tell(&item.candidate, || "green in screening; enough were verified".into());
                 Ok(())
@@ -215,8 +222,9 @@ impl<'a, 's> Worker<'a, 's> {
         fate::tell(&item.candidate, || "verified".into());
         let Item { candidate, files, .. } = item;
         let fix = VerifiedFix { files, candidate, plausible, standing: Standing::default() };
-        let counts = self.queue.found(fix.clone(), self.search.targets);
-        (self.search.on_event)(SearchEvent::Found { fix: Box::new(fix), counts });
+        if let Some(counts) = self.queue.found(fix.clone()) {
+            (self.search.on_event)(SearchEvent::Found { fix: Box::new(fix), counts });
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! nothing where the donor is put is exchanged for a local, if it is the only such name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use greenlit_syntax::{Node, Parsed, Role};
@@ -24,6 +25,8 @@ const RENAMINGS: usize = 4;
 const LONGEST: usize = 100;
 /// What a donor of another file is worth beside one of the same file.
 const NEIGHBOUR: f64 = 0.6;
+/// How alike at least a function is that a search found near the fault.
+const FOUND: f64 = 0.8;
 
 /// What one function can lend: texts with the names that they need.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Lender {
     file: Option<usize>,
     start: usize,
     names: BTreeSet<String>,
+    /// A search found it, or a part of it, near the fault.
+    found: bool,
     guards: Vec<Donor>,
     conditions: Vec<Donor>,
     statements: Vec<Donor>,
@@ -45,15 +50,29 @@ struct Donor {
     names: BTreeMap<String, Vec<usize>>,
 }
 
-/// The lenders of a file; `file` is its number where it is one of the suspected files.
-pub(super) fn lenders(parsed: &Parsed, file: Option<usize>) -> Vec<Lender> {
+/// The lenders of a file; `file` is its number where it is one of the suspected files, `found` are the
+/// lines of it that a search found.
+pub(super) fn lenders(
+    parsed: &Parsed,
+    file: Option<usize>,
+    found: &[RangeInclusive<u32>],
+) -> Vec<Lender> {
     let tests = crate::reject::test_regions(parsed);
     parsed
         .descendants(parsed.root(), |r| r == Role::Function)
         .into_iter()
         .filter(|f| !tests.iter().any(|t| t.contains(&f.start_byte())))
-        .map(|function| lender(parsed, function, file))
+        .map(|function| {
+            let (first, last) =
+                (line(function.start_position().row), line(function.end_position().row));
+            let near = found.iter().any(|lines| *lines.start() <= last && first <= *lines.end());
+            Lender { found: near, ..lender(parsed, function, file) }
+        })
         .collect()
+}
+
+fn line(row: usize) -> u32 {
+    u32::try_from(row).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 fn lender(parsed: &Parsed, function: Node<'_>, file: Option<usize>) -> Lender {
@@ -61,6 +80,7 @@ fn lender(parsed: &Parsed, function: Node<'_>, file: Option<usize>) -> Lender {
         file,
         start: function.start_byte(),
         names: names_of(parsed, function),
+        found: false,
         guards: Vec::new(),
         conditions: Vec::new(),
         statements: Vec::new(),
@@ -173,7 +193,9 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink, lenders: &[&Lender], fil
         .filter(|l| l.file != Some(file) || l.start != function.start_byte())
         .map(|l| {
             let near = if l.file == Some(file) { 1.0 } else { NEIGHBOUR };
-            (likeness(&own, &l.names) * near, *l)
+            // What was found has more in common than names.
+            let found = if l.found { FOUND } else { 0.0 };
+            ((likeness(&own, &l.names) * (1.0 - found) + found) * near, *l)
         })
         .filter(|(likeness, _)| *likeness > 0.0)
         .collect();

@@ -7,6 +7,7 @@ use super::TemplateGenerator;
 use super::tests::apply;
 use crate::candidate::{FaultContext, Generator, SourceFile};
 use crate::localize::{Localization, Method, Suspicious};
+use crate::retrieval::Passage;
 
 /// Candidates for the marked line of a file, and those of them that lead to `expected`.
 fn lent(name: &str, marked: &str, neighbours: &[(&str, &str)], expected: &str) -> Vec<String> {
@@ -23,8 +24,12 @@ fn lent(name: &str, marked: &str, neighbours: &[(&str, &str)], expected: &str) -
         .collect();
     let lines = vec![Suspicious { path, line, score: 1.0 }];
     let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
-    let context =
-        FaultContext { files: &files, neighbours: &neighbours, localization: &localization };
+    let context = FaultContext {
+        files: &files,
+        neighbours: &neighbours,
+        retrieved: &[],
+        localization: &localization,
+    };
     let found = TemplateGenerator.candidates(&context);
     let reached = found.iter().filter(|c| apply(&text, c) == expected);
     reached.map(|c| format!("{} {}", c.source.rule, c.summary)).collect()
@@ -81,4 +86,39 @@ fn an_index_gets_its_range_guard() {
     let go = "package p\n\nfunc f(xs []int, i int) int {\n$0\tif xs[i] > 3 {\n\t\treturn 1\n\t}\n\treturn 0\n}\n";
     let mended = go.replace("$0", "").replace("if xs", "if i < len(xs) && xs");
     assert!(lent("a.go", go, &[], &mended).iter().any(|c| c.starts_with("range-guard")));
+}
+
+#[test]
+fn what_a_search_found_lends_before_what_shares_more_names() {
+    let path = PathBuf::from("/w/a.py");
+    let files = [SourceFile { path: path.clone(), text: Arc::from(FAULTY.replace("$0", "")) }];
+    let near = "def near(path, cache, key, value):\n    return cache[path.key].value\n";
+    let far = "def far(path, one, two, three, four, five):\n    if path.key.startswith('x'):\n        return one\n    return two(three, four, five)\n";
+    let texts = (0..9).map(|n| (format!("/w/near_{n}.py"), near));
+    let neighbours: Vec<_> = texts
+        .chain([("/w/far.py".to_owned(), far)])
+        .map(|(path, text)| SourceFile { path: path.into(), text: Arc::from(text) })
+        .collect();
+    let lines = vec![Suspicious { path, line: 2, score: 1.0 }];
+    let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
+    let borrowed = |retrieved: &[Passage]| {
+        let context = FaultContext {
+            files: &files,
+            neighbours: &neighbours,
+            retrieved,
+            localization: &localization,
+        };
+        let found = TemplateGenerator.candidates(&context);
+        found.iter().any(|candidate| candidate.summary.contains("startswith"))
+    };
+    assert!(!borrowed(&[]));
+    let passage = |path: &str, first_line, last_line| Passage {
+        path: path.into(),
+        first_line,
+        last_line,
+        symbol: String::new(),
+        score: 1.0,
+    };
+    assert!(!borrowed(&[passage("/w/far.py", 7, 9)]), "it is about other lines");
+    assert!(borrowed(&[passage("/w/far.py", 2, 3)]));
 }

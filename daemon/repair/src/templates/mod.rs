@@ -31,6 +31,7 @@ mod languages;
 mod tests;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use greenlit_syntax::{Language, parse};
 
@@ -52,6 +53,10 @@ impl Generator for TemplateGenerator {
             .collect();
         let files: Vec<_> =
             parsed.iter().map(|(source, parsed)| site::File::new(source, parsed)).collect();
+        let found = |path: &Path| -> Vec<_> {
+            let own = context.retrieved.iter().filter(|passage| passage.path == path);
+            own.map(|passage| passage.first_line..=passage.last_line).collect()
+        };
         // Only code of the same language can be lent.
         let lent: Vec<_> = context
             .neighbours
@@ -60,13 +65,12 @@ impl Generator for TemplateGenerator {
                 let language = Language::from_path(&source.path)?;
                 let wanted = parsed.iter().any(|(_, p)| p.language() == language);
                 let parsed = wanted.then(|| parse(language, source.text.clone()).ok()).flatten()?;
-                Some((language, borrowed::lenders(&parsed, None)))
+                Some((language, borrowed::lenders(&parsed, None, &found(&source.path))))
             })
-            .chain(
-                parsed.iter().enumerate().map(|(at, (_, parsed))| {
-                    (parsed.language(), borrowed::lenders(parsed, Some(at)))
-                }),
-            )
+            .chain(parsed.iter().enumerate().map(|(at, (source, parsed))| {
+                let found = found(&source.path);
+                (parsed.language(), borrowed::lenders(parsed, Some(at), &found))
+            }))
             .collect();
         let mut sink = sink::Sink::new();
         for (at, file) in files.iter().enumerate() {

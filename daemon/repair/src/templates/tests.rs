@@ -22,7 +22,12 @@ pub(super) fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
     let text = marked.replace("$0", "");
     let files = [SourceFile { path, text: Arc::from(text.as_str()) }];
     let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
-    let context = FaultContext { files: &files, neighbours: &[], localization: &localization };
+    let context = FaultContext {
+        files: &files,
+        neighbours: &[],
+        retrieved: &[],
+        localization: &localization,
+    };
     (text, TemplateGenerator.candidates(&context))
 }
 
@@ -229,4 +234,13 @@ proptest! {
         let marked: String = mangled.split_inclusive('\n').map(|l| format!("$0{l}")).collect();
         check(name, &marked);
     }
+}
+
+#[test]
+fn values_outside_of_functions_are_changed_as_well() {
+    reaches("a.rs", "$0const LIMIT: usize = 7;\n", "const LIMIT: usize = 8;\n");
+    reaches("a.rs", "$0static LIMITS: [u8; 2] = [1, 2];\n", "static LIMITS: [u8; 2] = [1, 3];\n");
+    reaches("a.go", "package a\n\n$0var limit = 7\n", "package a\n\nvar limit = 8\n");
+    reaches("a.js", "const rates = {\n$0  low: 1,\n};\n", "const rates = {\n  low: 2,\n};\n");
+    reaches("a.py", "RATES = [\n$0    (1, 2),\n]\n", "RATES = [\n    (1, 3),\n]\n");
 }

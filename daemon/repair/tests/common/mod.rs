@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use greenlit_repair::{Baseline, Cancel, SandboxSettings, Subject, Walls, Workbench, baseline};
+use greenlit_repair::{
+    Baseline, Cancel, Purpose, SandboxSettings, Subject, Walls, Workbench, baseline,
+};
 use greenlit_runner::{Environment, Selection, detect};
 use greenlit_sandbox::{Helper, Isolation, Limits};
 use tempfile::TempDir;
@@ -43,7 +45,9 @@ impl Fixture {
             },
             cancel: Cancel::default(),
         };
-        let baseline = baseline(&bench, std::slice::from_ref(&project), &Selection::All).unwrap();
+        let baseline =
+            baseline(&bench, std::slice::from_ref(&project), &Selection::All, Purpose::Repair)
+                .unwrap();
         Self { _dir: dir, bench, baseline }
     }
 }

@@ -11,6 +11,7 @@
 //! whose name alone takes more than half of it.
 
 mod document;
+mod estimate;
 mod heads;
 mod kind;
 mod layout;
@@ -43,6 +44,7 @@ use layout::{Layout, Limits};
 use outline::Outline;
 
 pub use document::Document;
+pub use estimate::tokens;
 pub use kind::{ChunkKind, SourceKind};
 pub use outline::Symbol;
 pub use references::References;
@@ -219,7 +221,7 @@ impl Document {
             (None, SourceKind::Code(_)) if self.is_parsed() => ChunkKind::Code,
             (None, _) => ChunkKind::Text,
         };
-        let doc = symbol.filter(|_| !continued).map(|s| outline::plain(text, &s.doc));
+        let doc = symbol.filter(|_| !continued).map(|s| s.description(text));
         Chunk {
             lines: lines.of_bytes(&bytes),
             kind,

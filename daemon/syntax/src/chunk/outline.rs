@@ -33,6 +33,11 @@ pub struct Symbol {
 }
 
 impl Symbol {
+    /// What describes it, without comment marks; empty where nothing does.
+    pub fn description(&self, text: &str) -> String {
+        plain(text, &self.doc)
+    }
+
     /// Whether it is at least half of a stretch of text, its description counted.
     pub(super) fn is_most_of(&self, bytes: &Range<usize>) -> bool {
         let doc = self.doc.iter().map(|d| d.start).filter(|start| *start >= bytes.start).min();

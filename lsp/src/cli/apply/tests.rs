@@ -29,6 +29,7 @@ fn fix(tests: &[&str], rank: u32, edits: Vec<FileEdit>, hashes: &[(&str, &str)])
                 .collect(),
             agreement: None,
             test_strength: None,
+            retrieved: None,
             merit: None,
         },
     }

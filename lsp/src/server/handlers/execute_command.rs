@@ -145,7 +145,7 @@ fn summary(response: &Response) -> String {
     }
 }
 
-fn explain(error: &RequestError) -> String {
+pub(crate) fn explain(error: &RequestError) -> String {
     match error {
         RequestError::Remote(remote) => match &remote.hint {
             Some(hint) => format!("Greenlit: {}. {hint}", remote.message),

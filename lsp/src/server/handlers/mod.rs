@@ -24,7 +24,7 @@ pub(crate) use did_change_workspace_folders::did_change_workspace_folders;
 pub(crate) use did_close::did_close;
 pub(crate) use did_open::did_open;
 pub(crate) use did_save::did_save;
-pub(crate) use execute_command::{COMMANDS, execute_command};
+pub(crate) use execute_command::{COMMANDS, execute_command, explain};
 pub(crate) use initialize::initialize;
 pub(crate) use initialized::{initialized, pull_settings};
 pub(crate) use search::{RootHits, SearchParams, search, symbol};

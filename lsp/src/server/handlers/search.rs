@@ -1,6 +1,7 @@
 //! `greenlit/search` and `workspace/symbol`: both ask the daemon's index.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use greenlit_protocol::{Request, Response, SearchHit, SearchReport, SearchRequest};
 use lsp_types::{Location, SymbolInformation, SymbolKind, Url, WorkspaceSymbolParams};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tower_lsp::jsonrpc::Result;
 
 use super::execute_command::unexpected;
+use crate::server::consent;
 use crate::server::file_text::FileText;
 use crate::server::session::Session;
 use crate::server::to_proto;
@@ -46,6 +48,8 @@ pub(crate) struct RootHits {
     branch: Option<String>,
     degraded: Option<String>,
     dense_pending: u64,
+    /// The embedding model that answered.
+    model: Option<String>,
     hits: Vec<PlacedHit>,
 }
 
@@ -61,7 +65,7 @@ pub(crate) struct PlacedHit {
     text: String,
 }
 
-pub(crate) async fn search(session: &Session, params: SearchParams) -> Result<Vec<RootHits>> {
+pub(crate) async fn search(session: &Arc<Session>, params: SearchParams) -> Result<Vec<RootHits>> {
     let (roots, near) = {
         let state = session.state();
         let near = params.near.iter().filter_map(|uri| state.roots.path(uri)).collect::<Vec<_>>();
@@ -87,9 +91,12 @@ pub(crate) async fn search(session: &Session, params: SearchParams) -> Result<Ve
         };
         let report = ask(session, request).await?;
         let uri = session.state().roots.uri(&root);
-        let SearchReport { branch, degraded, dense_pending, hits, .. } = report;
+        let SearchReport { branch, degraded, dense_pending, model, offer, hits, .. } = report;
+        if let Some(plan) = offer {
+            consent::offer(session, plan);
+        }
         let hits = hits.into_iter().filter_map(|hit| placed(session, &root, hit)).collect();
-        answers.push(RootHits { root: uri, branch, degraded, dense_pending, hits });
+        answers.push(RootHits { root: uri, branch, degraded, dense_pending, model, hits });
     }
     Ok(answers)
 }

@@ -3,6 +3,7 @@
 
 mod code_actions;
 mod commands;
+mod consent;
 mod diagnostics;
 mod documents;
 mod lifecycle;
@@ -365,6 +366,7 @@ fn finding(root: &Path) -> Finding {
                     ]),
                     agreement: None,
                     test_strength: None,
+                    retrieved: None,
                     merit: None,
                 },
             },

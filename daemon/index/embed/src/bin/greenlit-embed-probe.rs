@@ -1,4 +1,5 @@
-//! `greenlit-embed-probe LIBRARY DEVICE`: tries an ONNX Runtime. What the tests start.
+//! `greenlit-embed-probe LIBRARY DEVICE [MODEL USAGE]`: tries an ONNX Runtime, or a model in it. What the
+//! tests start.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,6 +9,10 @@ fn main() -> ExitCode {
     match &arguments[..] {
         [library, device] => {
             greenlit_embed::probe_child(Path::new(library), &device.to_string_lossy())
+        }
+        [library, device, model, usage] => {
+            let (device, usage) = (device.to_string_lossy(), usage.to_string_lossy());
+            greenlit_embed::trial_child(Path::new(library), &device, Path::new(model), &usage)
         }
         _ => ExitCode::from(2),
     }

@@ -46,6 +46,34 @@ pub enum ModelError {
         /// What is wrong
         reason: String,
     },
+    /// A catalogue cannot be read.
+    #[error("the catalogue is not as it should be: {reason}")]
+    Catalogue {
+        /// What is wrong
+        reason: String,
+    },
+    /// No model is called so.
+    #[error("no model is called `{name}`; there are {}", known.join(", "))]
+    Unknown {
+        /// What was asked for
+        name: String,
+        /// What there is
+        known: Vec<String>,
+    },
+    /// It is in the catalogue and not on this machine.
+    #[error("the model `{name}` is not installed")]
+    NotInstalled {
+        /// The model
+        name: String,
+    },
+    /// A name that cannot be given to a model.
+    #[error("`{name}` cannot name a model: {reason}")]
+    Name {
+        /// The name
+        name: String,
+        /// Why not
+        reason: &'static str,
+    },
     /// Parts of the network are in files beside it.
     #[error("{} keeps its weights in a file of its own, which is not supported", path.display())]
     External {
@@ -62,6 +90,14 @@ impl ModelError {
             Self::ConsentNeeded { .. } => {
                 "allow the download, or name a directory that has the model".to_owned()
             }
+            Self::Download { source: DownloadError::Offline { .. }, .. } => {
+                "allow the network in your configuration, or name a directory that has the model"
+                    .to_owned()
+            }
+            Self::Unknown { .. } => "`greenlit model list` shows them".to_owned(),
+            Self::NotInstalled { name } => format!("run `greenlit model pull {name}`"),
+            Self::Name { .. } => "choose another name".to_owned(),
+            Self::Catalogue { .. } => "correct `embedding.catalogue`".to_owned(),
             Self::Download { .. } => {
                 "try again: the download goes on where it stopped; or name a mirror, or a directory \
                  that has the model"

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use greenlit_download::{Client, Progress, Size, Wanted, hub_url};
 
-use super::catalog::Recommended;
+use super::catalogue::Recommended;
 use super::error::ModelError;
 
 /// Whether the person agreed to a download, knowing what and how much.
@@ -32,8 +32,13 @@ impl Hub {
     /// The directory of a model and revision.
     #[must_use]
     pub fn directory(&self, model: &Recommended) -> PathBuf {
-        let revision = model.revision.get(..12).unwrap_or(&model.revision);
-        self.models.join(format!("{}-{revision}", model.name))
+        directory(&self.models, model)
+    }
+
+    /// Bytes of the files that are not there with their size.
+    #[must_use]
+    pub fn missing(&self, model: &Recommended) -> u64 {
+        missing(model, &self.directory(model))
     }
 
     /// Brings a model's files into [`Hub::directory`], verified. What is already there is checked and
@@ -49,7 +54,7 @@ impl Hub {
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<PathBuf, ModelError> {
         let dir = self.directory(model);
-        let missing: u64 = missing(model, &dir);
+        let missing = self.missing(model);
         if missing > 0 && consent == Consent::Missing {
             return Err(ModelError::ConsentNeeded {
                 name: model.name.clone(),
@@ -87,8 +92,13 @@ impl Hub {
     }
 }
 
+pub(super) fn directory(models: &Path, model: &Recommended) -> PathBuf {
+    let revision = model.revision.get(..12).unwrap_or(&model.revision);
+    models.join(format!("{}-{revision}", model.name))
+}
+
 /// Bytes of the files that are not there with their size.
-fn missing(model: &Recommended, dir: &Path) -> u64 {
+pub(super) fn missing(model: &Recommended, dir: &Path) -> u64 {
     let there = |to: &str, size| {
         std::fs::metadata(dir.join(to)).is_ok_and(|found| found.is_file() && found.len() == size)
     };
@@ -129,7 +139,7 @@ mod tests {
             }
         });
         let model = format!(
-            "name = 'x'\nabout = ''\nrepo = 'a/b'\nrevision = '0123'\nlicence = 'MIT'\ndims = 2\n\
+            "kind = 'embedding'\nname = 'x'\nabout = ''\nrepo = 'a/b'\nrevision = '0123'\nlicence = 'MIT'\ndims = 2\n\
              max_tokens = 4\npooling = 'mean'\nquery_prefix = ''\nfiles = [\n\
              {{ path = 'onnx/model.onnx', to = 'model.onnx', size = {}, sha256 = '{}' }},\n\
              {{ path = 'config.json', to = 'config.json', size = 2, sha256 = '{}' }}]",

@@ -1,9 +1,10 @@
 //! A model as files in a directory: the network, its tokenizer, and how they are used.
 
-mod catalog;
+mod catalogue;
 mod error;
 mod hub;
 mod settings;
+mod shelf;
 
 use std::fs;
 use std::io;
@@ -11,18 +12,20 @@ use std::path::Path;
 
 use fastembed::{TokenizerFiles, UserDefinedEmbeddingModel};
 use memchr::memmem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-pub use catalog::{Recommended, recommended};
+pub(crate) use catalogue::digest as digest_of_text;
+pub use catalogue::{Catalogue, ModelKind, Recommended};
 pub use error::ModelError;
 pub use hub::{Consent, Hub};
 pub use settings::Overrides;
+pub use shelf::{Installed, Shelf};
 
 /// A file of more cannot be one ONNX message.
 const LARGEST: u64 = 2 << 30;
 
 /// How the vectors of tokens become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
     /// Their mean
@@ -147,7 +150,7 @@ fn read_onnx(dir: &Path) -> Result<Vec<u8>, ModelError> {
 }
 
 fn digest(files: &UserDefinedEmbeddingModel, settings: &settings::Settings) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("greenlit embedding model 1");
+    let mut hasher = blake3::Hasher::new_derive_key("greenlit embedding model 2");
     let tokenizer = &files.tokenizer_files;
     let usage = format!("{:?} {}", settings.pooling, settings.max_tokens);
     let parts: [&[u8]; 6] = [

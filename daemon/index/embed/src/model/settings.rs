@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{ModelError, Pooling};
 
@@ -14,13 +14,14 @@ use super::{ModelError, Pooling};
 const MAX_TOKENS: usize = 256;
 
 /// What the caller knows of a model; `None` asks its files.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Overrides {
     /// For people; else the directory's name
     pub name: Option<String>,
     /// How the vectors of tokens become one; else `1_Pooling/config.json`, else the mean
     pub pooling: Option<Pooling>,
-    /// Tokens of a text that are read; else `sentence_bert_config.json`, else 256
+    /// Tokens that are read at once; else `sentence_bert_config.json`, else 256
     pub max_tokens: Option<usize>,
     /// What stands before a question; else `config_sentence_transformers.json`, else nothing
     pub query_prefix: Option<String>,

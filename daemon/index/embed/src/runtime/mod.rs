@@ -7,6 +7,7 @@
 
 mod find;
 mod probe;
+mod wheel;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ use ort::logging::LogLevel;
 
 pub use find::{Accelerator, Found, ONNXRUNTIME_VARIABLE, Search, find};
 pub use probe::{Prober, probe_child};
+pub(crate) use probe::{answer, answered};
+pub use wheel::{PACKAGES, Packages, Wheel, WheelError};
 
 /// What computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,9 +103,8 @@ impl RuntimeError {
             Self::Other { .. } => "restart Greenlit: `greenlit restart`".to_owned(),
             Self::Probe { .. } => "install Greenlit again".to_owned(),
             _ => format!(
-                "install ONNX Runtime 1.{} or newer (it is in the PyPI package `onnxruntime`, as \
-                 `onnxruntime/capi/libonnxruntime.*`) and name the library in {ONNXRUNTIME_VARIABLE} \
-                 or in the configuration",
+                "run `greenlit model pull onnxruntime`; or install ONNX Runtime 1.{} or newer and name \
+                 the library in `embedding.onnxruntime` or {ONNXRUNTIME_VARIABLE}",
                 ort::MINOR_VERSION
             ),
         }

@@ -3,7 +3,7 @@
 //! The child says one line. Whatever else happens to it (a signal, silence, another line) is a verdict
 //! about the library.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
@@ -54,18 +54,17 @@ impl Verdict {
         }
     }
 
-    fn line(&self) -> String {
+    fn words(&self) -> (&'static str, String) {
         match self {
-            Self::Works { minor } => format!("{MARK} works {minor}"),
-            Self::Old { version } => format!("{MARK} old {version}"),
-            Self::Absent => format!("{MARK} absent -"),
-            Self::Bad { reason } => format!("{MARK} bad {}", reason.replace(['\n', '\r'], " ")),
+            Self::Works { minor } => ("works", minor.to_string()),
+            Self::Old { version } => ("old", version.clone()),
+            Self::Absent => ("absent", "-".to_owned()),
+            Self::Bad { reason } => ("bad", reason.clone()),
         }
     }
 
     fn read(output: &str) -> Option<Self> {
-        let line = output.lines().find_map(|line| line.strip_prefix(MARK)?.strip_prefix(' '))?;
-        let (word, rest) = line.split_once(' ')?;
+        let (word, rest) = answered(output, MARK)?;
         match word {
             "works" => Some(Self::Works { minor: rest.parse().ok()? }),
             "old" => Some(Self::Old { version: rest.to_owned() }),
@@ -90,9 +89,20 @@ impl Prober {
     }
 
     pub(super) fn probe(&self, library: &Path, device: Device) -> Result<Verdict, RuntimeError> {
+        let said = self.ask(&[library.as_os_str(), device.name().as_ref()])?;
+        let silent =
+            || Verdict::Bad { reason: "the process that tried it said nothing".to_owned() };
+        Ok(match said {
+            Ok(output) => Verdict::read(&output).unwrap_or_else(silent),
+            Err(reason) => Verdict::Bad { reason },
+        })
+    }
+
+    /// What the child says on its output; or what became of one that did not end well.
+    pub(crate) fn ask(&self, arguments: &[&OsStr]) -> Result<Result<String, String>, RuntimeError> {
         let failed = |source| RuntimeError::Probe { program: self.program.clone(), source };
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).arg(library).arg(device.name());
+        command.args(&self.arguments).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         // Both pipes are drained: a talkative library must not block.
@@ -100,16 +110,12 @@ impl Prober {
         let complained = drain(child.stderr.take());
         let status = self.wait(&mut child).map_err(failed)?;
         let Some(status) = status else {
-            let reason = format!("no answer in {} s", self.patience.as_secs());
-            return Ok(Verdict::Bad { reason });
+            return Ok(Err(format!("no answer in {} s", self.patience.as_secs())));
         };
         let complained = complained.join().unwrap_or_default();
-        let verdict = Verdict::read(&said.join().unwrap_or_default());
-        Ok(match verdict {
-            // A child that dies after its line has a library that crashes when it is unloaded.
-            Some(verdict) if status.success() => verdict,
-            _ => Verdict::Bad { reason: crashed(status, &complained) },
-        })
+        let said = said.join().unwrap_or_default();
+        // A child that dies after its line has a library that crashes when it is unloaded.
+        Ok(if status.success() { Ok(said) } else { Err(crashed(status, &complained)) })
     }
 
     /// `None` when it had to be killed.
@@ -153,11 +159,26 @@ pub fn probe_child(library: &Path, device: &str) -> ExitCode {
         Some(device) => try_here(library, device),
         None => Verdict::Bad { reason: format!("no device is called {device}") },
     };
-    let line = format!("{}\n", verdict.line());
-    match std::io::stdout().write_all(line.as_bytes()) {
+    let (word, rest) = verdict.words();
+    answer(MARK, word, &rest)
+}
+
+/// Says the child's line.
+pub(crate) fn answer(mark: &str, word: &str, rest: &str) -> ExitCode {
+    match std::io::stdout().write_all(line(mark, word, rest).as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+fn line(mark: &str, word: &str, rest: &str) -> String {
+    format!("{mark} {word} {}\n", rest.replace(['\n', '\r'], " "))
+}
+
+/// The word and the rest of the child's line.
+pub(crate) fn answered<'a>(output: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let line = output.lines().find_map(|line| line.strip_prefix(mark)?.strip_prefix(' '))?;
+    line.split_once(' ')
 }
 
 fn try_here(library: &Path, device: Device) -> Verdict {
@@ -218,7 +239,8 @@ mod tests {
             Verdict::Bad { reason: "no such symbol: x".to_owned() },
         ];
         for verdict in verdicts {
-            let output = format!("noise of a library\n{}\nmore", verdict.line());
+            let (word, rest) = verdict.words();
+            let output = format!("noise of a library\n{}more", line(MARK, word, &rest));
             assert_eq!(Verdict::read(&output), Some(verdict));
         }
         assert_eq!(Verdict::read("works 24"), None);

@@ -1,0 +1,76 @@
+//! Vectors that mean nothing and cost nothing, and who asked for them.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use greenlit_embed::test_util::HashEmbedder;
+use greenlit_embed::{EmbedError, Embedder, Identity};
+use greenlit_graph::Thresholds;
+use greenlit_index::{Dense, DenseOptions};
+
+/// More than the vectors of any corpus take.
+const QUOTA_BYTES: u64 = 1 << 40;
+
+/// Counts the texts that are embedded, and keeps them.
+pub(crate) struct Counted {
+    hash: HashEmbedder,
+    texts: AtomicUsize,
+    /// One JSON string per line.
+    kept: Option<Mutex<BufWriter<File>>>,
+}
+
+impl Counted {
+    pub(crate) fn new(dims: usize, kept: Option<&Path>) -> Result<Arc<Self>> {
+        let kept = kept.map(|path| {
+            let file = File::create(path);
+            file.with_context(|| format!("cannot write {}", path.display()))
+        });
+        let kept = kept.transpose()?.map(|file| Mutex::new(BufWriter::new(file)));
+        Ok(Arc::new(Self { hash: HashEmbedder::new(dims), texts: AtomicUsize::new(0), kept }))
+    }
+
+    pub(crate) fn texts(&self) -> usize {
+        self.texts.load(Ordering::Relaxed)
+    }
+
+    /// Search by meaning with it.
+    pub(crate) fn dense(self: &Arc<Self>, directory: &Path) -> Dense {
+        let options = DenseOptions {
+            directory: directory.to_owned(),
+            quota_bytes: QUOTA_BYTES,
+            thresholds: Thresholds::default(),
+        };
+        let embedder: Arc<dyn Embedder> = self.clone();
+        Dense::new(options, Box::new(move || Ok(Some(embedder))))
+    }
+}
+
+impl Embedder for Counted {
+    fn identity(&self) -> &Identity {
+        self.hash.identity()
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.texts.fetch_add(texts.len(), Ordering::Relaxed);
+        if let Some(kept) = &self.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            for text in texts {
+                let line = serde_json::to_string(text).expect("a text is JSON");
+                writeln!(kept, "{line}").expect("the scratch directory has room");
+            }
+        }
+        self.hash.embed(texts)
+    }
+
+    fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.hash.embed_query(text)
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.hash.count_tokens(text)
+    }
+}

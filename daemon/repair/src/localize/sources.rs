@@ -1,0 +1,49 @@
+//! What both kinds of localization ask of a source file.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use greenlit_syntax::{Parsed, Role};
+
+/// The 1-based line of a row.
+pub(super) fn row(row: usize) -> u32 {
+    u32::try_from(row).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// The first lines of the statements in a byte range that begin where nothing says `ignored`.
+pub(super) fn statement_lines(
+    parsed: &Parsed,
+    range: &Range<usize>,
+    ignored: &dyn Fn(usize) -> bool,
+) -> BTreeSet<u32> {
+    let mut lines = BTreeSet::new();
+    for (_, statements) in parsed.statement_lists() {
+        for statement in statements {
+            let at = statement.start_byte();
+            let role = parsed.role(statement);
+            let idle = matches!(
+                role,
+                Role::Import | Role::Class | Role::Function | Role::Module | Role::Decorator
+            );
+            if range.contains(&at) && !ignored(at) && !idle {
+                lines.insert(row(statement.start_position().row));
+            }
+        }
+    }
+    lines
+}
+
+/// Whether a text imports the file at `path`, by comparing the last parts of names and paths.
+pub(crate) fn imports(parsed: &Parsed, path: &Path) -> bool {
+    let imports = parsed.imports();
+    let names: BTreeSet<&str> = imports
+        .iter()
+        .flat_map(|import| import.split(['.', '/', ':', ',', '{', '}', ' ']))
+        .collect();
+    let stem = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
+    let parent = path.parent().and_then(Path::file_name).and_then(|n| n.to_str());
+    // A package is imported by its folder's name.
+    let package = matches!(stem, "__init__" | "mod" | "lib" | "index" | "main");
+    names.contains(stem) || package && parent.is_some_and(|p| names.contains(p) || p == "src")
+}
