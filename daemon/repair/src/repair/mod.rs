@@ -19,7 +19,7 @@ use crate::ranking::{Standing, Withheld, rank, strength, withhold, withhold_part
 use crate::retrieval::{Gathered, Retrieved, Retriever, gather};
 use crate::screen::Screen;
 use crate::search::{
-    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix, groups,
+    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix,
 };
 use crate::verdict::BaselineOutcome;
 use crate::verify::{SandboxVerifier, Verdict, Verifier};
