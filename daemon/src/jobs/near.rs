@@ -1,10 +1,12 @@
-//! Answers repair's question for code near a fault from the index.
+//! What a job and the index of its root have to do with each other: code near a fault, and which files
+//! are suspected.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_index::{Filter, Index, Query};
-use greenlit_repair::{Passage, Question, Retrieved, Retriever};
+use greenlit_repair::{Baseline, Localization, Passage, Question, Retrieved, Retriever};
 use greenlit_workspace::View;
 
 use greenlit_workspace::chain;
@@ -17,6 +19,20 @@ const BUDGET: usize = 24_000;
 const KEPT: usize = 12;
 /// What code can be borrowed from.
 const KINDS: &[&str] = &["function", "method", "class", "module", "code"];
+
+/// Files with suspected lines, then those of failing tests.
+pub(super) fn suspected(localization: &Localization, baseline: Option<&Baseline>) -> Vec<PathBuf> {
+    let lines = localization.lines.iter().map(|line| &line.path);
+    let failures = baseline.into_iter().flat_map(Baseline::failing);
+    let sites = failures.filter_map(|(_, failure)| Some(&failure.site.as_ref()?.path));
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in lines.chain(sites) {
+        if !paths.contains(path) {
+            paths.push(path.clone());
+        }
+    }
+    paths
+}
 
 struct Near {
     index: Index,

@@ -17,7 +17,7 @@ use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
 use greenlit_workspace::{Inputs, chain, config};
 
 use super::findings::findings;
-use super::near::near;
+use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::reports;
 use super::{Answer, JobInput, JobNews, JobResult, Work, notices, unrun};
@@ -421,20 +421,6 @@ impl Job<'_> {
             notices,
         }
     }
-}
-
-/// Files with suspected lines, then those of failing tests.
-fn suspected(localization: &Localization, baseline: Option<&Baseline>) -> Vec<PathBuf> {
-    let lines = localization.lines.iter().map(|line| &line.path);
-    let failures = baseline.into_iter().flat_map(Baseline::failing);
-    let sites = failures.filter_map(|(_, failure)| Some(&failure.site.as_ref()?.path));
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for path in lines.chain(sites) {
-        if !paths.contains(path) {
-            paths.push(path.clone());
-        }
-    }
-    paths
 }
 
 fn offered(

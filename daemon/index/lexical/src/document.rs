@@ -14,7 +14,7 @@ pub struct Document {
     pub path: String,
     /// The definition it belongs to, outermost name first.
     pub symbol: Vec<String>,
-    /// Names that it defines: what [`Lexical::symbols`] finds.
+    /// Names that it defines: what [`crate::Lexical::symbols`] finds.
     pub names: Vec<String>,
     /// Its text.
     pub text: String,

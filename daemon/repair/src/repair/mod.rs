@@ -1,5 +1,7 @@
 //! The whole way from failing tests to verified fixes.
 
+mod early;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, Selection, TestId};
 
+use self::early::Early;
 use crate::baseline::Baseline;
 use crate::causes::Failures;
 use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
-use crate::locate::{Cause, locate, locate_by_traces};
+use crate::locate::{Cause, locate};
 use crate::ranking::{Standing, Withheld, rank, strength, withhold, withhold_partial};
 use crate::retrieval::{Gathered, Retrieved, Retriever, gather};
 use crate::screen::Screen;
 use crate::search::{
-    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix, groups,
+    Search, SearchCounts, SearchEvent, SearchLimits, SearchOutcome, Step, VerifiedFix,
 };
 use crate::verdict::BaselineOutcome;
 use crate::verify::{SandboxVerifier, Verdict, Verifier};
@@ -88,15 +91,6 @@ pub struct RepairOutcome {
     pub out_of_time: bool,
 }
 
-/// What was tried before the spectra were known.
-#[derive(Default)]
-struct Early<'p> {
-    screen: Option<Screen<'p>>,
-    fixes: Vec<VerifiedFix>,
-    counts: SearchCounts,
-    cpu: Duration,
-}
-
 /// How one search goes.
 struct Course<'a> {
     deadline: Instant,
@@ -106,8 +100,6 @@ struct Course<'a> {
     found: Vec<VerifiedFix>,
 }
 
-/// Candidates tried while spectra are measured: few enough for one build.
-const EARLY: usize = 24;
 /// First edits on which second ones are tried.
 const STEPS: usize = 6;
 /// What single edits get of the time of a cause before second ones are tried as well.
@@ -221,47 +213,6 @@ impl Repair<'_> {
             }
             Ok((causes, early))
         })
-    }
-
-    /// Opens a session, and tries the best candidates for what stack traces and calls tell, until
-    /// `localized`: measuring spectra takes a build or a run of the tests, and the processors have
-    /// room meanwhile. A session that does not open is tried again by the search, which says why.
-    fn try_early<'p>(
-        &'p self,
-        project: &'p Project,
-        failures: &Failures,
-        deadline: Instant,
-        localized: &AtomicBool,
-    ) -> Early<'p> {
-        let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
-        let mut early = Early::default();
-        match Screen::open(self.bench, self.baseline, project, &groups(&targets)) {
-            Ok(screen) => early.screen = Some(screen),
-            Err(error) => {
-                tracing::debug!(%error, "no session for trials was opened");
-                return early;
-            }
-        }
-        let cause = locate_by_traces(self.bench, project, failures.clone());
-        let context = FaultContext {
-            files: &cause.files,
-            neighbours: &cause.neighbours,
-            retrieved: &cause.retrieved,
-            localization: &cause.localization,
-        };
-        let mut candidates = self.generator.candidates(&context);
-        candidates.truncate(EARLY);
-        let course = Course { deadline, jobs: 1, ended: Some(localized), found: Vec::new() };
-        match self.search(project, &cause, candidates, course, &mut early.screen) {
-            Ok(found) => {
-                early.fixes = found.fixes;
-                early.cpu = found.cpu;
-                // The search after this one proposes them again.
-                early.counts = SearchCounts { generated: 0, ..found.counts };
-            }
-            Err(error) => tracing::debug!(%error, "nothing was tried early"),
-        }
-        early
     }
 
     /// Searches with one edit, and where that mends nothing, with two.

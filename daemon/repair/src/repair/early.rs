@@ -1,0 +1,71 @@
+//! What is tried before the spectra are known.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use greenlit_runner::Project;
+
+use super::{Course, Repair};
+use crate::FaultContext;
+use crate::causes::Failures;
+use crate::locate::locate_by_traces;
+use crate::screen::Screen;
+use crate::search::{SearchCounts, VerifiedFix, groups};
+
+/// Candidates tried while spectra are measured: few enough for one build.
+const EARLY: usize = 24;
+
+/// What was tried before the spectra were known.
+#[derive(Default)]
+pub(super) struct Early<'p> {
+    pub(super) screen: Option<Screen<'p>>,
+    pub(super) fixes: Vec<VerifiedFix>,
+    pub(super) counts: SearchCounts,
+    pub(super) cpu: Duration,
+}
+
+impl Repair<'_> {
+    /// Opens a session, and tries the best candidates for what stack traces and calls tell, until
+    /// `localized`: measuring spectra takes a build or a run of the tests, and the processors have
+    /// room meanwhile. A session that does not open is tried again by the search, which says why.
+    pub(super) fn try_early<'p>(
+        &'p self,
+        project: &'p Project,
+        failures: &Failures,
+        deadline: Instant,
+        localized: &AtomicBool,
+    ) -> Early<'p> {
+        let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
+        let mut early = Early::default();
+        match Screen::open(self.bench, self.baseline, project, &groups(&targets)) {
+            Ok(screen) => early.screen = Some(screen),
+            Err(error) => {
+                tracing::debug!(%error, "no session for trials was opened");
+                return early;
+            }
+        }
+        if localized.load(Ordering::Relaxed) {
+            return early;
+        }
+        let cause = locate_by_traces(self.bench, project, failures.clone());
+        let context = FaultContext {
+            files: &cause.files,
+            neighbours: &cause.neighbours,
+            retrieved: &cause.retrieved,
+            localization: &cause.localization,
+        };
+        let mut candidates = self.generator.candidates(&context);
+        candidates.truncate(EARLY);
+        let course = Course { deadline, jobs: 1, ended: Some(localized), found: Vec::new() };
+        match self.search(project, &cause, candidates, course, &mut early.screen) {
+            Ok(found) => {
+                early.fixes = found.fixes;
+                early.cpu = found.cpu;
+                // The search after this one proposes them again.
+                early.counts = SearchCounts { generated: 0, ..found.counts };
+            }
+            Err(error) => tracing::debug!(%error, "nothing was tried early"),
+        }
+        early
+    }
+}
