@@ -173,7 +173,7 @@ fn the_index_is_shown_paused_resumed_and_rebuilt() {
     assert_eq!(report["dense_pending"], report["chunks"]);
     assert!(report["bytes_disk"].as_u64().unwrap() > 0);
     let shelf = &report["shelf"];
-    assert_eq!((&shelf["indexes"], &shelf["quota_bytes"]), (&json!(1), &json!(2048 << 20)));
+    assert_eq!((&shelf["indexes"], &shelf["quota_bytes"]), (&json!(1), &json!(2048_u64 << 20)));
     assert!(shelf["bytes"].as_u64() >= report["bytes_disk"].as_u64(), "{report:#}");
     assert_eq!(report["skipped"].as_object().unwrap().len(), 1, "{report:#}");
     for absent in ["model", "backend", "graph", "branch"] {
