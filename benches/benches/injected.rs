@@ -54,12 +54,12 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     greenlit_benches::enter()?;
-    let mut results = Results::open(args.common.json.as_deref())?;
+    let mut results = Results::open(args.common.output.json.as_deref())?;
     if args.table {
         print!("{}", summary::table(&results));
         return Ok(());
     }
-    let cache = args.common.cache()?;
+    let cache = args.common.output.cache()?;
     let product = args.common.product()?.telling_fates();
     let machine = Machine::probe(product.program(), None);
     let (seed, budget) = (args.which.seed, args.common.budget);

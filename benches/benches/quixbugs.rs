@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     greenlit_benches::enter()?;
     let dataset = dataset(args.dataset.as_deref())?;
-    let cache = args.common.cache()?;
+    let cache = args.common.output.cache()?;
     let python = cache.python(&[PYTEST.to_owned()])?;
     let product = args.common.product()?;
     let machine = Machine::probe(product.program(), Some(&python));
@@ -95,7 +95,7 @@ fn main() -> Result<()> {
         }
     }
     println!("\n{}", totals(&rows));
-    args.common.write(&Report {
+    args.common.output.write(&Report {
         machine: &machine,
         dataset_commit: commit,
         budget_secs: args.common.budget,

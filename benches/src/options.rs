@@ -10,19 +10,13 @@ use crate::fetch::Cache;
 use crate::manifest::{Ecosystem, Package};
 use crate::product::Product;
 
-/// What is measured, and where things lie.
+/// Where results and downloads lie.
 #[derive(Debug, Clone, Args)]
-pub struct Common {
-    /// Seconds for candidates, per case
-    #[arg(long, default_value_t = 60)]
-    pub budget: u64,
+pub struct Output {
     /// Results as JSON; `injected` writes a line per fault and goes on with what the file has
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// The product [default: the newest in target/]
-    #[arg(long, value_name = "PATH")]
-    greenlit: Option<PathBuf>,
-    /// Downloads and checkouts [default: .tools/bench]
+    /// Downloads, checkouts and what is installed to compare with [default: .tools/bench]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// What `cargo bench` passes
@@ -30,21 +24,13 @@ pub struct Common {
     bench: bool,
 }
 
-impl Common {
+impl Output {
     /// Downloads and checkouts.
     ///
     /// # Errors
     /// When the directory cannot be made.
     pub fn cache(&self) -> Result<Cache> {
         Cache::open(self.cache.clone())
-    }
-
-    /// The product, isolated.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn product(&self) -> Result<Product> {
-        Product::open(self.greenlit.clone())
     }
 
     /// Writes one object where `--json` says, if it does.
@@ -55,6 +41,30 @@ impl Common {
         let Some(path) = &self.json else { return Ok(()) };
         std::fs::write(path, serde_json::to_string_pretty(report)? + "\n")
             .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// What repairs, and how long.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Seconds for candidates, per case
+    #[arg(long, default_value_t = 60)]
+    pub budget: u64,
+    /// The product [default: the newest in target/]
+    #[arg(long, value_name = "PATH")]
+    greenlit: Option<PathBuf>,
+    /// Where results and downloads lie.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl Common {
+    /// The product, isolated.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn product(&self) -> Result<Product> {
+        Product::open(self.greenlit.clone())
     }
 }
 

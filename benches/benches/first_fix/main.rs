@@ -70,7 +70,7 @@ struct Report<'a> {
 fn main() -> Result<()> {
     let args = Args::parse();
     greenlit_benches::enter()?;
-    let cache = args.common.cache()?;
+    let cache = args.common.output.cache()?;
     let product = args.common.product()?;
     for (name, value) in product.isolation() {
         #[expect(unsafe_code, reason = "the client reads its directories from the environment")]
@@ -104,7 +104,7 @@ fn main() -> Result<()> {
         }
     }
     print!("{}", table(&rows));
-    args.common.write(&Report {
+    args.common.output.write(&Report {
         machine: &machine,
         seed: args.which.seed,
         budget_secs: args.common.budget,

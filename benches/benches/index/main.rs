@@ -18,11 +18,11 @@ mod workspace;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use corpus::Corpus;
-use greenlit_benches::fetch::Cache;
 use greenlit_benches::machine::Machine;
+use greenlit_benches::options::Output;
 use greenlit_benches::product::PROGRAM_ENV;
 use serde::Serialize;
 use steps::{Branches, First, Saves};
@@ -69,21 +69,14 @@ struct Args {
     /// Leave LanceDB out
     #[arg(long)]
     no_peer: bool,
-    /// Results, one JSON object
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Where LanceDB is installed [default: .tools/bench]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
     /// Opens these workspaces in a process of its own and says what that took
     #[arg(long, hide = true, num_args = 1..)]
     open: Vec<PathBuf>,
     /// The vectors of `open`
     #[arg(long, hide = true)]
     vectors: Option<PathBuf>,
-    /// What `cargo bench` passes
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Serialize)]
@@ -120,7 +113,7 @@ fn main() -> Result<()> {
         return process::open(&args.open, args.vectors.as_deref(), args.dims);
     }
     greenlit_benches::enter()?;
-    let cache = Cache::open(args.cache.clone())?;
+    let cache = args.output.cache()?;
     let product = std::env::var_os(PROGRAM_ENV).unwrap_or_else(|| "greenlit".into());
     let machine = Machine::probe(Path::new(&product), None);
     println!("{}\n", machine.head());
@@ -173,11 +166,7 @@ fn main() -> Result<()> {
         peer,
     };
     println!("corpus: {}; vectors: {}", report.corpus, report.vectors);
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    args.output.write(&report)
 }
 
 fn large_one(args: &Args, large: &Workspace, vectors: &Path, texts: &Path) -> Result<Large> {

@@ -29,9 +29,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Parser;
 use corpus::Corpus;
-use greenlit_benches::fetch::Cache;
 use greenlit_benches::machine::Machine;
 use greenlit_benches::manifest::Role;
+use greenlit_benches::options::Output;
 use greenlit_benches::product::PROGRAM_ENV;
 use greenlit_index::Weights;
 use measure::{Row, Way};
@@ -66,15 +66,8 @@ struct Args {
     /// ripgrep; where it does not start, its rows are missing
     #[arg(long, value_name = "PATH", default_value = "rg")]
     ripgrep: PathBuf,
-    /// Results, one JSON object
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Downloads, checkouts and vectors [default: .tools/bench]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// What `cargo bench` passes
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Serialize)]
@@ -107,7 +100,7 @@ fn main() -> Result<ExitCode> {
 
 fn run(args: &Args) -> Result<()> {
     greenlit_benches::enter()?;
-    let cache = Cache::open(args.cache.clone())?;
+    let cache = args.output.cache()?;
     let program = std::env::var_os(PROGRAM_ENV).map(PathBuf::from).unwrap_or_default();
     let list = packages::load()?;
     let python = cache.python(&list.environment)?;
@@ -169,11 +162,7 @@ fn run(args: &Args) -> Result<()> {
     if args.sweep {
         print!("{}", swept.table());
     }
-    if let Some(path) = &args.json {
-        let report = Report { machine, seed: args.seed, model, corpora };
-        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")?;
-    }
-    Ok(())
+    args.output.write(&Report { machine, seed: args.seed, model, corpora })
 }
 
 /// Every way to search, on every kind of question.

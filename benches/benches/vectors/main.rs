@@ -18,8 +18,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Parser;
 use data::Data;
-use greenlit_benches::fetch::Cache;
 use greenlit_benches::machine::{Machine, resident};
+use greenlit_benches::options::Output;
 use greenlit_benches::product::PROGRAM_ENV;
 use greenlit_graph::{
     Control, Costs, Graph, InMemory, Params, Plan, Planner, Stamp, Vectors, View, exact, kernels,
@@ -66,15 +66,8 @@ struct Args {
     /// Leave usearch out
     #[arg(long)]
     no_peer: bool,
-    /// Results, one JSON object
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Where usearch is installed [default: .tools/bench]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// What `cargo bench` passes
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Serialize)]
@@ -132,7 +125,7 @@ fn main() -> Result<()> {
     let peer = match args.no_peer {
         true => None,
         false => {
-            let cache = Cache::open(args.cache.clone())?;
+            let cache = args.output.cache()?;
             let python = cache.python(&[peer::USEARCH.to_owned(), peer::NUMPY.to_owned()])?;
             let truth = Truth::of(&*vectors, &all(&*vectors), &data, K)?;
             Some(peer::measure(&python, &data, &truth, K)?)
@@ -140,21 +133,16 @@ fn main() -> Result<()> {
     };
     rows.extend(peer.iter().flat_map(|peer| peer.rows.clone()));
     print(&rows, &build, &costs, peer.as_ref());
-    if let Some(path) = &args.json {
-        let report = Report {
-            machine,
-            origin: data.origin.clone(),
-            vectors: vectors.len(),
-            dims: args.dims,
-            rows,
-            build,
-            costs,
-            peer,
-        };
-        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    args.output.write(&Report {
+        machine,
+        origin: data.origin.clone(),
+        vectors: vectors.len(),
+        dims: args.dims,
+        rows,
+        build,
+        costs,
+        peer,
+    })
 }
 
 fn all(vectors: &dyn Vectors) -> RoaringBitmap {

@@ -19,6 +19,7 @@ mod locate;
 mod neighbours;
 mod patch;
 mod project_files;
+mod provenance;
 mod ranking;
 mod reject;
 mod repair;

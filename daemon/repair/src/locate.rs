@@ -96,7 +96,7 @@ pub(crate) fn locate(
 ) -> Result<Vec<Cause>, WorkError> {
     let spectrum = spectrum(bench, baseline, project, &failures)?;
     let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
-    let useful = spectrum.filter(|s| s.lines.keys().any(|path| include(path))).map(Arc::new);
+    let useful = spectrum.filter(|s| tells(s, &include)).map(Arc::new);
     let causes = match &useful {
         Some(spectrum) => {
             let mut localize = |some: &Failures| {
@@ -121,6 +121,14 @@ pub(crate) fn locate(
         Cause { failures, localization, files, neighbours, retrieved, guards, spectrum }
     };
     Ok(causes.into_iter().map(cause).collect())
+}
+
+/// Whether a failing test has a line where the fault may be. A runner may know the lines of the others
+/// alone: of node's tests that run side by side nothing can be told.
+fn tells(spectrum: &Spectrum, include: &dyn Fn(&Path) -> bool) -> bool {
+    let failed = |index: &u32| spectrum.tests.get(*index as usize).is_some_and(|test| !test.1);
+    let lines = spectrum.lines.iter().filter(|(path, _)| include(path));
+    lines.flat_map(|(_, lines)| lines.values().flatten()).any(failed)
 }
 
 /// Stack traces and the call graph alone: nothing is run for them. All failures are one cause, and no
@@ -263,4 +271,26 @@ fn graph_files(bench: &Workbench, project: &Project) -> Vec<SourceFile> {
 pub(crate) fn source(bench: &Workbench, path: &Path) -> Option<SourceFile> {
     let text = bench.subject.text(path)?;
     Some(SourceFile { path: path.to_owned(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_spectrum_without_a_line_of_a_failing_test_tells_nothing() {
+        let test = |name: &str, passed| (TestId(name.into()), passed);
+        let lines = BTreeMap::from([(7, vec![0]), (8, vec![1])]);
+        let mut spectrum = Spectrum {
+            measured_by: String::new(),
+            tests: vec![test("a", true), test("b", false)],
+            lines: BTreeMap::from([("/w/m.js".into(), lines)]),
+        };
+        assert!(tells(&spectrum, &|_| true));
+        assert!(!tells(&spectrum, &|path| !path.ends_with("m.js")), "only lines of tests");
+        spectrum.tests[1].1 = true;
+        assert!(!tells(&spectrum, &|_| true), "the failing ones were not traced");
+    }
 }

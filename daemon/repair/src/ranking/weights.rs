@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::provenance::Provenance;
+
 pub(super) static WEIGHTS: LazyLock<Weights> =
     LazyLock::new(|| read().expect("the test of this module reads the same file"));
 
@@ -23,13 +25,6 @@ pub(super) struct Weight {
     pub(super) weight: f64,
     provenance: Provenance,
     note: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Provenance {
-    Development,
-    Guess,
 }
 
 fn read() -> Result<Weights, toml::de::Error> {

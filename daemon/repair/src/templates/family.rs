@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::provenance::Provenance;
+
 /// Declares the families with their names for the evidence and for `priors.toml`.
 macro_rules! families {
     ($($family:ident = $rule:literal,)*) => {
@@ -78,15 +80,6 @@ families! {
     BorrowedStatement = "borrowed-statement",
     BorrowedCondition = "borrowed-condition",
     BorrowedExpression = "borrowed-expression",
-}
-
-/// Where a prior comes from: see `priors.toml`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Provenance {
-    Survey,
-    Development,
-    Guess,
 }
 
 #[derive(Debug, Deserialize)]

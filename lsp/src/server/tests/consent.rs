@@ -49,6 +49,21 @@ async fn question(editor: &mut Editor) -> Value {
     question
 }
 
+/// A search in a new session; the person's answer to the question after it.
+async fn asked_once(capabilities: Value, answer: Value) -> (Editor, DaemonSide) {
+    let (mut editor, mut daemon) = Editor::open(capabilities).await;
+    search(&mut editor, &mut daemon).await;
+    let asked = question(&mut editor).await;
+    editor.answer(&asked, answer).await;
+    (editor, daemon)
+}
+
+fn with_progress() -> Value {
+    let mut capabilities = modern();
+    capabilities["window"]["workDoneProgress"] = true.into();
+    capabilities
+}
+
 fn action(request: &Request) -> &ModelAction {
     let Request::Model(action) = request else { panic!("{request:?}") };
     action
@@ -56,12 +71,8 @@ fn action(request: &Request) -> &ModelAction {
 
 #[tokio::test]
 async fn a_person_who_agrees_gets_the_model_with_progress_and_is_not_asked_again() {
-    let mut capabilities = modern();
-    capabilities["window"]["workDoneProgress"] = true.into();
-    let (mut editor, mut daemon) = Editor::open(capabilities).await;
-    search(&mut editor, &mut daemon).await;
-    let asked = question(&mut editor).await;
-    editor.answer(&asked, json!({ "title": "Download" })).await;
+    let (mut editor, mut daemon) =
+        asked_once(with_progress(), json!({ "title": "Download" })).await;
     let (request, answer) = daemon.request().await;
     let ModelAction::Pull(pull) = action(&request) else { panic!("{request:?}") };
     assert!(pull.agreed && pull.name.is_none());
@@ -96,12 +107,8 @@ async fn a_person_who_agrees_gets_the_model_with_progress_and_is_not_asked_again
 
 #[tokio::test]
 async fn a_download_that_is_cancelled_in_the_editor_is_cancelled_in_the_daemon() {
-    let mut capabilities = modern();
-    capabilities["window"]["workDoneProgress"] = true.into();
-    let (mut editor, mut daemon) = Editor::open(capabilities).await;
-    search(&mut editor, &mut daemon).await;
-    let asked = question(&mut editor).await;
-    editor.answer(&asked, json!({ "title": "Download" })).await;
+    let (mut editor, mut daemon) =
+        asked_once(with_progress(), json!({ "title": "Download" })).await;
     let (_, mut answer) = daemon.request().await;
     let stage = ProgressStage::Begin { title: "Downloading".into() };
     let event = Event::Progress { root: "/models".into(), request: Some(9), stage };
@@ -119,10 +126,7 @@ async fn a_download_that_is_cancelled_in_the_editor_is_cancelled_in_the_daemon()
 
 #[tokio::test]
 async fn never_is_remembered_by_the_daemon_and_not_asked_again() {
-    let (mut editor, mut daemon) = Editor::open(modern()).await;
-    search(&mut editor, &mut daemon).await;
-    let asked = question(&mut editor).await;
-    editor.answer(&asked, json!({ "title": "Never" })).await;
+    let (mut editor, mut daemon) = asked_once(modern(), json!({ "title": "Never" })).await;
     let (request, answer) = daemon.request().await;
     assert_eq!(action(&request), &ModelAction::Decline);
     answer.send(Ok(Response::Done)).unwrap();
@@ -133,10 +137,7 @@ async fn never_is_remembered_by_the_daemon_and_not_asked_again() {
 #[tokio::test]
 async fn who_looks_away_is_left_alone_for_the_session() {
     for answer in [json!({ "title": "Not now" }), Value::Null] {
-        let (mut editor, mut daemon) = Editor::open(modern()).await;
-        search(&mut editor, &mut daemon).await;
-        let asked = question(&mut editor).await;
-        editor.answer(&asked, answer).await;
+        let (mut editor, mut daemon) = asked_once(modern(), answer).await;
         search(&mut editor, &mut daemon).await;
         editor.finish(daemon).await;
     }
@@ -144,10 +145,7 @@ async fn who_looks_away_is_left_alone_for_the_session() {
 
 #[tokio::test]
 async fn a_download_that_fails_is_told_with_what_to_do() {
-    let (mut editor, mut daemon) = Editor::open(modern()).await;
-    search(&mut editor, &mut daemon).await;
-    let asked = question(&mut editor).await;
-    editor.answer(&asked, json!({ "title": "Download" })).await;
+    let (mut editor, mut daemon) = asked_once(modern(), json!({ "title": "Download" })).await;
     let (_, answer) = daemon.request().await;
     let error = RemoteError::new(ErrorKind::BadRequest, "cannot download mini").hint("try again");
     answer.send(Err(RequestError::Remote(error))).unwrap();
