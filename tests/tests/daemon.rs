@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use greenlit_client::{ConnectOptions, Connection, Paths, connect};
 use greenlit_protocol::{
-    Event, Notification, Request, Response, SessionParams, TestOutcome, TestReport,
+    Event, Notification, Request, Response, RootPhase, SessionParams, TestOutcome, TestReport,
 };
 use greenlit_tests::{Installation, Project, binary, python_project};
 use nix::sys::signal::{Signal, kill};
@@ -101,7 +101,7 @@ async fn session(installation: &Installation, project: &Project) -> Connection {
         roots: vec![project.root().to_owned()],
         cwd: project.root().to_owned(),
         env,
-        settings: Some("{\"run\": {\"on_open\": false}}".into()),
+        settings: Some("{\"run\": {\"on_open\": false, \"debounce_ms\": 0}}".into()),
         background: true,
     });
     options.daemon = Some(binary("greenlitd"));
@@ -193,18 +193,62 @@ async fn python_running_tests_by_hand_does_not_stop_the_next_save_from_finding_f
     assert!(next_findings(&mut editor, |fixes| fixes > 0).await > 0);
 }
 
-/// Waits for findings with a wanted number of fixes.
-async fn next_findings(editor: &mut Connection, wanted: impl Fn(usize) -> bool) -> usize {
+#[tokio::test]
+async fn python_a_written_file_that_is_as_it_was_does_not_start_the_tests_again() {
+    let installation = Installation::new();
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let waiting = "import os, time\n\ndef test_waiting():\n    while not os.path.exists('go'):\n        time.sleep(0.01)\n";
+    let project = python_project("people")
+        .file("test_waiting.py", waiting)
+        .file(".git/HEAD", "ref: refs/heads/main\n")
+        .file(".gitignore", "go\n");
+    let mut editor = session(&installation, &project).await;
+    let document = project.root().join("people.py");
+    let opened =
+        Notification::DocumentOpened { document: document.clone(), version: 1, text: None };
+    editor.client.notify(opened).unwrap();
+    editor.client.notify(Notification::DocumentSaved { document }).unwrap();
+    next_event(&mut editor, |event| matches!(event, Event::Progress { .. })).await;
+    let before = revision(&editor).await;
+    project.write("people.py", project.read("people.py"));
+    while revision(&editor).await == before {
+        tokio::task::yield_now().await;
+    }
+    project.write("go", "");
+    let ended = |event: &Event| {
+        matches!(event, Event::Root { phase: RootPhase::Idle | RootPhase::Settled { .. }, .. })
+    };
+    let Event::Root { phase, .. } = next_event(&mut editor, ended).await else { unreachable!() };
+    assert!(matches!(phase, RootPhase::Settled { failing: 1, fixes: 1.., .. }), "{phase:?}");
+}
+
+async fn revision(editor: &Connection) -> u64 {
+    match editor.client.request(Request::Status).await.unwrap() {
+        Response::Status(report) => report.roots[0].revision,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn next_event(editor: &mut Connection, wanted: impl Fn(&Event) -> bool) -> Event {
     let wait = async {
         loop {
             let event = editor.events.recv().await.expect("the daemon lives");
-            if let Event::Findings { findings, .. } = event {
-                let fixes = findings.iter().map(|finding| finding.fixes.len()).sum();
-                if !findings.is_empty() && wanted(fixes) {
-                    return fixes;
-                }
+            if wanted(&event) {
+                return event;
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(90), wait).await.expect("findings in time")
+    tokio::time::timeout(Duration::from_secs(90), wait).await.expect("an event in time")
+}
+
+/// Waits for findings with a wanted number of fixes.
+async fn next_findings(editor: &mut Connection, wanted: impl Fn(usize) -> bool) -> usize {
+    let fixes = |event: &Event| match event {
+        Event::Findings { findings, .. } if !findings.is_empty() => {
+            Some(findings.iter().map(|finding| finding.fixes.len()).sum())
+        }
+        _ => None,
+    };
+    let event = next_event(editor, |event| fixes(event).is_some_and(&wanted)).await;
+    fixes(&event).expect("it was looked for")
 }

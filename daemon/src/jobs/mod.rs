@@ -27,7 +27,7 @@ use greenlit_workspace::{Config, StatCache, View};
 
 pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
-pub(crate) use run::{name_of, run, store_of};
+pub(crate) use run::{inputs, name_of, run, store_of};
 pub(crate) use search::{
     SearchInput, act, check as index_check, search, shelf_check, words as index_words,
 };
@@ -73,7 +73,7 @@ pub(crate) struct JobInput {
     pub(crate) config: Config,
     /// Where build products of this root are kept.
     pub(crate) store: PathBuf,
-    /// Content hashes known by file metadata; only one job of a root runs at a time.
+    /// Content hashes known by file metadata.
     pub(crate) stat_cache: Arc<Mutex<StatCache>>,
     /// The index of the root, if it is open.
     pub(crate) index: Option<Index>,
@@ -88,6 +88,8 @@ pub(crate) struct JobInput {
 /// What a job tells while it runs.
 #[derive(Debug, Clone)]
 pub(crate) enum JobNews {
+    /// Digest of the inputs that it works on.
+    Inputs(blake3::Hash),
     /// How far it is.
     Progress(ProgressStage),
     /// All that is known so far, for editors.

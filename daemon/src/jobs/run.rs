@@ -14,7 +14,7 @@ use greenlit_repair::{
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
-use greenlit_workspace::{Inputs, chain, config};
+use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain, config};
 
 use super::findings::findings;
 use super::near::{near, suspected};
@@ -84,6 +84,7 @@ impl Job<'_> {
             return Ok(Answer::Unchanged);
         }
         self.known().inputs = Some(inputs.digest());
+        (self.news)(JobNews::Inputs(inputs.digest()));
         let Detection { projects, problems } = detect(root, &self.input.environment);
         let mut notices: Vec<_> = problems
             .iter()
@@ -285,8 +286,7 @@ impl Job<'_> {
     }
 
     pub(super) fn scan(&self) -> Result<Inputs, RemoteError> {
-        let mut cache = self.input.stat_cache.lock().unwrap_or_else(PoisonError::into_inner);
-        Inputs::scan(self.input.view.root(), &self.input.view, &mut cache)
+        inputs(&self.input.view, &self.input.stat_cache)
             .map_err(|error| RemoteError::new(ErrorKind::BadRequest, chain(&error)))
     }
 
@@ -421,6 +421,12 @@ impl Job<'_> {
             notices,
         }
     }
+}
+
+/// Everything that tests of a view can read.
+pub(crate) fn inputs(view: &View, stat_cache: &Mutex<StatCache>) -> Result<Inputs, ScanError> {
+    let mut cache = stat_cache.lock().unwrap_or_else(PoisonError::into_inner);
+    Inputs::scan(view.root(), view, &mut cache)
 }
 
 fn offered(

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use greenlit_protocol::RootPhase;
 use greenlit_workspace::{Config, chain};
 
-use crate::jobs::Work;
-use crate::state::State;
-use crate::state::jobs::Pending;
+use crate::jobs::{Work, inputs};
+use crate::state::jobs::{Pending, Running};
+use crate::state::{Event, State};
 
 impl State {
     /// The configuration of a root as a session sees it; defaults, with the error, when invalid.
@@ -77,30 +77,83 @@ impl State {
             }
         }
         for (session, path) in due {
-            self.postpone_diagnostics(session, &path);
-            // At most the running job and the latest pending one.
-            self.cancel_jobs(|running| {
-                running.session == session && running.root == path && running.request.is_none()
-            });
-            self.pending.retain(|pending| {
-                pending.session != session
-                    || pending.root != path
-                    || pending.request.is_some()
-                    || pending.is_diagnosis()
-            });
-            let (config, problem) = self.config(session, &path);
-            if let Some(message) = problem {
-                let error = crate::jobs::configuration_error(message);
-                self.enter(session, &path, RootPhase::Problem { error });
-                continue;
+            if !self.compare(session, &path) {
+                self.run_background(session, path);
             }
-            let work = if config.fix.automatic {
-                Work::Fix { tests: Vec::new(), visible: Vec::new(), budget_secs: None }
-            } else {
-                Work::Test { tests: Vec::new() }
-            };
-            self.pending.push_back(Pending { session, root: path, request: None, work });
         }
+    }
+
+    /// Finds out whether what runs works on the inputs that there are now, if anything runs. Much of
+    /// what is written below a root is no input, and a save brings a file event as well.
+    fn compare(&self, session: u64, path: &PathBuf) -> bool {
+        let Some(root) = self.roots.get(path) else { return false };
+        let running = self.running.iter().find(|(_, running)| {
+            running.tests_in_background(session, path) && running.inputs.is_some()
+        });
+        let Some((&job, _)) = running else { return false };
+        let (view, stat_cache) = (self.overlays.view(session, path), root.stat_cache.clone());
+        let (events, root, revision) = (self.events.clone(), path.clone(), root.revision);
+        tokio::task::spawn_blocking(move || {
+            let inputs = inputs(&view, &stat_cache).map(|inputs| inputs.digest()).ok();
+            // The receiver only goes away with the daemon.
+            let _ = events.send(Event::Compared { session, root, job, revision, inputs });
+        });
+        true
+    }
+
+    /// Lets the job go on, or starts another one.
+    pub(crate) fn compared(
+        &mut self,
+        session: u64,
+        path: PathBuf,
+        job: u64,
+        revision: u64,
+        inputs: Option<blake3::Hash>,
+    ) {
+        let same = |running: &&mut Running| {
+            !running.is_cancelled() && inputs.is_some() && running.inputs == inputs
+        };
+        let Some(running) = self.running.get_mut(&job).filter(same) else {
+            return self.run_background(session, path);
+        };
+        tracing::debug!(job, "no input changed");
+        running.revision = revision;
+        let Some(root) = self.roots.get_mut(&path) else { return };
+        let current = root.revision == revision;
+        if let Some(known) = root.known.get_mut(&session)
+            && current
+            && known.withdrawn
+        {
+            known.revision = revision;
+            known.withdrawn = false;
+            self.publish(session, &path);
+        }
+    }
+
+    fn run_background(&mut self, session: u64, path: PathBuf) {
+        self.postpone_diagnostics(session, &path);
+        // At most the running job and the latest pending one.
+        self.cancel_jobs(|running| {
+            running.session == session && running.root == path && running.request.is_none()
+        });
+        self.pending.retain(|pending| {
+            pending.session != session
+                || pending.root != path
+                || pending.request.is_some()
+                || pending.is_diagnosis()
+        });
+        let (config, problem) = self.config(session, &path);
+        if let Some(message) = problem {
+            let error = crate::jobs::configuration_error(message);
+            self.enter(session, &path, RootPhase::Problem { error });
+            return;
+        }
+        let work = if config.fix.automatic {
+            Work::Fix { tests: Vec::new(), visible: Vec::new(), budget_secs: None }
+        } else {
+            Work::Test { tests: Vec::new() }
+        };
+        self.pending.push_back(Pending { session, root: path, request: None, work });
     }
 
     pub(crate) fn cancel_all_background(&mut self) {

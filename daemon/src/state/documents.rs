@@ -52,6 +52,10 @@ impl State {
                     owner.settings = settings;
                 }
                 // The same files may give another result now.
+                self.running
+                    .values_mut()
+                    .filter(|r| r.session == session)
+                    .for_each(|r| r.inputs = None);
                 for known in self.roots.values_mut().filter_map(|r| r.known.get_mut(&session)) {
                     known.inputs = None;
                     known.diagnosed.inputs = None;

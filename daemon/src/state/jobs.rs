@@ -1,7 +1,7 @@
 //! Which jobs wait, which run, and what becomes of what they report.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use greenlit_protocol::{
     ErrorKind, Event as Told, ProgressStage, RemoteError, Response, RootPhase, ServerFrame,
@@ -35,11 +35,25 @@ pub(crate) struct Running {
     pub(crate) request: Option<u64>,
     /// The revision that it works on.
     pub(crate) revision: u64,
+    /// Digest of the inputs that it works on, once it told.
+    pub(crate) inputs: Option<blake3::Hash>,
     /// Whether it is about diagnostics, not about tests.
     pub(crate) diagnosis: bool,
     cancel: Cancel,
     /// Whether a progress display was begun and must be ended.
     in_progress: bool,
+}
+
+impl Running {
+    /// Whether it looks after the tests of a session's root with nobody asking.
+    pub(crate) fn tests_in_background(&self, session: u64, root: &Path) -> bool {
+        let background = self.request.is_none() && !self.diagnosis;
+        background && self.session == session && self.root == root
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
 }
 
 impl State {
@@ -120,6 +134,7 @@ impl State {
             root: path.clone(),
             request,
             revision: input.revision,
+            inputs: None,
             diagnosis,
             cancel,
             in_progress: false,
@@ -147,6 +162,7 @@ impl State {
             return;
         }
         match news {
+            JobNews::Inputs(inputs) => running.inputs = Some(inputs),
             JobNews::Progress(stage) => {
                 running.in_progress |= matches!(stage, ProgressStage::Begin { .. });
                 let request = running.request;
@@ -171,8 +187,9 @@ impl State {
 
     pub(crate) fn job_done(&mut self, job: u64, result: JobResult) {
         let Some(running) = self.running.remove(&job) else { return };
-        let Running { session, root: path, request, revision, diagnosis, in_progress, cancel } =
-            running;
+        let Running {
+            session, root: path, request, revision, diagnosis, in_progress, cancel, ..
+        } = running;
         if in_progress {
             let stage = ProgressStage::End { message: result.words() };
             self.tell(session, Told::Progress { root: path.clone(), request, stage });

@@ -51,6 +51,8 @@ pub(crate) enum Event {
     News { job: u64, news: JobNews },
     /// A job ended.
     Done { job: u64, result: Box<JobResult> },
+    /// Whether a job works on the inputs of this revision.
+    Compared { session: u64, root: PathBuf, job: u64, revision: u64, inputs: Option<blake3::Hash> },
     /// What was asked beside the jobs is answered.
     Answered { session: u64, request: u64, result: Box<Result<Response, RemoteError>> },
     /// An index tells how far it is.
@@ -191,6 +193,9 @@ impl State {
             Event::Watching { root, result } => self.watching(&root, result),
             Event::News { job, news } => self.job_news(job, news),
             Event::Done { job, result } => self.job_done(job, *result),
+            Event::Compared { session, root, job, revision, inputs } => {
+                self.compared(session, root, job, revision, inputs);
+            }
             Event::Answered { session, request, result } => {
                 self.modelling.remove(&(session, request));
                 self.answer(session, request, *result);
