@@ -75,6 +75,7 @@ families! {
     ExtendExpression = "extend-expression",
     Type = "type",
     InsertReturn = "insert-return",
+    MissingReturn = "missing-return",
     RangeGuard = "range-guard",
     BorrowedGuard = "borrowed-guard",
     BorrowedStatement = "borrowed-statement",

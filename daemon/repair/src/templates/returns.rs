@@ -6,11 +6,15 @@ use greenlit_syntax::{Node, Role, Shapes};
 
 use super::family::Family;
 use super::precedence::operand;
-use super::sink::Sink;
+use super::sink::{Sink, short};
 use super::site::Site;
+
+/// Weight of an expression that does nothing but have a value.
+const EFFECTLESS: f64 = 1.5;
 
 pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
     let parsed = site.parsed();
+    dropped(site, sink);
     let core = parsed.core(site.unit);
     let value = match site.role(core) {
         Role::Return => parsed.value_of(core),
@@ -32,6 +36,33 @@ pub(super) fn propose(site: &Site<'_>, sink: &mut Sink) {
         }
     }
     generator(site, sink, core);
+}
+
+/// Returns what a statement computes and drops. One that has no effect is there for its value.
+fn dropped(site: &Site<'_>, sink: &mut Sink) {
+    let parsed = site.parsed();
+    let core = parsed.core(site.unit);
+    let around = site.ancestor(core, |r| matches!(r, Role::Function | Role::Lambda));
+    let Some(around) = around else { return };
+    let silent = site.role(around) == Role::Function && parsed.result_types(around).is_empty();
+    let fruitless = parsed.table().style.typed && silent;
+    // Texts are documentation and directives.
+    let no_value = matches!(
+        site.role(core),
+        Role::Assignment | Role::AugmentedAssignment | Role::Update | Role::Yield | Role::Text
+    );
+    if site.role(site.unit) != Role::ExpressionStatement
+        || core == site.unit
+        || fruitless
+        || no_value
+    {
+        return;
+    }
+    let acts = |role| matches!(role, Role::Call | Role::Macro | Role::Await | Role::Yield);
+    let weight = if parsed.descendants(core, acts).is_empty() { EFFECTLESS } else { 0.6 };
+    let at = core.start_byte();
+    let summary = format!("return `{}`", short(site.text_of(core)));
+    sink.edit(site, Family::MissingReturn, at..at, "return ".into(), weight, Some(summary));
 }
 
 /// Literals that the function returns elsewhere, as written.
@@ -200,6 +231,5 @@ fn generator(site: &Site<'_>, sink: &mut Sink, core: Node<'_>) {
         if in_generator {
             sink.edit(site, Family::YieldReturn, at..at, "yield from ".into(), 0.9, None);
         }
-        sink.edit(site, Family::YieldReturn, at..at, "return ".into(), 0.6, None);
     }
 }

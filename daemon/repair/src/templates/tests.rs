@@ -244,3 +244,21 @@ fn values_outside_of_functions_are_changed_as_well() {
     reaches("a.js", "const rates = {\n$0  low: 1,\n};\n", "const rates = {\n  low: 2,\n};\n");
     reaches("a.py", "RATES = [\n$0    (1, 2),\n]\n", "RATES = [\n    (1, 3),\n]\n");
 }
+
+#[test]
+fn what_is_computed_and_dropped_is_returned() {
+    let python = "def f(x):\n    \"\"\"Doc.\"\"\"\n$0    x if x else None\n";
+    reaches("a.py", python, "def f(x):\n    \"\"\"Doc.\"\"\"\n    return x if x else None\n");
+    reaches("a.js", "f = (x) => {\n$0  x.y\n}\n", "f = (x) => {\n  return x.y\n}\n");
+    let rust = "fn f(x: u8) -> u8 {\n    if x > 3 {\n$0        x - 1;\n    }\n    x\n}\n";
+    reaches("a.rs", rust, &rust.replace("$0        x", "        return x"));
+    let first = |name: &str, marked: &str| {
+        let (_, found) = candidates(name, marked);
+        found.into_iter().next().map(|first| first.source.rule)
+    };
+    assert_eq!(first("a.py", "def f(x):\n$0    False\n").as_deref(), Some("missing-return"));
+    let of_nothing = candidates("a.rs", "fn f(x: u8) {\n$0    x - 1;\n}\n").1;
+    let documentation = candidates("a.py", "def f(x):\n$0    \"\"\"Doc.\"\"\"\n    return x\n").1;
+    let mut others = of_nothing.iter().chain(&documentation);
+    assert!(others.all(|other| other.source.rule != "missing-return"));
+}
