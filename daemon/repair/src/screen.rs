@@ -121,11 +121,11 @@ impl<'a> Screen<'a> {
             let Some(quickest) = quickest else { return Ok(()) };
             cases = vec![quickest.clone()];
         }
-        let started = Instant::now();
         let wall = self.wall(&cases);
         let run = self.trials.attempt(&[], &cases, wall);
-        run.map_err(|error| self.bench.run_error(error))?;
-        self.pace = Some(started.elapsed().max(PACE));
+        // Without what the session finds out about itself the first time.
+        let run = run.map_err(|error| self.bench.run_error(error))?;
+        self.pace = Some(run.wall.max(PACE));
         Ok(())
     }
 
@@ -173,7 +173,10 @@ impl<'a> Screen<'a> {
             if let Some(fall) = fall_of_state(&run.state) {
                 screened.built = fall != Fall::DoesNotBuild;
                 screened.ran = screened.built;
-                screened.fall = Some(fall);
+                self.learn(&run, &mut screened);
+                // What hangs after a target was red need not be given more time.
+                let red = run.results.iter().any(|result| result.outcome != Outcome::Passed);
+                screened.fall = Some(if red { Fall::StillRed } else { fall });
                 return Ok(screened);
             }
             self.learn(&run, &mut screened);

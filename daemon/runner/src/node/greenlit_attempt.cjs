@@ -56,7 +56,7 @@ globalThis[Symbol.for('greenlit.event')] = (event) => {
     ended(event);
   }
   say({ event: JSON.stringify(event) });
-  if (current.failed || (current.wanted.size === 0 && current.some)) done(null);
+  if (current.wanted.size === 0 && current.some) done(null);
 };
 
 // Notes the result of a test that was asked for.
@@ -67,14 +67,15 @@ function ended(event) {
   const seen = (current.seen.get(plain) ?? 0) + 1;
   current.seen.set(plain, seen);
   const name = seen === 1 ? plain : `${plain} #${seen}`;
-  if (!current.wanted.delete(name)) return;
-  current.failed ||= event.type === 'test:fail' && !event.skip && !event.todo;
+  current.wanted.delete(name);
 }
 
 beforeEach(async (context) => {
   if (!current) return;
   // The reporter hears of the test before this one a little later. That may be the end.
   if (current.some && !current.answered) await settled();
+  // Nobody wants the others. The sooner they have ended, the sooner this process can be used again.
+  if (current.answered) throw new Error('not asked for');
   let names = context.fullName ?? context.name;
   if (current.wrapper) names = names.replace(`${current.wrapper} > `, '');
   say({ started: { file: current.file, names } });
@@ -240,7 +241,6 @@ function begin(request) {
     some: request.wanted.length > 0,
     stack: [],
     seen: new Map(),
-    failed: false,
     answered: false,
     wrapper: null,
     // The first one pays for starting the process.

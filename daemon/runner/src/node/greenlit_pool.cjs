@@ -17,7 +17,7 @@ const [runner, ...flags] = process.argv.slice(2);
 // What one process may say about one attempt.
 const LIMIT = 8 << 20;
 // How long a process may take after its answer to become ready for the next attempt.
-const SETTLE_MS = 50;
+const SETTLE_MS = 200;
 const TICKS_PER_SECOND = 100;
 
 class Child {

@@ -34,8 +34,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Limit for one run that finds out whether a process can be used again.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A test file that takes longer gains nothing from a process that need not start.
-const SLOW: Duration = Duration::from_secs(1);
+/// A test file that takes longer gains nothing from a process that need not start, unless loading it is
+/// what takes so long.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Largest file that is altered for that.
 const LARGEST: u64 = 16 << 20;
@@ -127,7 +128,8 @@ impl NodeTrials {
         }
     }
 
-    /// Runs one test file. With `wanted`, the run ends as soon as these have ended or one failed.
+    /// Runs one test file. With `wanted`, the run ends as soon as these have ended: loading it again for
+    /// those behind the first failure would cost more than they do.
     fn ask(
         &mut self,
         file: &Path,
@@ -204,7 +206,7 @@ impl NodeTrials {
         }
         self.overlay.apply(&mut self.sandbox, &[])?;
         let new = self.ask(test, &[], false, LOOK)?;
-        let mut same = new.state == RunState::Completed && new.wall < SLOW;
+        let mut same = new.state == RunState::Completed && gains(&new);
         for _ in 0..2 {
             if same {
                 let again = self.ask(test, &[], true, LOOK)?;
@@ -303,6 +305,12 @@ fn state(answer: &Answer, events: &mut Events, scope: &Scope, prefix: &str) -> R
         return RunState::NoReport { message: format!("node {how} before its tests had ended") };
     }
     if events.results.is_empty() { RunState::NoTests } else { RunState::Completed }
+}
+
+/// Whether a process that has loaded what a test file needs is likely to be quicker.
+fn gains(new: &Ran) -> bool {
+    let testing: Duration = new.events.results.iter().map(|result| result.duration).sum();
+    new.wall < SLOW || testing < new.wall / 2
 }
 
 /// What must not differ between processes: durations and texts may.

@@ -1,8 +1,9 @@
 //! Attempts in warm node processes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use greenlit_runner::{RunState, TestId, TestRun, Trials};
+use greenlit_runner::{Outcome, RunState, TestId, TestRun, Trials};
 
 use crate::support::{LONG, Workspace, ids, outcomes};
 
@@ -119,8 +120,29 @@ fn tests_that_depend_on_a_new_process_get_one_in_node_trials() {
     }
 }
 
+/// The process is what costs: it must survive an answer that came before the last test.
 #[test]
-fn a_node_trial_ends_with_the_first_failure_of_a_target() {
+fn a_process_that_answered_early_serves_the_next_node_trial() {
+    let wanted = "const { test } = require('node:test');\nconst { fail } = require('../lib.js');\nconst sleep = (ms) => new Promise((done) => setTimeout(done, ms));\ntest('first', () => fail());\ntest('second', () => fail());\n";
+    let others: String = (0..20).map(|n| format!("test('t{n}', () => sleep(30));\n")).collect();
+    let lib = "exports.fail = () => { throw new Error(`process ${process.pid}`); };\n";
+    let test = format!("{wanted}{others}");
+    let files = [("package.json", PACKAGE), ("lib.js", lib), ("test/a.test.js", &test)];
+    let mut session = Session::new(&files, &["test/a.test.js::first", "test/a.test.js::second"]);
+    let mut processes = BTreeSet::new();
+    for n in 0..3 {
+        let run = session.attempt(&[("lib.js", &format!("{lib}// {n}\n"))], LONG);
+        assert_eq!(run.results.len(), 2, "both failures come in one attempt: {run:?}");
+        for result in run.results {
+            let Outcome::Failed(failure) = result.outcome else { panic!("{result:?}") };
+            processes.insert(failure.message);
+        }
+    }
+    assert_eq!(processes.len(), 1, "{processes:?}");
+}
+
+#[test]
+fn a_node_trial_ends_with_its_last_target() {
     let test = format!("{TEST}test('endless', () => {{ for (;;) {{}} }});\n");
     let files = [("package.json", PACKAGE), ("gcd.js", GCD), ("test/a.test.js", &test)];
     let mut session = Session::new(&files, &["test/a.test.js::plain"]);
