@@ -247,7 +247,7 @@ impl Repair<'_> {
         let whole = found.fixes.iter().any(|fix| found.mends_all(fix, &targets));
         let has_more = !found.steps.is_empty() || !found.untried.is_empty();
         if !whole && has_more {
-            let mut rest = self.second_edits(cause, &found.steps);
+            let mut rest = self.second_edits(cause, &found.steps, deadline);
             // They will be counted when they are tried.
             found.counts.generated -= found.untried.len() as u64;
             rest.append(&mut found.untried);
@@ -343,11 +343,15 @@ impl Repair<'_> {
         hasher.finalize()
     }
 
-    /// Candidates for the texts that the most promising first edits left.
-    fn second_edits(&self, cause: &Cause, steps: &[Step]) -> Vec<Candidate> {
+    /// Candidates for the texts that the most promising first edits left, as far as there is time to
+    /// write them: large files take a while.
+    fn second_edits(&self, cause: &Cause, steps: &[Step], deadline: Instant) -> Vec<Candidate> {
         let text_of = |path: &Path| self.bench.subject.text(path);
         let mut all = Vec::new();
         for step in steps.iter().take(STEPS) {
+            if Instant::now() >= deadline {
+                break;
+            }
             let after = |file: &SourceFile| {
                 let patched = step.files.iter().find(|patched| patched.path == file.path);
                 let text = patched.map_or(file.text.clone(), |p| p.after.as_str().into());

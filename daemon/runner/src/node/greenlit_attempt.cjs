@@ -196,7 +196,7 @@ function remember() {
   pristine.listeners.set('uncaughtExceptionMonitor', process.rawListeners('uncaughtExceptionMonitor'));
 }
 
-// Takes back what an attempt changed; false when something stays.
+// Takes back what an attempt changed; false when something stays, or this process is about to end.
 function restore(root) {
   mock.reset();
   process.chdir(pristine.cwd);
@@ -230,7 +230,7 @@ function restore(root) {
   process.mainModule = undefined;
   const before = pristine.resources;
   for (const [kind, n] of resources()) if (n > (before.get(kind) ?? 0)) return false;
-  return !broken && count < ATTEMPTS && process.memoryUsage.rss() < RSS;
+  return !natural && !broken && count < ATTEMPTS && process.memoryUsage.rss() < RSS;
 }
 
 function begin(request) {
@@ -248,15 +248,16 @@ function begin(request) {
   };
 }
 
+// With nothing left to wait for, node fails the tests that wait nevertheless, and ends.
+let natural = false;
+process.on('beforeExit', () => {
+  natural = true;
+});
+process.on('exit', () => {
+  if (natural && current) done(null);
+});
+
 async function once(request) {
-  socket.unref();
-  let natural = false;
-  process.on('beforeExit', () => {
-    natural = true;
-  });
-  process.on('exit', () => {
-    if (natural) done(null);
-  });
   try {
     await load(request);
   } catch (error) {
@@ -272,6 +273,7 @@ function again(request) {
     after(() => {
       // The last test is reported after its suite's hooks; the report of this suite comes then.
       settled().then(() => {
+        socket.ref();
         done(failure);
         current = null;
         say({ clean: restore(request.root) });
@@ -291,6 +293,7 @@ function again(request) {
 function handle(request) {
   if (!pristine) remember();
   begin(request);
+  socket.unref();
   if (request.reuse) again(request);
   else once(request);
 }

@@ -176,3 +176,21 @@ fn one_node_process_serves_many_trials() {
     let run = session.attempt(&[("lib.js", &third), ("never.js", "")], LONG);
     assert_eq!(outcomes(&run), [(id, "failed")], "{run:?}");
 }
+
+/// Nothing is left that could settle the promise: no limit has to pass for that.
+#[test]
+fn a_node_trial_of_a_promise_that_never_settles_ends_at_once() {
+    let test = "const { test } = require('node:test');\nconst { go } = require('../lib.js');\ntest('waits', async () => { await go(); });\ntest('later', () => {});\n";
+    let base = "exports.go = async () => { throw new Error('red'); };\n";
+    let files = [("package.json", PACKAGE), ("lib.js", base), ("test/a.test.js", test)];
+    let id = "test/a.test.js::waits";
+    let mut session = Session::new(&files, &[id]);
+    for _ in 0..2 {
+        let run =
+            session.attempt(&[("lib.js", "exports.go = () => new Promise(() => {});\n")], LONG);
+        assert_eq!(outcomes(&run), [(id, "failed")], "{run:?}");
+        assert_eq!(run.state, RunState::Completed);
+        let run = session.attempt(&[("lib.js", "exports.go = async () => {};\n")], LONG);
+        assert_eq!(outcomes(&run), [(id, "passed")], "{run:?}");
+    }
+}
