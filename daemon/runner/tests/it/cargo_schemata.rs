@@ -210,6 +210,29 @@ fn hidden_types_that_differ_leave_variants_alone_and_the_rest_ready() {
 }
 
 #[test]
+fn variants_inside_closures_that_are_returned_share_a_build() {
+    let text = "pub fn doubled(up_to: u32) -> impl Iterator<Item = u32> {\n    (0..up_to).map(move |n| {\n        if n > up_to {\n            return 0;\n        }\n        n + n + 1\n    })\n}\n#[test]\nfn two() {\n    assert_eq!(doubled(2).sum::<u32>(), 2);\n}\n";
+    let workspace = Workspace::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", text)]);
+    let mut trials = open(&workspace, &["many::two"]);
+    let changes = [
+        ("n + n + 1", "n + n"),
+        ("n + n + 1", "n * n"),
+        ("n + n + 1", "n.length()"),
+        ("0..up_to", "1..up_to"),
+        ("n + n + 1", "n + up_to - 1"),
+    ];
+    let prepared = trials.prepare(&variants(&workspace, "src/lib.rs", text, &changes)).unwrap();
+    let ready = |index: usize| prepared[index] == Prepared::Ready;
+    assert!(ready(0) && ready(1) && ready(4), "{prepared:?}");
+    assert!(matches!(prepared[2], Prepared::Invalid(_)), "{prepared:?}");
+    assert_eq!(prepared[3], Prepared::Alone, "the whole body is not switched");
+    let tests = ids(&["many::two"]);
+    let words = [0, 1, 4]
+        .map(|index| word(&trials.attempt_prepared(index, &tests, LONG).unwrap()).to_owned());
+    assert_eq!(words, ["passed", "failed", "failed"]);
+}
+
+#[test]
 fn an_endless_variant_hurts_no_other() {
     let text = "pub fn gcd(a: u32, b: u32) -> u32 {\n    if b == 0 { a } else { gcd(b, a % b) + 1 }\n}\n#[test]\nfn two() {\n    assert_eq!(gcd(4, 2), 2);\n}\n";
     let oldest = MANIFEST.replace("2021", "2015");

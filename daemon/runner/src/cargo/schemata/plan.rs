@@ -7,16 +7,16 @@ use tree_sitter::Node;
 
 use crate::cargo::source::{attributes, contains, functions, is_const, parse};
 
-/// A function of the original text that may hold several bodies.
+/// A function or closure of the original text that may hold several bodies.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
-    /// The whole function.
+    /// The whole function or closure.
     pub(super) item: Range<usize>,
     /// Its block, braces included.
     pub(super) body: Range<usize>,
     /// Modules of the file around it.
     pub(super) depth: usize,
-    /// It returns `impl Trait`: bodies whose hidden types differ are no error of theirs.
+    /// Nothing says what type it returns: bodies whose types differ are no error of theirs.
     pub(super) opaque: bool,
     /// Where a function like this one may stand beside it.
     pub(super) sibling: Option<Sibling>,
@@ -42,24 +42,56 @@ pub(super) struct Edit {
     pub(super) body: String,
 }
 
-/// Functions whose body can be switched.
+/// Functions whose body can be switched. Each closure has a type of its own, so that two bodies of a
+/// function that returns one never have the same type: there, the closures are switched instead.
 pub(super) fn places(text: &str) -> Vec<Place> {
     let Some(tree) = parse(text) else { return Vec::new() };
-    functions(&tree, text)
-        .into_iter()
-        .filter(|function| !is_const(function.node, text))
-        .filter(|function| can_be_copied(function.node, function.body, text))
-        .map(|function| Place {
-            item: function.node.byte_range(),
-            body: function.body.byte_range(),
-            depth: function.depth,
-            opaque: function
-                .node
-                .child_by_field_name("return_type")
-                .is_some_and(|kind| contains(kind, &|node| node.kind() == "abstract_type")),
-            sibling: sibling(function.node, function.body, text),
-        })
-        .collect()
+    let mut places = Vec::new();
+    for function in functions(&tree, text) {
+        let (node, body, depth) = (function.node, function.body, function.depth);
+        if is_const(node, text) || !can_be_copied(node, body, text) {
+            continue;
+        }
+        let result = node.child_by_field_name("return_type");
+        let opaque =
+            result.is_some_and(|kind| contains(kind, &|node| node.kind() == "abstract_type"));
+        if opaque && contains(body, &is_closure) {
+            inner_closures(body, &mut |item, body| {
+                let (item, body) = (item.byte_range(), body.byte_range());
+                places.push(Place { item, body, depth, opaque: true, sibling: None });
+            });
+            continue;
+        }
+        let sibling = sibling(node, body, text);
+        let (item, body) = (node.byte_range(), body.byte_range());
+        places.push(Place { item, body, depth, opaque, sibling });
+    }
+    places
+}
+
+/// Whether each occurrence of a node has a type of its own.
+fn is_closure(node: Node<'_>) -> bool {
+    matches!(node.kind(), "closure_expression" | "async_block" | "gen_block")
+}
+
+/// Closures in which there is no other, with their blocks, in the order of the text.
+fn inner_closures<'t>(node: Node<'t>, found: &mut impl FnMut(Node<'t>, Node<'t>)) {
+    let mut cursor = node.walk();
+    for child in node.named_children(&mut cursor) {
+        let inner = || {
+            let mut cursor = child.walk();
+            child.named_children(&mut cursor).any(|part| contains(part, &is_closure))
+        };
+        if !is_closure(child) || inner() {
+            inner_closures(child, found);
+            continue;
+        }
+        let mut cursor = child.walk();
+        let block = child.named_children(&mut cursor).find(|part| part.kind() == "block");
+        if let Some(block) = block {
+            found(child, block);
+        }
+    }
 }
 
 /// `None` in the implementation of a trait, which has no room for more.
@@ -236,6 +268,22 @@ mod tests {
         assert_eq!(both[1].0, 1);
         assert!(both[1].1.contains("self.call();\n\n        }"), "{both:?}");
         assert_eq!(places(TEXT)[1].depth, 1);
+    }
+
+    #[test]
+    fn of_a_function_that_returns_closures_the_innermost_blocks_are_switched() {
+        let text = "fn f(n: u32) -> impl Iterator<Item = u32> {\n    let top = n + 1;\n    (0..top).flat_map(move |a| {\n        let from = a;\n        (from..n).map(move |b| { a + b })\n    }).map(|c| c + 1)\n}\nfn g() -> impl Sized {\n    1\n}\n";
+        let places = places(text);
+        let bodies: Vec<&str> = places.iter().map(|place| &text[place.body.clone()]).collect();
+        assert_eq!(bodies, ["{ a + b }", "{\n    1\n}"]);
+        assert!(places.iter().all(|place| place.opaque));
+        let body = |from: &str, to: &str| {
+            let edits = edits(0, text, &places, &text.replace(from, to))?;
+            Some(edits[0].body.clone())
+        };
+        assert_eq!(body("a + b", "a - b").as_deref(), Some("{ a - b }"));
+        assert_eq!(body("n + 1", "n - 1"), None, "two bodies would have different types");
+        assert_eq!(body("c + 1", "c - 1"), None);
     }
 
     #[test]

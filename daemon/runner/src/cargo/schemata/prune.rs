@@ -49,7 +49,7 @@ pub(super) fn blame(
         };
         let own: BTreeSet<usize> = spans(true).filter_map(|(s, file)| variant(file, s)).collect();
         let opaque = spans(true).any(|(s, file)| function(file, s).is_some_and(|f| f.opaque));
-        if !own.is_empty() && !opaque {
+        if !own.is_empty() && (!opaque || is_own(error)) {
             for variant in own {
                 blame.invalid.entry(variant).or_insert_with(|| message(error));
             }
@@ -69,6 +69,22 @@ pub(super) fn blame(
     }
     blame.unsure.retain(|variant| !blame.invalid.contains_key(variant));
     blame
+}
+
+/// Whether an error cannot come from types that only the switch brings together.
+fn is_own(error: &RustcMessage) -> bool {
+    const OWN: [&str; 9] = [
+        "no method named",
+        "no field",
+        "no associated",
+        "cannot find",
+        "cannot borrow",
+        "cannot assign",
+        "use of",
+        "this method takes",
+        "this function takes",
+    ];
+    OWN.iter().any(|own| error.message.starts_with(own))
 }
 
 fn variant(file: &Switched, span: &Span) -> Option<usize> {
