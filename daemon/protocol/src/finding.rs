@@ -61,7 +61,7 @@ pub struct OfferedFix {
     /// Names this fix in later requests.
     pub id: String,
     /// For the quick-fix menu, evidence included:
-    /// `Fix test_gcd · verified: 1 red→green, 42 others unchanged, 3.1 s · template`.
+    /// ``Fix test_gcd: replace `>` by `>=` · verified: 1 red→green, 42 others unchanged, 3.1 s · template``.
     pub title: String,
     /// What the patch does, in a few words.
     pub summary: String,

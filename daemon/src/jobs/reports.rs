@@ -236,18 +236,20 @@ pub(crate) fn offered(entry: FixEntry, summary: &str) -> OfferedFix {
     let id = hasher.finalize().to_hex()[..16].to_owned();
     let title = match &entry.evidence.diagnostic {
         Some(mended) => diagnostic_title(&entry, mended),
-        None => title(&entry),
+        None => title(&entry, summary),
     };
     OfferedFix { id, title, summary: summary.to_owned(), entry }
 }
 
-/// `Fix test_gcd · verified: 1 red→green, 42 others unchanged, 3.1 s · template`
-fn title(entry: &FixEntry) -> String {
+/// ``Fix test_gcd: replace `>` by `>=` · verified: 1 red→green, 42 others unchanged, 3.1 s · template``:
+/// several fixes of one test are told apart in the menu.
+fn title(entry: &FixEntry, summary: &str) -> String {
     let evidence = &entry.evidence;
     let seconds = Duration::from_millis(evidence.duration_ms).as_secs_f64();
     format!(
-        "Fix {} · verified: {} red→green, {} others unchanged, {seconds:.1} s · {}",
+        "Fix {}: {} · verified: {} red→green, {} others unchanged, {seconds:.1} s · {}",
         subject_of(&entry.tests),
+        cut(summary),
         evidence.red_to_green.len(),
         evidence.unchanged,
         entry.source.tier,
@@ -258,10 +260,7 @@ fn title(entry: &FixEntry) -> String {
 /// 1.2 s · ruff-fix``. It says of tests only what was run.
 fn diagnostic_title(entry: &FixEntry, mended: &MendedDiagnostic) -> String {
     let evidence = &entry.evidence;
-    let mut what: String = mended.seen.message.lines().next().unwrap_or_default().to_owned();
-    if what.chars().count() > MESSAGE_IN_TITLE {
-        what = what.chars().take(MESSAGE_IN_TITLE).chain(['…']).collect();
-    }
+    let mut what = cut(mended.seen.message.lines().next().unwrap_or_default());
     if let Some(code) = &mended.seen.code {
         what = format!("{what} ({code})");
     }
@@ -286,8 +285,15 @@ fn diagnostic_title(entry: &FixEntry, mended: &MendedDiagnostic) -> String {
     format!("Fix {what} · checked: diagnostic gone, {new}; {tests}, {seconds:.1} s · {by}")
 }
 
-/// Characters of a diagnostic's message in a menu.
-const MESSAGE_IN_TITLE: usize = 60;
+/// Characters of a diagnostic's message or of what a fix does in a menu.
+const MOST_IN_TITLE: usize = 60;
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= MOST_IN_TITLE {
+        return text.to_owned();
+    }
+    text.chars().take(MOST_IN_TITLE).chain(['…']).collect()
+}
 
 /// The test in a title: its own name, without file, module and parameters.
 fn subject_of(tests: &[String]) -> String {
