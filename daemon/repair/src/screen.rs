@@ -174,6 +174,9 @@ impl<'a> Screen<'a> {
                 screened.built = fall != Fall::DoesNotBuild;
                 screened.ran = screened.built;
                 screened.fall = Some(fall);
+                if let RunState::BuildFailed { diagnostics, .. } = &run.state {
+                    screened.failure = diagnostics.first().map(|error| first_line(&error.message));
+                }
                 return Ok(screened);
             }
             self.learn(&run, &mut screened);

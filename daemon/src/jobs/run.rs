@@ -154,6 +154,7 @@ impl Job<'_> {
                 selection,
                 targets: &targets,
                 generator: &TemplateGenerator,
+                authors: &[],
                 retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
                 inputs: inputs.digest(),
                 limits: RepairLimits {
