@@ -13,6 +13,7 @@
 mod author;
 pub mod contract;
 mod model;
+mod openai;
 mod prompt;
 mod record;
 
@@ -21,4 +22,5 @@ pub use model::{
     Completion, Constraint, Finish, Identity, Message, Model, ModelError, Request, Role, Sampling,
     Usage,
 };
+pub use openai::{Endpoint, EndpointError, Key, OpenAi};
 pub use record::{Attempt, Ending, Record};

@@ -33,7 +33,8 @@ impl Earlier {
             }
             Self::Tried { diff, fate } => {
                 let changed = |line: &&str| {
-                    (line.starts_with('-') || line.starts_with('+')) && !line.starts_with("---")
+                    let head = line.starts_with("--- ") || line.starts_with("+++ ");
+                    line.starts_with(['-', '+']) && !head
                 };
                 let lines: Vec<&str> = diff.lines().filter(changed).take(LINES).collect();
                 let mut text = format!("{back}. {}\n{}", words(fate), quoted(&lines.join("\n")));
