@@ -85,6 +85,10 @@ impl ModelAuthor {
 }
 
 impl Author for ModelAuthor {
+    fn name(&self) -> String {
+        format!("{} ({})", self.tier, self.model.identity().name)
+    }
+
     fn write(&self, fault: &Fault<'_>, desk: &dyn Desk) {
         let course = Course {
             author: self,

@@ -62,6 +62,9 @@ pub trait Desk {
 
 /// Writes candidates one after the other. Implementations must be general: nothing about known test sets.
 pub trait Author: Send + Sync {
+    /// Who it is, for people: `small (qwen2.5-coder)`.
+    fn name(&self) -> String;
+
     /// Writes for one cause. Returns soon after [`Desk::left`] is zero: the repair waits for it.
     fn write(&self, fault: &Fault<'_>, desk: &dyn Desk);
 }

@@ -1,7 +1,7 @@
 //! What this endpoint takes of what others take. Found out by its refusals, not assumed.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -11,12 +11,14 @@ use crate::model::{Constraint, Request};
 /// Members that an endpoint may not know. The first is dropped where a refusal names none of them.
 const OPTIONAL: [&str; 4] = ["response_format", "stream_options", "seed", "max_tokens"];
 
+type Names = BTreeSet<&'static str>;
+
 /// What was found out.
 #[derive(Debug, Default)]
 pub(super) struct Dialect {
-    unknown: Mutex<BTreeSet<&'static str>>,
+    unknown: Mutex<Names>,
     /// Members of the last request.
-    sent: Mutex<BTreeSet<&'static str>>,
+    sent: Mutex<Names>,
 }
 
 impl Dialect {
@@ -70,6 +72,6 @@ impl Dialect {
     }
 }
 
-fn lock(set: &Mutex<BTreeSet<&'static str>>) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
+fn lock(set: &Mutex<Names>) -> MutexGuard<'_, Names> {
     set.lock().unwrap_or_else(PoisonError::into_inner)
 }

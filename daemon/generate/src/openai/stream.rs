@@ -1,6 +1,7 @@
 //! Server-sent events, as far as completions use them, from a server that is not trusted.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, ErrorKind, Read};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -88,14 +89,9 @@ pub(super) fn event(reader: &mut impl BufRead) -> Result<Option<String>, Endpoin
     loop {
         let mut line = Vec::new();
         let read = reader.by_ref().take(LINE as u64 + 1).read_until(b'\n', &mut line);
-        let read = read.map_err(|error| {
-            // The time-out of the socket, by the name that it has in an error of the standard library.
-            match error.kind() {
-                std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => {
-                    EndpointError::Silent { patience: std::time::Duration::ZERO }
-                }
-                _ => EndpointError::Cut,
-            }
+        let read = read.map_err(|error| match is_timeout(&error) {
+            true => EndpointError::Silent { patience: Duration::ZERO },
+            false => EndpointError::Cut,
         })?;
         if read > LINE || data.as_ref().is_some_and(|data| data.len() > LINE) {
             return Err(EndpointError::LongLine);
@@ -118,6 +114,13 @@ pub(super) fn event(reader: &mut impl BufRead) -> Result<Option<String>, Endpoin
             None => {}
         }
     }
+}
+
+/// The client wraps its own error into one of the standard library.
+fn is_timeout(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    matches!(inner, Some(ureq::Error::Timeout(_)))
+        || matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]

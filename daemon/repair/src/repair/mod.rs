@@ -73,6 +73,8 @@ pub enum RepairEvent {
     Localized(Localization),
     /// What may lend was found, or why not.
     Retrieved(Retrieved),
+    /// This author is asked now.
+    Asking(String),
     /// The search goes on.
     Search(SearchEvent),
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, TestId};
 
-use super::{Course, Repair};
+use super::{Course, Repair, RepairEvent};
 use crate::author::{Desk, Fate, Fault};
 use crate::cancel::Cancel;
 use crate::locate::Cause;
@@ -36,6 +36,7 @@ impl Repair<'_> {
             if found.fixes.iter().any(|fix| found.mends_all(fix, &targets)) {
                 return Ok(());
             }
+            (self.on_event)(RepairEvent::Asking(author.name()));
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(self.authors.len() - index).unwrap_or(1);
             let until = Instant::now() + share;
