@@ -29,7 +29,8 @@ impl Endpoint {
                 std::thread::spawn(move || {
                     let Some(body) = read(&stream) else { return };
                     let messages = body["messages"].as_array().cloned().unwrap_or_default();
-                    let last = messages.last().and_then(|m| m["content"].as_str().map(str::to_owned));
+                    let last =
+                        messages.last().and_then(|m| m["content"].as_str().map(str::to_owned));
                     all.lock().expect("no test panics while it holds this").push(body);
                     answer(stream, &says(&last.unwrap_or_default()));
                 });
@@ -69,7 +70,8 @@ fn read(stream: &TcpStream) -> Option<Value> {
 
 /// The reply in two pieces. Who asked may have gone.
 fn answer(mut stream: TcpStream, text: &str) {
-    let mut all = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n".to_owned();
+    let mut all = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n"
+        .to_owned();
     let (front, back) = text.split_at(text.floor_char_boundary(text.len() / 2));
     for piece in [front, back] {
         let chunk = json!({"choices": [{"delta": {"content": piece}, "finish_reason": null}]});

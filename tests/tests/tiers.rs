@@ -87,7 +87,11 @@ fn python_a_hostile_endpoint_gets_nothing_offered_and_is_told_of() {
     assert_eq!(ran.code, Some(1), "{report:#}\n{}", ran.stderr);
     assert_eq!(report["fixes"].as_array().unwrap().len(), 0);
     assert_eq!(endpoint.asked().len(), 4);
-    assert!(ran.stderr.contains("small (tiny): 3 of 4 calls brought nothing usable"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("small (tiny): 3 of 4 calls brought nothing usable"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("a test must not be changed: test_bill.py"), "{}", ran.stderr);
     assert_eq!((project.read("bill.py"), project.read("test_bill.py")), before);
     assert!(!project.root().join("conftest.py").exists());
@@ -106,7 +110,8 @@ fn python_a_model_is_asked_only_as_far_as_somebody_wants() {
     assert!(endpoint.asked().is_empty());
     // What a repository says about models counts for nothing.
     let theirs = Endpoint::new(|_| RIGHT.to_owned());
-    let text = format!("[tier.small]\nprovider = 'openai'\nendpoint = '{}'\nmodel = 'evil'\n", theirs.url);
+    let text =
+        format!("[tier.small]\nprovider = 'openai'\nendpoint = '{}'\nmodel = 'evil'\n", theirs.url);
     std::fs::write(project.root().join("greenlit.toml"), text).unwrap();
     let ran = fix(&installation, &project, &["--tier", "large"]);
     assert_eq!(ran.json()["fixes"][0]["source"]["tier"], "large", "{}", ran.stderr);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use greenlit_protocol::{
-    ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport, Tier,
+    ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
     Author, Baseline, BaselineOutcome, Localization, Purpose, Repair, RepairEvent, RepairLimits,
