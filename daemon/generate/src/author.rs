@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -64,6 +65,8 @@ pub struct ModelAuthor {
     model: Arc<dyn Model>,
     settings: Settings,
     record: Mutex<Record>,
+    /// Asking again makes no sense before something is changed.
+    useless: AtomicBool,
 }
 
 impl ModelAuthor {
@@ -71,7 +74,13 @@ impl ModelAuthor {
     pub fn new(tier: &str, model: Arc<dyn Model>, settings: Settings) -> Self {
         let record =
             Record { tier: tier.to_owned(), model: model.identity(), attempts: Vec::new() };
-        Self { tier: tier.to_owned(), model, settings, record: Mutex::new(record) }
+        Self {
+            tier: tier.to_owned(),
+            model,
+            settings,
+            record: Mutex::new(record),
+            useless: AtomicBool::new(false),
+        }
     }
 
     /// What was asked so far.
@@ -102,7 +111,13 @@ impl Author for ModelAuthor {
             seen: RefCell::default(),
             silent: Cell::new(0),
         };
+        if self.useless.load(Ordering::Relaxed) {
+            return;
+        }
         if let Err(error) = course.run() {
+            // Another fault may fit the context.
+            let fits = !matches!(error, ModelError::TooLong { .. });
+            self.useless.store(fits, Ordering::Relaxed);
             let model = &self.model.identity().name;
             tracing::warn!(model, error = reasons(&error), "the model is not asked any more");
         }
@@ -345,6 +360,7 @@ impl Course<'_> {
             root: fault.root,
             text: &|path| (fault.text)(path),
             is_test: &|path| (fault.is_test)(path),
+            is_source: &|path| (fault.is_source)(path),
             allow_tests: self.author.settings.allow_tests,
             suspects: fault.context.files,
         })

@@ -24,6 +24,8 @@ pub struct Fault<'a> {
     pub text: &'a (dyn Fn(&Path) -> Option<Arc<str>> + Sync),
     /// Whether a path holds tests: such a file may be read and not changed.
     pub is_test: &'a (dyn Fn(&Path) -> bool + Sync),
+    /// Whether a path is code of the project itself, not of its environment or of others, and no test.
+    pub is_source: &'a (dyn Fn(&Path) -> bool + Sync),
 }
 
 /// How a candidate that was handed in ended.

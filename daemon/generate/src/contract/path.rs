@@ -21,6 +21,8 @@ pub enum PathFault {
     Test,
     /// It says how tests are built or run.
     Configuration,
+    /// Not code of the project: a dependency, a tool, an environment.
+    Foreign,
     /// Not source code of a language that is understood.
     Language,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for PathFault {
             Self::Missing => "no file of the workspace",
             Self::Test => "a test must not be changed",
             Self::Configuration => "test configuration must not be changed",
+            Self::Foreign => "not code of the project",
             Self::Language => "not source code",
         })
     }
@@ -63,11 +66,15 @@ fn check(name: &str, scope: &Scope<'_>) -> Result<PathBuf, PathFault> {
     if is_test_configuration(&path) {
         return Err(PathFault::Configuration);
     }
-    if !scope.allow_tests && (scope.is_test)(&path) {
+    let is_test = (scope.is_test)(&path);
+    if is_test && !scope.allow_tests {
         return Err(PathFault::Test);
     }
     if Language::from_path(&path).is_none() {
         return Err(PathFault::Language);
+    }
+    if !is_test && !(scope.is_source)(&path) {
+        return Err(PathFault::Foreign);
     }
     if (scope.text)(&path).is_none() {
         return Err(PathFault::Missing);

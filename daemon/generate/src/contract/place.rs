@@ -21,7 +21,9 @@ pub struct Scope<'a> {
     pub text: &'a dyn Fn(&Path) -> Option<Arc<str>>,
     /// Whether a path holds tests.
     pub is_test: &'a dyn Fn(&Path) -> bool,
-    /// Whether such files may be changed.
+    /// Whether a path is code of the project itself, and no test.
+    pub is_source: &'a dyn Fn(&Path) -> bool,
+    /// Whether tests may be changed.
     pub allow_tests: bool,
     /// Where to look for what a reply without a path means.
     pub suspects: &'a [SourceFile],

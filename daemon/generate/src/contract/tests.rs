@@ -61,6 +61,7 @@ impl Workspace {
             is_test: &|path| {
                 path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_"))
             },
+            is_source: &|path| !path.starts_with(root.join("vendor")),
             allow_tests,
             suspects: &suspects,
         };
@@ -248,6 +249,7 @@ fn wrong_paths_are_refused_each_for_its_reason() {
     for path in ["conftest.py", "pyproject.toml", "Cargo.toml", "package.json", "setup.py"] {
         assert_eq!(workspace.fault(path), PathFault::Configuration, "{path}");
     }
+    assert_eq!(workspace.fault("vendor/lib.py"), PathFault::Foreign);
     assert_eq!(workspace.fault("notes.txt"), PathFault::Language);
     assert_eq!(workspace.fault("src/new.py"), PathFault::Missing);
 }
@@ -293,6 +295,7 @@ fn a_diff_and_a_plan_name_no_wrong_path_either() {
         root: &root,
         text: &|path| workspace.files.get(path).cloned(),
         is_test: &|path| path.starts_with(root.join("tests")),
+        is_source: &|_| true,
         allow_tests: false,
         suspects: &[],
     };

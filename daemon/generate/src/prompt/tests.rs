@@ -101,6 +101,7 @@ impl World {
             failures: &self.failures,
             text: &|path| self.files.iter().find(|f| f.path == path).map(|f| f.text.clone()),
             is_test: &|path| path.ends_with("test_shop.py"),
+            is_source: &|_| true,
         };
         let model = Counter(context);
         let prompt = Prompt::new(&model, &fault, None, Step::Patch, 100)?;

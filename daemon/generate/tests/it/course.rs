@@ -96,6 +96,7 @@ fn write(script: Arc<Script>, judge: &Judge, settings: Settings) -> Record {
         failures: &[(TestId("test_shop.py::test_total".into()), failure)],
         text: &|path: &Path| std::fs::read_to_string(path).ok().map(Arc::from),
         is_test: &|path| path.ends_with("test_shop.py"),
+        is_source: &|_| true,
     };
     let author = ModelAuthor::new("small", script, settings);
     author.write(&fault, judge);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use greenlit_generate::{Ending, ModelAuthor, Settings};
 use greenlit_repair::{
     Author, Candidate, Fate, FaultContext, Generator, Repair, RepairEvent, RepairLimits,
-    RepairOutcome, SearchEvent, TemplateGenerator,
+    RepairOutcome, SearchEvent, TemplateGenerator, WorkError,
 };
 use greenlit_runner::{Selection, TestId};
 
@@ -42,6 +42,15 @@ fn repair(
     author: &Arc<ModelAuthor>,
     on_event: &(dyn Fn(RepairEvent) + Sync),
 ) -> RepairOutcome {
+    repair_or_error(project, generator, author, on_event).unwrap()
+}
+
+fn repair_or_error(
+    project: &Project,
+    generator: &(dyn Generator + Sync),
+    author: &Arc<ModelAuthor>,
+    on_event: &(dyn Fn(RepairEvent) + Sync),
+) -> Result<RepairOutcome, WorkError> {
     let targets: Vec<TestId> = project.baseline.failing().map(|(id, _)| id.clone()).collect();
     let authors: [Arc<dyn Author>; 1] = [author.clone()];
     let repair = Repair {
@@ -57,7 +66,7 @@ fn repair(
         inputs_unchanged: &|| true,
         on_event,
     };
-    repair.run().unwrap()
+    repair.run()
 }
 
 fn author(script: &Arc<Script>, samples: usize, rounds: usize) -> Arc<ModelAuthor> {
@@ -159,7 +168,7 @@ fn python_cancelling_the_job_ends_a_model_that_says_nothing() {
         Reply::Silence
     }));
     let author = author(&script, 1, 1);
-    let outcome = repair(&project, &Nothing, &author, &|_| {});
-    assert!(outcome.fixes.is_empty());
+    let ended = repair_or_error(&project, &Nothing, &author, &|_| {});
+    assert!(matches!(ended, Err(WorkError::Cancelled)), "{ended:?}");
     assert_eq!(author.record().attempts[0].ending, Ending::Cancelled);
 }

@@ -51,9 +51,10 @@ impl Repair<'_> {
                 failures: &cause.failures,
                 text: &|path: &Path| self.bench.subject.text(path),
                 is_test: &|path: &Path| project.is_test_file(path),
+                is_source: &|path: &Path| project.is_source_file(path),
             };
             let ended = AtomicBool::new(false);
-            std::thread::scope(|scope| {
+            let tried = std::thread::scope(|scope| {
                 let (submit, candidates) = mpsc::channel();
                 let (tell, fates) = mpsc::channel();
                 let (cancel, ended) = (&self.bench.cancel, &ended);
@@ -76,9 +77,16 @@ impl Repair<'_> {
                 // Whoever still writes stops.
                 ended.store(true, Ordering::Relaxed);
                 tried
-            })?;
+            });
+            match tried {
+                Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
+                Err(error) if found.fixes.is_empty() => return Err(error),
+                // What was found before holds nevertheless.
+                Err(error) => tracing::debug!(%error, "an author's candidates were not all tried"),
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        self.bench.check()
     }
 
     /// Tries what comes until nothing more does.
