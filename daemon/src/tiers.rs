@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, OpenAi, Settings};
+use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings};
 use greenlit_protocol::{Check, CheckState, ErrorKind, Notice, RemoteError, Tier};
 use greenlit_runner::Environment;
 use greenlit_workspace::config::{self, Provider, TierModel};
@@ -128,22 +128,25 @@ fn open(
     environment: &Environment,
     offline: bool,
 ) -> Result<Arc<dyn Model>, String> {
-    let mut endpoint = Endpoint::new(&configured.endpoint, &configured.model);
+    let protocol = match configured.provider {
+        Provider::OpenAi => Protocol::OpenAi,
+        Provider::Tgi => Protocol::Tgi,
+    };
+    let mut endpoint = Endpoint::new(protocol, &configured.endpoint, &configured.model);
     endpoint.context_tokens = configured.context_tokens as usize;
     endpoint.patience = Duration::from_secs(configured.timeout_secs.max(1));
     if let Some(name) = &configured.api_key_env {
         let named = std::ffi::OsStr::new(name);
         let value = environment.vars.get(named).cloned().or_else(|| std::env::var_os(named));
-        let value = value.and_then(|value| value.into_string().ok()).filter(|key| !key.is_empty());
+        let value = value.and_then(|value| Some(value.into_string().ok()?.trim().to_owned()));
+        let value = value.filter(|key| !key.is_empty());
         let missing =
             || format!("the variable {name}, which `tier.{tier}.api_key_env` names, is not set");
         endpoint.key = Some(Key(value.ok_or_else(missing)?));
     }
-    match configured.provider {
-        Provider::OpenAi => match OpenAi::new(endpoint, offline) {
-            Ok(model) => Ok(Arc::new(model)),
-            Err(error) => Err(chain(&error)),
-        },
+    match Remote::new(endpoint, offline) {
+        Ok(model) => Ok(Arc::new(model)),
+        Err(error) => Err(chain(&error)),
     }
 }
 

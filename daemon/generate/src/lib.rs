@@ -13,14 +13,14 @@
 mod author;
 pub mod contract;
 mod model;
-mod openai;
 mod prompt;
 mod record;
+mod remote;
 
 pub use author::{ModelAuthor, Settings};
 pub use model::{
     Completion, Constraint, Finish, Identity, Message, Model, ModelError, Request, Role, Sampling,
     Usage,
 };
-pub use openai::{Endpoint, EndpointError, Key, OpenAi};
 pub use record::{Attempt, Ending, Record};
+pub use remote::{Endpoint, EndpointError, Key, Protocol, Remote};

@@ -104,9 +104,9 @@ pub struct Tiers {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierModel {
-    /// `"openai"`: anything that speaks OpenAI's chat completions.
+    /// `"openai"` or `"tgi"`.
     pub provider: Provider,
-    /// What `/chat/completions` is put behind: `"http://127.0.0.1:8080/v1"`. Source code around a fault
+    /// What `/chat/completions` (`"http://127.0.0.1:8080/v1"`) or `/generate_stream` is put behind. Source code around a fault
     /// and the output of failing tests are sent there.
     pub endpoint: String,
     /// The model's name there.
@@ -140,6 +140,8 @@ pub struct TierModel {
 pub enum Provider {
     /// OpenAI's chat completions: llama.cpp, vLLM, Ollama, LM Studio and others speak it as well.
     OpenAi,
+    /// TGI's own `/generate_stream`, which knows no chat template; it speaks the other one as well.
+    Tgi,
 }
 
 mod defaults {

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod course;
-mod openai;
 mod project;
+mod remote;
 mod repair;
 mod script;
 mod server;

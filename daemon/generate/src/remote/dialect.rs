@@ -5,11 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{Endpoint, EndpointError};
+use super::{Endpoint, EndpointError, Protocol, tgi};
 use crate::model::{Constraint, Request};
 
-/// Members that an endpoint may not know. The first is dropped where a refusal names none of them.
-const OPTIONAL: [&str; 4] = ["response_format", "stream_options", "seed", "max_tokens"];
+/// Members that an endpoint may not know. Where a refusal names none of them, it is the constraint.
+const OPTIONAL: [&str; 5] = ["response_format", "grammar", "stream_options", "seed", "max_tokens"];
+/// Those that say what a reply has to look like.
+const CONSTRAINTS: usize = 2;
 
 type Names = BTreeSet<&'static str>;
 
@@ -24,6 +26,12 @@ pub(super) struct Dialect {
 impl Dialect {
     /// A request in this dialect.
     pub(super) fn body(&self, endpoint: &Endpoint, request: &Request<'_>) -> Value {
+        if endpoint.protocol == Protocol::Tgi {
+            let body = tgi::body(request, &|name| lock(&self.unknown).contains(name));
+            let sent = OPTIONAL.into_iter().filter(|name| body["parameters"].get(*name).is_some());
+            *lock(&self.sent) = sent.collect();
+            return body;
+        }
         let sampling = request.sampling;
         let mut body = json!({
             "model": endpoint.model,
@@ -64,7 +72,7 @@ impl Dialect {
         let EndpointError::Refused { status: 400 | 422 | 501, said } = error else { return false };
         let sent = lock(&self.sent).clone();
         let named = OPTIONAL.iter().find(|name| sent.contains(**name) && said.contains(**name));
-        let first = OPTIONAL.iter().take(1).find(|name| sent.contains(**name));
+        let first = OPTIONAL.iter().take(CONSTRAINTS).find(|name| sent.contains(**name));
         match named.or(first) {
             Some(name) => lock(&self.unknown).insert(name),
             None => false,

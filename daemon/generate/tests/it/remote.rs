@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use greenlit_generate::{
     Completion, Constraint, Endpoint, EndpointError, Finish, Key, Message, Model, ModelError,
-    OpenAi, Request, Role, Sampling, Usage,
+    Protocol, Remote, Request, Role, Sampling, Usage,
 };
 use serde_json::json;
 
 use crate::server::{Asked, STREAM, Server, event, head, piece, reply};
 
 fn endpoint(server: &Server) -> Endpoint {
-    let mut endpoint = Endpoint::new(&server.url, "tiny");
+    let mut endpoint = Endpoint::new(Protocol::OpenAi, &server.url, "tiny");
     endpoint.backoff = Duration::from_millis(1);
     endpoint
 }
 
 fn ask(endpoint: Endpoint, constraint: &Constraint) -> (String, Result<Completion, ModelError>) {
-    ask_until(&OpenAi::new(endpoint, false).unwrap(), constraint, &|_| false)
+    ask_until(&Remote::new(endpoint, false).unwrap(), constraint, &|_| false)
 }
 
 fn ask_until(
-    model: &OpenAi,
+    model: &Remote,
     constraint: &Constraint,
     stop: &dyn Fn(&str) -> bool,
 ) -> (String, Result<Completion, ModelError>) {
@@ -108,7 +108,7 @@ fn members_that_an_endpoint_refuses_are_left_out_from_then_on() {
             reply(stream, &["{}"]);
         }
     });
-    let model = OpenAi::new(endpoint(&server), false).unwrap();
+    let model = Remote::new(endpoint(&server), false).unwrap();
     let schema = Constraint::JsonSchema("{\"type\":\"object\"}".into());
     for _ in 0..2 {
         let (said, completion) = ask_until(&model, &schema, &|_| false);
@@ -236,7 +236,7 @@ fn nobody_there_is_said() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     drop(listener);
-    let mut endpoint = Endpoint::new(&url, "tiny");
+    let mut endpoint = Endpoint::new(Protocol::OpenAi, &url, "tiny");
     endpoint.backoff = Duration::from_millis(1);
     let Err(ModelError::Unavailable { source, lasting: false, .. }) =
         ask(endpoint, &Constraint::Free).1
@@ -254,7 +254,7 @@ fn stopping_takes_effect_at_once_also_in_the_middle_of_silence() {
         let _ = std::io::Read::read(stream, &mut [0; 1]);
     });
     // The patience of a minute would outlast the test.
-    let model = OpenAi::new(endpoint(&server), false).unwrap();
+    let model = Remote::new(endpoint(&server), false).unwrap();
     let asked = Cell::new(0);
     let (said, completion) = ask_until(&model, &Constraint::Free, &|said| {
         asked.set(asked.get() + usize::from(!said.is_empty()));
@@ -266,22 +266,55 @@ fn stopping_takes_effect_at_once_also_in_the_middle_of_silence() {
 
 #[test]
 fn offline_only_this_machine_is_asked() {
-    let far = Endpoint::new("https://models.example.com/v1", "big");
-    assert!(matches!(OpenAi::new(far.clone(), true), Err(EndpointError::Network(_))));
-    assert!(OpenAi::new(far, false).is_ok());
+    let far = Endpoint::new(Protocol::OpenAi, "https://models.example.com/v1", "big");
+    assert!(matches!(Remote::new(far.clone(), true), Err(EndpointError::Network(_))));
+    assert!(Remote::new(far, false).is_ok());
     let server = Server::new(|_, _, stream| reply(stream, &["near"]));
-    let model = OpenAi::new(endpoint(&server), true).unwrap();
+    let model = Remote::new(endpoint(&server), true).unwrap();
     assert_eq!(ask_until(&model, &Constraint::Free, &|_| false).0, "near");
 }
 
 #[test]
 fn a_key_is_not_sent_in_clear_and_an_address_has_to_be_one() {
-    let mut far = Endpoint::new("http://models.example.com/v1", "big");
-    assert!(OpenAi::new(far.clone(), false).is_ok());
+    let mut far = Endpoint::new(Protocol::OpenAi, "http://models.example.com/v1", "big");
+    assert!(Remote::new(far.clone(), false).is_ok());
     far.key = Some(Key("k".into()));
-    assert!(matches!(OpenAi::new(far, false), Err(EndpointError::KeyInClear(_))));
+    assert!(matches!(Remote::new(far, false), Err(EndpointError::KeyInClear(_))));
     for url in ["models.example.com", "ftp://x/v1", "http://", ""] {
-        let new = OpenAi::new(Endpoint::new(url, "m"), false);
+        let new = Remote::new(Endpoint::new(Protocol::OpenAi, url, "m"), false);
         assert!(matches!(new, Err(EndpointError::Address(_))), "{url}");
     }
+}
+
+#[test]
+fn tgi_is_spoken_to_in_its_own_words() {
+    let server = Server::new(|_, asked, stream| {
+        if asked.body["parameters"].get("grammar").is_some() {
+            head(stream, "422 Unprocessable Entity", &["Content-Type: application/json"]);
+            let _ = stream.write_all(b"{\"error\":\"grammars are disabled\"}");
+            return;
+        }
+        head(stream, "200 OK", &[STREAM]);
+        event(stream, &json!({"token": {"text": "a", "special": false}, "generated_text": null}));
+        event(stream, &json!({"token": {"text": "b", "special": false}, "generated_text": null}));
+        let details = json!({"finish_reason": "eos_token", "generated_tokens": 3});
+        event(
+            stream,
+            &json!({"token": {"text": "</s>", "special": true}, "generated_text": "ab", "details": details}),
+        );
+    });
+    let url = server.url.trim_end_matches("/v1").to_owned();
+    let mut endpoint = Endpoint::new(Protocol::Tgi, &url, "tiny");
+    endpoint.backoff = Duration::from_millis(1);
+    let (said, completion) = ask(endpoint, &Constraint::JsonSchema("{}".into()));
+    assert_eq!(said, "ab");
+    let completion = completion.unwrap();
+    assert_eq!(completion.finish, Finish::Stop);
+    assert_eq!(completion.usage.completion_tokens, 3);
+    assert!(completion.usage.estimated && completion.usage.prompt_tokens > 0);
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2, "it is asked without a grammar then");
+    assert_eq!(asked[1].path, "/generate_stream");
+    assert_eq!(asked[1].body["inputs"], "mend it");
+    assert_eq!(asked[1].body["parameters"]["max_new_tokens"], 64);
 }

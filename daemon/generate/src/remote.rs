@@ -1,5 +1,5 @@
-//! Any endpoint that speaks OpenAI's chat completions: llama.cpp, vLLM, Ollama, LM Studio, TGI, and
-//! OpenAI itself.
+//! Models behind an endpoint: whatever speaks OpenAI's chat completions (llama.cpp, vLLM, Ollama,
+//! LM Studio, TGI, OpenAI itself), and TGI's own `/generate_stream`.
 //!
 //! A thread of its own reads from the socket, so that whoever asked can stop at any moment; it ends
 //! with the next piece or the next time-out.
@@ -9,6 +9,7 @@ mod dialect;
 mod endpoint;
 mod error;
 mod stream;
+mod tgi;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use ureq::Agent;
 
 use self::call::{Call, Heard};
 use self::dialect::Dialect;
-pub use self::endpoint::{Endpoint, Key};
+pub use self::endpoint::{Endpoint, Key, Protocol};
 pub use self::error::EndpointError;
 use crate::model::{Completion, Finish, Identity, Model, ModelError, Request, Usage};
 
@@ -27,13 +28,13 @@ const BEAT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A model behind an endpoint.
-pub struct OpenAi {
+pub struct Remote {
     endpoint: Endpoint,
     agent: Agent,
     dialect: Dialect,
 }
 
-impl OpenAi {
+impl Remote {
     /// Asks nobody anything yet.
     ///
     /// # Errors
@@ -68,18 +69,20 @@ impl OpenAi {
                         break Finish::Cancelled;
                     }
                 }
-                Some(Heard::Usage(told)) => usage = Some(told),
+                Some(Heard::Usage(mut told)) => {
+                    if told.prompt_tokens == 0 {
+                        told.prompt_tokens = self.count(request);
+                    }
+                    usage = Some(told);
+                }
                 Some(Heard::End(finish)) => break finish,
                 Some(Heard::Failed(error)) => return Err(error),
             }
         };
-        let mut usage = usage.unwrap_or_else(|| {
-            let prompt = request.messages.iter().map(|message| self.count_tokens(&message.content));
-            Usage {
-                prompt_tokens: prompt.sum::<usize>() as u64,
-                completion_tokens: self.count_tokens(&said) as u64,
-                estimated: true,
-            }
+        let mut usage = usage.unwrap_or_else(|| Usage {
+            prompt_tokens: self.count(request),
+            completion_tokens: self.count_tokens(&said) as u64,
+            estimated: true,
         });
         if finish == Finish::Stop
             && usage.completion_tokens >= u64::from(request.sampling.max_tokens)
@@ -93,6 +96,11 @@ impl OpenAi {
         Ok(Completion { usage, finish })
     }
 
+    /// Tokens of the messages, estimated.
+    fn count(&self, request: &Request<'_>) -> u64 {
+        request.messages.iter().map(|message| self.count_tokens(&message.content) as u64).sum()
+    }
+
     fn unavailable(&self, error: EndpointError) -> ModelError {
         ModelError::Unavailable {
             model: self.endpoint.model.clone(),
@@ -102,7 +110,7 @@ impl OpenAi {
     }
 }
 
-impl Model for OpenAi {
+impl Model for Remote {
     fn identity(&self) -> Identity {
         Identity { name: self.endpoint.model.clone(), digest: None, adapter: None }
     }

@@ -18,10 +18,21 @@ impl fmt::Debug for Key {
     }
 }
 
+/// How an endpoint is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// OpenAI's chat completions.
+    OpenAi,
+    /// TGI's own. It knows no roles: messages are put one after the other.
+    Tgi,
+}
+
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// What `/chat/completions` is put behind: `http://127.0.0.1:8080/v1`.
+    /// How it is spoken to.
+    pub protocol: Protocol,
+    /// What `/chat/completions` (`http://127.0.0.1:8080/v1`) or `/generate_stream` is put behind.
     pub url: String,
     /// The model's name there.
     pub model: String,
@@ -39,8 +50,9 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An endpoint with the usual patience.
-    pub fn new(url: &str, model: &str) -> Self {
+    pub fn new(protocol: Protocol, url: &str, model: &str) -> Self {
         Self {
+            protocol,
             url: url.trim_end_matches('/').to_owned(),
             model: model.to_owned(),
             key: None,
@@ -52,7 +64,11 @@ impl Endpoint {
     }
 
     pub(super) fn completions(&self) -> String {
-        format!("{}/chat/completions", self.url)
+        let path = match self.protocol {
+            Protocol::OpenAi => "chat/completions",
+            Protocol::Tgi => "generate_stream",
+        };
+        format!("{}/{path}", self.url)
     }
 
     /// The way there, if there may be one.

@@ -9,8 +9,8 @@ use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::endpoint::Key;
-use super::stream::{LINE, Step, event, steps};
-use super::{Endpoint, EndpointError};
+use super::stream::{self, LINE, Step, event};
+use super::{Endpoint, EndpointError, Protocol, tgi};
 use crate::model::{Finish, Usage};
 
 /// Pieces that may lie around unread.
@@ -86,9 +86,16 @@ fn talk(
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
     match kind.as_str() {
         "text/event-stream" => streamed(endpoint, response.into_body(), tell),
-        "application/json" => whole(response.into_body(), tell),
+        "application/json" => whole(endpoint, response.into_body(), tell),
         "" => Err(EndpointError::WrongType("nothing that it names".to_owned())),
         other => Err(EndpointError::WrongType(endpoint.shown(other))),
+    }
+}
+
+fn steps(endpoint: &Endpoint, data: &str) -> Result<Vec<Step>, EndpointError> {
+    match endpoint.protocol {
+        Protocol::OpenAi => stream::steps(data),
+        Protocol::Tgi => tgi::steps(data),
     }
 }
 
@@ -109,7 +116,7 @@ fn streamed(
             other => other?,
         };
         let Some(data) = data else { break };
-        for step in steps(&data)? {
+        for step in steps(endpoint, &data)? {
             let heard = match step {
                 Step::Piece(text) => Heard::Piece(text),
                 Step::Usage(usage) => Heard::Usage(usage),
@@ -132,7 +139,7 @@ fn streamed(
 }
 
 /// A server that does not stream.
-fn whole(body: Body, tell: &SyncSender<Heard>) -> Result<(), EndpointError> {
+fn whole(endpoint: &Endpoint, body: Body, tell: &SyncSender<Heard>) -> Result<(), EndpointError> {
     let mut text = Vec::new();
     let mut reader = body.into_reader().take(WHOLE + 1);
     reader.read_to_end(&mut text).map_err(|_| EndpointError::Cut)?;
@@ -141,7 +148,7 @@ fn whole(body: Body, tell: &SyncSender<Heard>) -> Result<(), EndpointError> {
     }
     let text = str::from_utf8(&text).map_err(|_| EndpointError::NotText)?;
     let mut finish = None;
-    for step in steps(text)? {
+    for step in steps(endpoint, text)? {
         let heard = match step {
             Step::Piece(text) => Heard::Piece(text),
             Step::Usage(usage) => Heard::Usage(usage),
