@@ -59,9 +59,9 @@ fn python_a_model_mends_what_templates_cannot_and_the_tests_decide() {
     let calls = generation["calls"].as_u64().unwrap();
     assert!(calls >= 2, "{generation}");
     assert_eq!(generation["model"], "tiny");
-    assert_eq!(generation["estimated"], false);
     assert!(generation["prompt_tokens"].as_u64().unwrap() >= 2 * 321, "{generation}");
-    assert_eq!(calls, endpoint.asked().len() as u64);
+    // The last call may have been ended before it reached the endpoint.
+    assert!((2..=calls).contains(&(endpoint.asked().len() as u64)), "{calls}");
     let ran = self::fix(&installation, &project, &["--apply"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(project.read("bill.py").contains("names = ', '.join"));
