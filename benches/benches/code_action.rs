@@ -185,6 +185,7 @@ fn finding(project: &Path, index: usize) -> Finding {
                     agreement: None,
                     test_strength: None,
                     retrieved: None,
+                    generation: None,
                     merit: None,
                 },
             },

@@ -8,6 +8,7 @@ mod jobs;
 mod lifecycle;
 mod models;
 mod state;
+mod tiers;
 
 use std::process::ExitCode;
 

@@ -118,6 +118,7 @@ fn one_fix(root: &Path, verified: &str) -> Response {
             agreement: None,
             test_strength: None,
             retrieved: None,
+            generation: None,
             merit: None,
         },
     };

@@ -5,10 +5,12 @@
 //! Invariant: every [`Installation`] has directories of its own and stops its daemon when dropped.
 
 mod editor;
+mod endpoint;
 mod installation;
 mod projects;
 
 pub use editor::Editor;
+pub use endpoint::Endpoint;
 pub use installation::{Installation, Ran};
 pub use projects::{Project, node_project, python_project, rust_project};
 

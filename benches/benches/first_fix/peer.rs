@@ -70,6 +70,7 @@ pub(crate) fn candidates(product: &Product, checkout: &Checkout) -> Result<Vec<C
         selection: &Selection::All,
         targets: &targets,
         generator: &listen,
+        authors: &[],
         retriever: None,
         // The store is new: nothing is known of any inputs.
         inputs: blake3::hash(b""),

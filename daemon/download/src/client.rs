@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Proxy};
+use ureq::Agent;
 
 use crate::attempt::{Failure, attempt};
 use crate::digest::Digest;
 use crate::error::DownloadError;
 use crate::part::{Origin, Part};
+use crate::way;
 
 /// The longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -121,24 +121,7 @@ impl Client {
     /// # Errors
     /// When the proxy's address is none.
     pub fn new(options: &Options) -> Result<Self, DownloadError> {
-        // The certificates of the machine: companies install their own.
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .tls_config(tls)
-            .timeout_connect(Some(options.connect_timeout))
-            .timeout_recv_response(Some(options.idle_timeout))
-            .timeout_per_read(Some(options.idle_timeout))
-            .user_agent(concat!("greenlit/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = &options.proxy {
-            let parsed = Proxy::new(proxy).map_err(|source| DownloadError::Proxy {
-                proxy: proxy.clone(),
-                source: Box::new(source),
-            })?;
-            config = config.proxy(Some(parsed));
-        }
-        // The one place where Greenlit gets a way to the network: without it there is none.
-        let agent = (!options.offline).then(|| config.build().into());
+        let agent = way::anywhere(options)?;
         Ok(Self { agent, attempts: options.attempts.max(1), backoff: options.backoff })
     }
 

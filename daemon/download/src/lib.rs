@@ -8,7 +8,8 @@
 //!
 //! Invariant: a file appears under its final name only when its size and digest are right.
 //! Invariant: one process at a time writes a partial file; it holds the file's lock.
-//! Invariant: a client that is offline has nothing to ask with, whatever it is told to fetch.
+//! Invariant: a client that is offline has nothing to ask with, whatever it is told to fetch. Whoever
+//! else talks to the network gets the way there from here ([`way`]).
 //! Invariant: never more bytes are kept than the caller allowed.
 
 mod attempt;
@@ -17,8 +18,10 @@ mod digest;
 mod error;
 mod hub;
 mod part;
+mod way;
 
 pub use client::{Client, Fetched, Options, Progress, Size, Wanted};
 pub use digest::{Digest, DigestError};
 pub use error::DownloadError;
 pub use hub::{HUB, hub_url};
+pub use way::{is_loopback, way};

@@ -38,7 +38,8 @@ pub use message::{
 pub use model::{ModelAction, ModelEntry, ModelReport, PullItem, PullPlan, PullRequest};
 pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
-    FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Merit,
-    Notice, RetrievalReport, RetrievedPassage, RootStatus, SessionStatus, StatusReport,
-    SuspiciousLine, TestEntry, TestOutcome, TestReport, TestStrength, Tier,
+    FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, GenerationReport,
+    LocalizationReport, Merit, Notice, RetrievalReport, RetrievedPassage, RootStatus,
+    SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestReport, TestStrength,
+    Tier,
 };

@@ -276,6 +276,9 @@ pub enum RootPhase {
     Fixing {
         /// Failing tests.
         failing: u32,
+        /// The tier with its model that is asked now; absent while it is templates.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        asking: Option<String>,
     },
     /// The last run is over.
     Settled {

@@ -153,9 +153,34 @@ pub struct FixEvidence {
     /// repair does not ask.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retrieved: Option<RetrievalReport>,
+    /// What the model that wrote it was asked; absent for templates.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub generation: Option<GenerationReport>,
     /// What its place in the order was made of, beside `agreement`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub merit: Option<Merit>,
+}
+
+/// What a model was asked for all fixes of one request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationReport {
+    /// Its name.
+    pub model: String,
+    /// What its weights hash to, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+    /// Calls until the report was made.
+    pub calls: u64,
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of all replies.
+    pub completion_tokens: u64,
+    /// Whether the tokens are estimates: the model did not say.
+    pub estimated: bool,
+    /// Time that the calls took.
+    pub model_ms: u64,
+    /// Why replies could not be used, most frequent first.
+    pub unusable: Vec<(String, u64)>,
 }
 
 /// What a search of the index found.

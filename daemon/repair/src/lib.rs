@@ -7,6 +7,7 @@
 //! Invariant: a verdict names the exact content hashes that it holds for.
 
 mod ahead;
+mod author;
 mod baseline;
 mod cancel;
 mod candidate;
@@ -31,6 +32,7 @@ mod verdict;
 mod verify;
 mod workbench;
 
+pub use author::{Author, Desk, Fate, Fault};
 pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, Purpose, baseline};
 pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};

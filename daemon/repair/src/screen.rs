@@ -177,6 +177,9 @@ impl<'a> Screen<'a> {
                 // What hangs after a target was red need not be given more time.
                 let red = run.results.iter().any(|result| result.outcome != Outcome::Passed);
                 screened.fall = Some(if red { Fall::StillRed } else { fall });
+                if let RunState::BuildFailed { diagnostics, .. } = &run.state {
+                    screened.failure = diagnostics.first().map(|error| first_line(&error.message));
+                }
                 return Ok(screened);
             }
             self.learn(&run, &mut screened);

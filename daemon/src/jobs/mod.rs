@@ -12,6 +12,7 @@ mod reports;
 mod run;
 mod search;
 mod unrun;
+mod walls;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -19,11 +20,13 @@ use std::sync::{Arc, Mutex};
 use greenlit_index::Index;
 use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
-    SeenDiagnostic, TestReport,
+    SeenDiagnostic, TestReport, Tier,
 };
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::{Config, StatCache, View};
+
+use crate::tiers::Tiers;
 
 pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
@@ -46,6 +49,8 @@ pub(crate) enum Work {
         tests: Vec<String>,
         /// The only tests that may run; empty means all.
         visible: Vec<String>,
+        /// The highest tier that is asked.
+        tier: Tier,
         /// Budget for candidates.
         budget_secs: Option<u64>,
     },
@@ -77,6 +82,8 @@ pub(crate) struct JobInput {
     pub(crate) stat_cache: Arc<Mutex<StatCache>>,
     /// The index of the root, if it is open.
     pub(crate) index: Option<Index>,
+    /// The models that may be asked.
+    pub(crate) tiers: Arc<Tiers>,
     /// Stops it.
     pub(crate) cancel: Cancel,
     /// Whether somebody waits for it.
@@ -96,8 +103,13 @@ pub(crate) enum JobNews {
     Findings(Vec<Finding>),
     /// A fix of a diagnostic was verified.
     Diagnosed(Finding),
-    /// Looking for fixes of so many failing tests.
-    Fixing(u32),
+    /// Looking for fixes.
+    Fixing {
+        /// Failing tests.
+        failing: u32,
+        /// The tier with its model that is asked now.
+        asking: Option<String>,
+    },
     /// Files with suspected lines and of the failing tests, most suspicious first.
     Suspected(Vec<PathBuf>),
     /// The evidence of a fix that was just verified.

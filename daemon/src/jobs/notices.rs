@@ -1,5 +1,6 @@
 //! What a person is told beside the findings.
 
+use greenlit_generate::Record;
 use greenlit_protocol::Notice;
 use greenlit_repair::{Withheld, WithheldReason};
 
@@ -22,4 +23,22 @@ pub(super) fn withheld(fix: &Withheld) -> Notice {
         ),
     };
     Notice { kind: kind.into(), message: format!("not offered, though green: {summary}; {why}") }
+}
+
+/// Reasons named of replies that could not be used.
+const REASONS: usize = 4;
+
+/// What of a model's replies could not be used.
+pub(super) fn unusable(record: &Record) -> Option<Notice> {
+    let mut failures: Vec<_> = record.failures().into_iter().collect();
+    failures.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let count: usize = failures.iter().map(|(_, count)| count).sum();
+    let reasons: Vec<_> =
+        failures.iter().take(REASONS).map(|(why, count)| format!("{why} ({count})")).collect();
+    let (tier, model, calls) = (&record.tier, &record.model.name, record.attempts.len());
+    let message = format!(
+        "{tier} ({model}): {count} of {calls} calls brought nothing usable: {}",
+        reasons.join("; ")
+    );
+    (count > 0).then(|| Notice { kind: "model".into(), message })
 }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use greenlit_generate::Record;
 use greenlit_protocol::{
     Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
-    FixEvidence, FixSource, FixStats, LocalizationReport, MendedDiagnostic, Merit, OfferedFix,
-    RetrievalReport, RetrievedPassage, SuspiciousLine, TestEntry, TestOutcome, TestStrength,
+    FixEvidence, FixSource, FixStats, GenerationReport, LocalizationReport, MendedDiagnostic,
+    Merit, OfferedFix, RetrievalReport, RetrievedPassage, SuspiciousLine, TestEntry, TestOutcome,
+    TestStrength,
 };
 use greenlit_repair::{
     Baseline, BaselineOutcome, Candidate, DiagnosticFix, Localization, Method, Retrieved,
-    SearchCounts, Standing, TargetOutcome, VerifiedFix, function_of, relative, unified_diff,
+    SearchCounts, Source, Standing, TargetOutcome, VerifiedFix, function_of, relative,
+    unified_diff,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_sandbox::Layer;
@@ -90,12 +93,7 @@ pub(crate) fn fix_entry(
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
         diff: unified_diff(root, &fix.files),
         edits: file_edits(root, &fix.candidate),
-        source: FixSource {
-            tier: fix.candidate.source.tier.clone(),
-            rule: Some(fix.candidate.source.rule.clone()),
-            model: None,
-            adapter: fix.candidate.source.adapter.clone(),
-        },
+        source: source(&fix.candidate),
         evidence: FixEvidence {
             red_to_green: tests.clone(),
             unchanged: plausible.unchanged,
@@ -106,6 +104,7 @@ pub(crate) fn fix_entry(
             duration_ms: millis(plausible.wall),
             diagnostic: None,
             retrieved: None,
+            generation: None,
             content_hashes: content_hashes(view, baseline, fix),
             agreement: agreement(&fix.standing),
             test_strength: fix.standing.strength.map(|strength| TestStrength {
@@ -121,6 +120,35 @@ pub(crate) fn fix_entry(
             }),
         },
         tests,
+    }
+}
+
+/// Who wrote a candidate: a template family or a model.
+fn source(candidate: &Candidate) -> FixSource {
+    let Source { tier, rule, adapter } = candidate.source.clone();
+    let (rule, model) = if tier == TEMPLATE { (Some(rule), None) } else { (None, Some(rule)) };
+    FixSource { tier, rule, model, adapter }
+}
+
+/// The tier without a model.
+pub(super) const TEMPLATE: &str = "template";
+
+/// What a model was asked so far.
+pub(super) fn generation(record: &Record) -> GenerationReport {
+    let usage = record.usage();
+    let wall: Duration = record.attempts.iter().map(|attempt| attempt.wall).sum();
+    let mut unusable: Vec<_> =
+        record.failures().into_iter().map(|(why, n)| (why.to_owned(), n as u64)).collect();
+    unusable.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    GenerationReport {
+        model: record.model.name.clone(),
+        digest: record.model.digest.clone(),
+        calls: record.attempts.len() as u64,
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+        estimated: usage.estimated,
+        model_ms: millis(wall),
+        unusable,
     }
 }
 
@@ -191,6 +219,7 @@ pub(crate) fn diagnostic_fix(
             agreement: None,
             test_strength: None,
             retrieved: None,
+            generation: None,
             merit: None,
         },
         tests,

@@ -1,34 +1,43 @@
 //! Carries out one job from its fixed input.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use greenlit_protocol::{
     ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, Purpose, Repair, RepairEvent, RepairLimits,
+    Author, Baseline, BaselineOutcome, Localization, Purpose, Repair, RepairEvent, RepairLimits,
     RepairOutcome, Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject,
     TemplateGenerator, VerifiedFix, Walls, Workbench, baseline,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
-use greenlit_sandbox::{Helper, Isolation, Layer, Limits};
-use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain, config};
+use greenlit_sandbox::Helper;
+use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 
 use super::findings::findings;
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::reports;
+use super::walls::{isolation, limits};
 use super::{Answer, JobInput, JobNews, JobResult, Work, notices, unrun};
+use crate::tiers::Asked;
 
 pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
 
 /// Runs a job to its end.
 pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
-    let job = Job { input, news, started: Instant::now(), known: Mutex::new(Known::default()) };
+    let asked = match &input.work {
+        Work::Fix { tier, .. } => {
+            input.tiers.authors(*tier, input.config.fix.tier, &input.environment)
+        }
+        Work::Test { .. } | Work::Diagnose { .. } => Asked::default(),
+    };
+    let job =
+        Job { input, news, started: Instant::now(), asked, known: Mutex::new(Known::default()) };
     let answer = job.run();
-    let known = job.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let known = std::mem::take(&mut *job.known());
     let cancelled = matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
     let unchanged = matches!(&answer, Ok(Answer::Unchanged));
     let diagnoses = matches!(input.work, Work::Diagnose { .. });
@@ -39,7 +48,8 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     JobResult {
         passed: count(|outcome| *outcome == BaselineOutcome::Passed),
         failing: count(|outcome| matches!(outcome, BaselineOutcome::Failed(_))),
-        findings: (!cancelled && !unchanged && !diagnoses).then(|| known.findings(input)),
+        findings: (!cancelled && !unchanged && !diagnoses)
+            .then(|| known.findings(input, &job.asked)),
         inputs: known.inputs.filter(|_| answer.is_ok()),
         answer,
     }
@@ -49,6 +59,8 @@ pub(super) struct Job<'a> {
     pub(super) input: &'a JobInput,
     pub(super) news: News<'a>,
     pub(super) started: Instant,
+    /// Who is asked what templates do not mend.
+    asked: Asked,
     known: Mutex<Known>,
 }
 
@@ -62,12 +74,14 @@ struct Known {
     /// What the index lent, if it was asked.
     retrieved: Option<Retrieved>,
     fixes: Vec<VerifiedFix>,
+    /// Failing tests that are to be mended.
+    targets: u32,
 }
 
 impl Known {
-    fn findings(&self, input: &JobInput) -> Vec<greenlit_protocol::Finding> {
+    fn findings(&self, input: &JobInput, asked: &Asked) -> Vec<greenlit_protocol::Finding> {
         let Some(baseline) = &self.baseline else { return Vec::new() };
-        let offered = offered(input, baseline, &self.fixes, self.retrieved.as_ref());
+        let offered = offered((input, asked), baseline, &self.fixes, self.retrieved.as_ref());
         findings(&input.view, baseline, self.localization.as_ref(), &offered)
     }
 }
@@ -147,14 +161,19 @@ impl Job<'_> {
         notices.extend(self.notices(baseline, tests));
         let mut outcome = RepairOutcome::default();
         if !targets.is_empty() {
-            (self.news)(JobNews::Fixing(u32::try_from(targets.len()).unwrap_or(u32::MAX)));
+            let failing = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+            self.known().targets = failing;
+            (self.news)(JobNews::Fixing { failing, asking: None });
             let budget = budget_secs.unwrap_or(self.input.config.fix.budget_secs);
+            let authors: Vec<Arc<dyn Author>> =
+                self.asked.authors.iter().map(|author| author.clone() as Arc<dyn Author>).collect();
             let repair = Repair {
                 bench,
                 baseline,
                 selection,
                 targets: &targets,
                 generator: &TemplateGenerator,
+                authors: &authors,
                 retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
                 inputs: inputs.digest(),
                 limits: RepairLimits {
@@ -177,6 +196,9 @@ impl Job<'_> {
             notices.push(Notice { kind: "budget".into(), message });
         }
         notices.extend(outcome.withheld.iter().map(notices::withheld));
+        notices.extend(self.asked.notices.iter().cloned());
+        let records = self.asked.authors.iter().map(|author| author.record());
+        notices.extend(records.filter_map(|record| notices::unusable(&record)));
         Ok(self.fix_answer(baseline, &targets, outcome, notices))
     }
 
@@ -189,7 +211,7 @@ impl Job<'_> {
     ) -> Answer {
         let root = self.input.view.root();
         let retrieved = self.known().retrieved.clone();
-        let offered = offered(self.input, baseline, &outcome.fixes, retrieved.as_ref());
+        let offered = self.offered(baseline, &outcome.fixes, retrieved.as_ref());
         let cpu = baseline.cpu + outcome.cpu;
         let localized = baseline.wall + outcome.localized;
         let stats = reports::stats(localized, &outcome.counts, self.started.elapsed(), cpu);
@@ -240,6 +262,13 @@ impl Job<'_> {
                 all.passages.extend(retrieved.passages);
                 all.degraded = all.degraded.take().or(retrieved.degraded);
             }
+            RepairEvent::Asking(who) => {
+                let failing = self.known().targets;
+                let stage =
+                    ProgressStage::Report { message: format!("asking {who}"), percentage: None };
+                (self.news)(JobNews::Progress(stage));
+                (self.news)(JobNews::Fixing { failing, asking: Some(who) });
+            }
             RepairEvent::Search(SearchEvent::Tried { tried, of, found }) => {
                 let percentage = (tried * 100).checked_div(of).and_then(|p| u32::try_from(p).ok());
                 let message = format!("{tried} of {of} candidates, {found} verified");
@@ -254,13 +283,22 @@ impl Job<'_> {
                 let retrieved = known.retrieved.clone();
                 drop(known);
                 let elapsed = self.started.elapsed();
-                for fix in offered(self.input, &baseline, &fixes, retrieved.as_ref()) {
+                for fix in self.offered(&baseline, &fixes, retrieved.as_ref()) {
                     let stats = reports::stats(Duration::ZERO, &counts, elapsed, Duration::ZERO);
                     self.tell_evidence(&fix, &baseline, localization.as_ref(), &counts, &stats);
                 }
                 self.tell_findings();
             }
         }
+    }
+
+    fn offered(
+        &self,
+        baseline: &Baseline,
+        fixes: &[VerifiedFix],
+        retrieved: Option<&Retrieved>,
+    ) -> Vec<OfferedFix> {
+        offered((self.input, &self.asked), baseline, fixes, retrieved)
     }
 
     fn tell_evidence(
@@ -277,7 +315,7 @@ impl Job<'_> {
     }
 
     fn tell_findings(&self) {
-        let findings = self.known().findings(self.input);
+        let findings = self.known().findings(self.input, &self.asked);
         (self.news)(JobNews::Findings(findings));
     }
 
@@ -430,7 +468,7 @@ pub(crate) fn inputs(view: &View, stat_cache: &Mutex<StatCache>) -> Result<Input
 }
 
 fn offered(
-    input: &JobInput,
+    (input, asked): (&JobInput, &Asked),
     baseline: &Baseline,
     fixes: &[VerifiedFix],
     retrieved: Option<&Retrieved>,
@@ -441,6 +479,9 @@ fn offered(
     let offer = |(index, fix): (usize, &VerifiedFix)| {
         let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
         entry.evidence.retrieved = Some(retrieved.clone());
+        let author = asked.authors.iter().map(|author| author.record());
+        let record = author.into_iter().find(|record| record.tier == entry.source.tier);
+        entry.evidence.generation = record.as_ref().map(reports::generation);
         reports::offered(entry, &fix.candidate.summary)
     };
     fixes.iter().enumerate().map(offer).collect()
@@ -454,27 +495,6 @@ fn no_runner(notices: &[Notice]) -> RemoteError {
         "Greenlit runs cargo test, pytest, node --test and go test: is this the root of the \
          project? `--root DIR` names another",
     )
-}
-
-fn isolation(layer: config::Layer) -> Isolation {
-    match layer {
-        config::Layer::Auto => Isolation::Auto,
-        config::Layer::Namespaces => Isolation::Only(Layer::Namespaces),
-        config::Layer::Bubblewrap => Isolation::Only(Layer::Bubblewrap),
-        config::Layer::Copy => Isolation::Only(Layer::Copy),
-        config::Layer::None => Isolation::Off,
-    }
-}
-
-fn limits(config: &config::Sandbox) -> Limits {
-    let default = Limits::default();
-    let bytes = |megabytes: Option<u64>, default| megabytes.map_or(default, |mb| mb << 20);
-    Limits {
-        memory_bytes: bytes(config.memory_mb, default.memory_bytes),
-        processes: config.processes.unwrap_or(default.processes),
-        disk_bytes: bytes(config.disk_mb, default.disk_bytes),
-        output_bytes: bytes(config.output_mb, default.output_bytes),
-    }
 }
 
 /// The directory for kept build products of a root.

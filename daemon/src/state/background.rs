@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use greenlit_protocol::RootPhase;
+use greenlit_protocol::{RootPhase, Tier};
 use greenlit_workspace::{Config, chain};
 
 use crate::jobs::{Work, inputs};
@@ -149,7 +149,12 @@ impl State {
             return;
         }
         let work = if config.fix.automatic {
-            Work::Fix { tests: Vec::new(), visible: Vec::new(), budget_secs: None }
+            Work::Fix {
+                tests: Vec::new(),
+                visible: Vec::new(),
+                tier: Tier::Auto,
+                budget_secs: None,
+            }
         } else {
             Work::Test { tests: Vec::new() }
         };

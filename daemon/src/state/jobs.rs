@@ -119,6 +119,7 @@ impl State {
             store: jobs::store_of(&self.context.paths.cache_dir, &path),
             stat_cache: root.stat_cache.clone(),
             index,
+            tiers: self.tiers.clone(),
             cancel: cancel.clone(),
             waited_for: request.is_some(),
             unless: match request {
@@ -174,7 +175,9 @@ impl State {
             }
             JobNews::Diagnosed(finding) => self.diagnosis_found(session, &path, finding),
             JobNews::Suspected(paths) => self.index_first(&path, &paths),
-            JobNews::Fixing(failing) => self.enter(session, &path, RootPhase::Fixing { failing }),
+            JobNews::Fixing { failing, asking } => {
+                self.enter(session, &path, RootPhase::Fixing { failing, asking });
+            }
             JobNews::Evidence(report) => {
                 self.evidence.retain(|kept| kept.id != report.id);
                 self.evidence.push_back(*report);

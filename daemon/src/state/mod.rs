@@ -34,6 +34,7 @@ use tokio::sync::mpsc;
 use crate::jobs::{JobNews, JobResult};
 use crate::lifecycle::{Context, Inbound};
 use crate::models::Models;
+use crate::tiers::Tiers;
 use index::Indexed;
 use jobs::{Pending, Running};
 use root::Root;
@@ -72,6 +73,8 @@ pub(crate) struct State {
     indexes: BTreeMap<PathBuf, Indexed>,
     /// Where they are kept.
     shelf: Shelf,
+    /// Who is asked when templates find nothing.
+    tiers: Arc<Tiers>,
     /// The models of this machine.
     models: Arc<Models>,
     /// Search by meaning with one of them.
@@ -152,6 +155,7 @@ impl State {
         let shelf = Shelf { directory, quota_bytes: known.index.store_mb << 20 };
         let models = Arc::new(Models::new(&known, &context.paths));
         let dense = models.dense(&context.paths);
+        let tiers = Arc::new(Tiers::new(&known));
         match own {
             Some(Ok(own)) if own.daemon != Config::default().daemon => {
                 let secs = own.daemon.idle_exit_secs;
@@ -168,6 +172,7 @@ impl State {
             roots: BTreeMap::new(),
             indexes: BTreeMap::new(),
             shelf,
+            tiers,
             models,
             dense,
             modelling: BTreeMap::new(),

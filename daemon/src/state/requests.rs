@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use greenlit_protocol::{ErrorKind, RemoteError, Request, Response, Tier};
+use greenlit_protocol::{ErrorKind, RemoteError, Request, Response};
 
 use crate::doctor;
 use crate::jobs::{Work, index_check, shelf_check};
@@ -16,11 +16,11 @@ impl State {
         match request {
             Request::Test { root, tests } => self.enqueue(session, id, root, Work::Test { tests }),
             Request::Fix { root, tests, visible, tier, budget_secs } => {
-                if let Err(error) = check_tier(tier) {
+                if let Err(error) = self.tiers.check_tier(tier) {
                     self.answer(session, id, Err(error));
                     return;
                 }
-                self.enqueue(session, id, root, Work::Fix { tests, visible, budget_secs });
+                self.enqueue(session, id, root, Work::Fix { tests, visible, tier, budget_secs });
             }
             Request::CancelBackground { root } => {
                 let root = canonical_root(&root).unwrap_or(root);
@@ -81,12 +81,13 @@ impl State {
         let watch = self.roots.get(&root).map(|root| root.degraded.clone());
         let index = self.open_index(&root).cloned();
         let (models, dense, shelf) = (self.models.clone(), self.dense.clone(), self.shelf.clone());
-        let events = self.events.clone();
+        let (events, tiers) = (self.events.clone(), self.tiers.clone());
         tokio::task::spawn_blocking(move || {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
             checks.push(shelf_check(&shelf));
             checks.push(models.check(&dense));
+            checks.extend(tiers.checks(&environment));
             let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::Answered { session, request, result });
@@ -96,18 +97,6 @@ impl State {
     pub(crate) fn answer(&self, session: u64, id: u64, result: Result<Response, RemoteError>) {
         if let Some(session) = self.sessions.get(&session) {
             session.respond(id, result);
-        }
-    }
-}
-
-/// Only the template tier exists in this version; asking for another one by name is an error, not
-/// a silent template run.
-fn check_tier(tier: Tier) -> Result<(), RemoteError> {
-    match tier {
-        Tier::Template | Tier::Auto => Ok(()),
-        Tier::Small | Tier::Large => {
-            Err(RemoteError::new(ErrorKind::BadRequest, "this version has no model tiers")
-                .hint("use `--tier template` or `--tier auto`"))
         }
     }
 }

@@ -60,9 +60,10 @@ fn root_status(path: PathBuf, root: &Root) -> RootStatus {
     let words = match phase {
         None | Some(RootPhase::Idle) => "idle".to_owned(),
         Some(RootPhase::Testing) => "running tests".to_owned(),
-        Some(RootPhase::Fixing { failing: red }) => {
+        Some(RootPhase::Fixing { failing: red, asking }) => {
             failing = *red;
-            format!("looking for fixes of {red} failing tests")
+            let asking = asking.as_ref().map(|who| format!(", asking {who}")).unwrap_or_default();
+            format!("looking for fixes of {red} failing tests{asking}")
         }
         Some(RootPhase::Settled { passed, failing: red, fixes: offered }) => {
             (failing, fixes) = (*red, *offered);

@@ -52,6 +52,20 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     let by = [&source.rule, &source.model, &source.adapter];
     let by: Vec<&str> = by.into_iter().flatten().map(String::as_str).collect();
     writeln!(text, "- written by: {} {}", source.tier, by.join(" "))?;
+    if let Some(asked) = &evidence.generation {
+        let about = if asked.estimated { "about " } else { "" };
+        writeln!(
+            text,
+            "- asked {} times: {about}{} tokens read, {about}{} written, {:.1} s",
+            asked.calls,
+            asked.prompt_tokens,
+            asked.completion_tokens,
+            asked.model_ms as f64 / 1000.0
+        )?;
+        for (why, count) in asked.unusable.iter().take(MAX_LISTED) {
+            writeln!(text, "- {count} × a reply that could not be used: {why}")?;
+        }
+    }
     judge(text, evidence)?;
     writeln!(text, "\nIt holds for these contents:\n")?;
     for (path, hash) in &evidence.content_hashes {

@@ -271,7 +271,7 @@ impl Session {
         let name = match phase {
             RootPhase::Idle => "idle",
             RootPhase::Testing => "testing",
-            RootPhase::Fixing { failing } => {
+            RootPhase::Fixing { failing, .. } => {
                 status.failing = Some(failing);
                 "fixing"
             }

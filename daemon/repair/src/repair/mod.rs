@@ -1,6 +1,7 @@
 //! The whole way from failing tests to verified fixes.
 
 mod early;
+mod written;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 use greenlit_runner::{Project, Selection, TestId};
 
 use self::early::Early;
+use self::written::TEMPLATE_SHARE;
+use crate::author::Author;
 use crate::baseline::Baseline;
 use crate::causes::Failures;
 use crate::compose::{on_top, union};
@@ -49,6 +52,8 @@ pub struct Repair<'a> {
     pub targets: &'a [TestId],
     /// Proposes candidates.
     pub generator: &'a (dyn Generator + Sync),
+    /// Asked, in this order, for what the generator's candidates did not mend.
+    pub authors: &'a [Arc<dyn Author>],
     /// Finds code near the fault, which may lend; nobody waits for it.
     pub retriever: Option<Arc<dyn Retriever>>,
     /// Digest of every input of the view.
@@ -68,6 +73,8 @@ pub enum RepairEvent {
     Localized(Localization),
     /// What may lend was found, or why not.
     Retrieved(Retrieved),
+    /// This author is asked now.
+    Asking(String),
     /// The search goes on.
     Search(SearchEvent),
 }
@@ -239,7 +246,9 @@ impl Repair<'_> {
             "wrote candidates"
         );
         let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
-        let left = deadline.saturating_duration_since(Instant::now());
+        let whole = deadline.saturating_duration_since(Instant::now());
+        let left = if self.authors.is_empty() { whole } else { whole.mul_f64(TEMPLATE_SHARE) };
+        let until = Instant::now() + left;
         let first = Instant::now() + left.mul_f64(FIRST_SHARE);
         let jobs = self.limits.jobs;
         let course = Course { deadline: first, jobs, ended: None, found: early };
@@ -252,7 +261,7 @@ impl Repair<'_> {
             found.counts.generated -= found.untried.len() as u64;
             rest.append(&mut found.untried);
             let partial = std::mem::take(&mut found.fixes);
-            let course = Course { deadline, jobs, ended: None, found: partial };
+            let course = Course { deadline: until, jobs, ended: None, found: partial };
             let more = self.search(project, cause, rest, course, screen)?;
             found.fixes = more.fixes;
             found.flaky.extend(more.flaky);
@@ -261,6 +270,7 @@ impl Repair<'_> {
             found.cpu += more.cpu;
             found.counts.add(more.counts);
         }
+        self.ask_authors(project, cause, deadline, screen, &mut found)?;
         outcome.cpu += found.cpu;
         outcome.out_of_time |= found.out_of_time;
         outcome.counts.add(found.counts);

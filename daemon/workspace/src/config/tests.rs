@@ -59,6 +59,38 @@ fn a_workspace_does_not_name_a_library_that_the_daemon_loads() {
 }
 
 #[test]
+fn a_workspace_does_not_say_where_source_code_is_sent() {
+    let tier = |endpoint: &str| {
+        format!("[tier.small]\nprovider = 'openai'\nendpoint = '{endpoint}'\nmodel = 'm'\n")
+    };
+    let settings =
+        r#"{"tier": {"small": {"provider": "openai", "endpoint": "http://theirs", "model": "m"}}}"#;
+    let config = load(&tier("http://theirs"), "", Some(settings)).unwrap();
+    assert_eq!(config.tier, Tiers::default());
+    let config = load(&tier("http://theirs"), &tier("http://mine"), Some(settings)).unwrap();
+    let small = config.tier.small.unwrap();
+    assert_eq!((small.endpoint.as_str(), small.samples, small.plan), ("http://mine", 4, false));
+    assert_eq!(small.api_key_env, None);
+}
+
+#[test]
+fn a_tier_with_an_unknown_key_or_without_a_model_is_an_error() {
+    let error = load(
+        "",
+        "[tier.small]\nprovider = 'openai'\nendpoint = 'x'\nmodel = 'm'\napi_key = 'k'",
+        None,
+    );
+    let error = error.unwrap_err();
+    assert!(error.contains("unknown field `api_key`") && error.contains("api_key_env"), "{error}");
+    assert!(
+        load("", "[tier.small]\nprovider = 'openai'", None).unwrap_err().contains("missing field")
+    );
+    assert!(
+        load("", "[tier.huge]\nmodel = 'm'", None).unwrap_err().contains("unknown key `tier.huge`")
+    );
+}
+
+#[test]
 fn unknown_keys_name_the_nearest_key_and_the_line() {
     let error = |text| load(text, "", None).unwrap_err();
     assert_eq!(

@@ -30,6 +30,7 @@ fn fix(tests: &[&str], rank: u32, edits: Vec<FileEdit>, hashes: &[(&str, &str)])
             agreement: None,
             test_strength: None,
             retrieved: None,
+            generation: None,
             merit: None,
         },
     }

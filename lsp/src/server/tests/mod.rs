@@ -367,6 +367,7 @@ fn finding(root: &Path) -> Finding {
                     agreement: None,
                     test_strength: None,
                     retrieved: None,
+                    generation: None,
                     merit: None,
                 },
             },

@@ -1,0 +1,77 @@
+//! What a model was asked and what came of it: the evidence, and what a person is told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use greenlit_repair::Fate;
+
+use crate::model::{Identity, Usage};
+
+/// How one call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// A plan that validates.
+    Planned,
+    /// A candidate that was handed in; how it ended is told later.
+    Waiting,
+    /// A candidate, and how it ended.
+    Tried(Fate),
+    /// A patch that leaves what an earlier one left.
+    Repeated,
+    /// A reply that does not validate.
+    Invalid(String),
+    /// No complete reply.
+    Failed(String),
+    /// Nobody wanted the rest.
+    Cancelled,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Which round of the loop, from 1.
+    pub round: usize,
+    /// How adventurous.
+    pub temperature: f32,
+    /// What it took.
+    pub usage: Usage,
+    /// How long it took.
+    pub wall: Duration,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Everything that an author asked its model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Record {
+    /// `small` or `large`.
+    pub tier: String,
+    /// Which model.
+    pub model: Identity,
+    /// In order.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Record {
+    /// What all calls took.
+    pub fn usage(&self) -> Usage {
+        let mut sum = Usage::default();
+        for attempt in &self.attempts {
+            sum.prompt_tokens += attempt.usage.prompt_tokens;
+            sum.completion_tokens += attempt.usage.completion_tokens;
+            sum.estimated |= attempt.usage.estimated;
+        }
+        sum
+    }
+
+    /// Replies that could not be used and calls that failed, by why.
+    pub fn failures(&self) -> BTreeMap<&str, usize> {
+        let mut failures = BTreeMap::new();
+        for attempt in &self.attempts {
+            if let Ending::Invalid(why) | Ending::Failed(why) = &attempt.ending {
+                *failures.entry(why.as_str()).or_default() += 1;
+            }
+        }
+        failures
+    }
+}

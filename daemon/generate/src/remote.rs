@@ -1,0 +1,178 @@
+//! Models behind an endpoint: whatever speaks OpenAI's chat completions (llama.cpp, vLLM, Ollama,
+//! LM Studio, TGI, OpenAI itself), and TGI's own `/generate_stream`.
+//!
+//! A thread of its own reads from the socket, so that whoever asked can stop at any moment; it ends
+//! with the next piece or the next time-out.
+
+mod call;
+mod dialect;
+mod endpoint;
+mod error;
+mod stream;
+mod tgi;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+
+use self::call::{Call, Heard};
+use self::dialect::Dialect;
+pub use self::endpoint::{Endpoint, Key, Protocol};
+pub use self::error::EndpointError;
+use crate::model::{Completion, Finish, Identity, Model, ModelError, Request, Usage};
+
+/// How often somebody who waits is asked whether they still want to.
+const BEAT: Duration = Duration::from_millis(50);
+/// The longest wait that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A model behind an endpoint.
+pub struct Remote {
+    endpoint: Endpoint,
+    agent: Agent,
+    dialect: Dialect,
+}
+
+impl Remote {
+    /// Asks nobody anything yet.
+    ///
+    /// # Errors
+    /// When the network is forbidden and the endpoint is elsewhere, its address is none, or its key
+    /// would be sent where anybody can read it.
+    pub fn new(endpoint: Endpoint, offline: bool) -> Result<Self, EndpointError> {
+        let agent = endpoint.way(offline)?;
+        Ok(Self { endpoint, agent, dialect: Dialect::default() })
+    }
+
+    /// One attempt. Retries make sense only as long as nothing was handed over.
+    fn attempt(
+        &self,
+        request: &Request<'_>,
+        piece: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        begun: &mut bool,
+    ) -> Result<Completion, EndpointError> {
+        let mut said = String::new();
+        let mut usage = None;
+        let heard =
+            Call::start(&self.agent, &self.endpoint, self.dialect.body(&self.endpoint, request));
+        let mut finish = loop {
+            if (request.stop)() {
+                break Finish::Cancelled;
+            }
+            match heard.next(BEAT) {
+                None => {}
+                Some(Heard::Piece(text)) => {
+                    *begun = true;
+                    said.push_str(&text);
+                    if piece(&text).is_break() {
+                        break Finish::Cancelled;
+                    }
+                }
+                Some(Heard::Usage(mut told)) => {
+                    if told.prompt_tokens == 0 {
+                        told.prompt_tokens = self.count(request);
+                    }
+                    usage = Some(told);
+                }
+                Some(Heard::End(finish)) => break finish,
+                Some(Heard::Failed(error)) => return Err(error),
+            }
+        };
+        let mut usage = usage.unwrap_or_else(|| Usage {
+            prompt_tokens: self.count(request),
+            completion_tokens: self.count_tokens(&said) as u64,
+            estimated: true,
+        });
+        if finish == Finish::Stop
+            && usage.completion_tokens >= u64::from(request.sampling.max_tokens)
+        {
+            // Some servers say "stop" for either.
+            finish = Finish::Length;
+        }
+        if said.is_empty() {
+            usage.completion_tokens = 0;
+        }
+        Ok(Completion { usage, finish })
+    }
+
+    /// Tokens of the messages, estimated.
+    fn count(&self, request: &Request<'_>) -> u64 {
+        request.messages.iter().map(|message| self.count_tokens(&message.content) as u64).sum()
+    }
+
+    fn unavailable(&self, error: EndpointError) -> ModelError {
+        ModelError::Unavailable {
+            model: self.endpoint.model.clone(),
+            lasting: error.is_lasting(),
+            source: Box::new(error),
+        }
+    }
+}
+
+impl Model for Remote {
+    fn identity(&self) -> Identity {
+        Identity { name: self.endpoint.model.clone(), digest: None, adapter: None }
+    }
+
+    fn context_tokens(&self) -> usize {
+        self.endpoint.context_tokens
+    }
+
+    /// An estimate: endpoints have no agreed way to count.
+    fn count_tokens(&self, text: &str) -> usize {
+        greenlit_syntax::chunk::tokens(text)
+    }
+
+    fn generate(
+        &self,
+        request: &Request<'_>,
+        piece: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Completion, ModelError> {
+        let mut failures = 0;
+        loop {
+            let mut begun = false;
+            let error = match self.attempt(request, piece, &mut begun) {
+                Ok(completion) => return Ok(completion),
+                Err(error) => error,
+            };
+            if !begun && self.dialect.learns(&error) {
+                continue;
+            }
+            failures += 1;
+            if begun || error.is_lasting() || failures >= self.endpoint.attempts {
+                return Err(self.unavailable(error));
+            }
+            tracing::debug!(%error, failures, "the endpoint is asked again");
+            let again =
+                error.wanted_wait().unwrap_or_else(|| backoff(self.endpoint.backoff, failures));
+            if again > LONGEST_WAIT {
+                return Err(self.unavailable(error));
+            }
+            if !pause(again, request.stop) {
+                let usage = Usage::default();
+                return Ok(Completion { usage, finish: Finish::Cancelled });
+            }
+        }
+    }
+}
+
+/// Doubled after each failure, and never the same for two clients.
+fn backoff(first: Duration, failures: u32) -> Duration {
+    first.mul_f64(f64::from(1_u32 << failures.min(6)) * (0.25 + fastrand::f64() / 2.0))
+}
+
+/// Waits; `false` when nobody wants to any more.
+fn pause(time: Duration, stop: &dyn Fn() -> bool) -> bool {
+    let end = Instant::now() + time;
+    loop {
+        if stop() {
+            return false;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(BEAT));
+    }
+}

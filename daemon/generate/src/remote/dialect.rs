@@ -1,0 +1,85 @@
+//! What this endpoint takes of what others take. Found out by its refusals, not assumed.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{Endpoint, EndpointError, Protocol, tgi};
+use crate::model::{Constraint, Request};
+
+/// Members that an endpoint may not know. Where a refusal names none of them, it is the constraint.
+const OPTIONAL: [&str; 5] = ["response_format", "grammar", "stream_options", "seed", "max_tokens"];
+/// Those that say what a reply has to look like.
+const CONSTRAINTS: usize = 2;
+
+type Names = BTreeSet<&'static str>;
+
+/// What was found out.
+#[derive(Debug, Default)]
+pub(super) struct Dialect {
+    unknown: Mutex<Names>,
+    /// Members of the last request.
+    sent: Mutex<Names>,
+}
+
+impl Dialect {
+    /// A request in this dialect.
+    pub(super) fn body(&self, endpoint: &Endpoint, request: &Request<'_>) -> Value {
+        if endpoint.protocol == Protocol::Tgi {
+            let body = tgi::body(request, &|name| lock(&self.unknown).contains(name));
+            let sent = OPTIONAL.into_iter().filter(|name| body["parameters"].get(*name).is_some());
+            *lock(&self.sent) = sent.collect();
+            return body;
+        }
+        let sampling = request.sampling;
+        let mut body = json!({
+            "model": endpoint.model,
+            "messages": request.messages,
+            "stream": true,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+        });
+        let mut optional = vec![
+            ("stream_options", json!({"include_usage": true})),
+            ("seed", json!(sampling.seed)),
+            ("max_tokens", json!(sampling.max_tokens)),
+        ];
+        if let Constraint::JsonSchema(schema) = request.constraint
+            && let Ok(schema) = serde_json::from_str::<Value>(schema)
+        {
+            let named = json!({"name": "reply", "strict": true, "schema": schema});
+            optional
+                .push(("response_format", json!({"type": "json_schema", "json_schema": named})));
+        }
+        let unknown = lock(&self.unknown);
+        let mut sent = BTreeSet::new();
+        for (name, value) in optional {
+            if !unknown.contains(name) {
+                body[name] = value;
+                sent.insert(name);
+            } else if name == "max_tokens" {
+                // What replaced it.
+                body["max_completion_tokens"] = value;
+            }
+        }
+        *lock(&self.sent) = sent;
+        body
+    }
+
+    /// Whether a refusal says what to leave out the next time.
+    pub(super) fn learns(&self, error: &EndpointError) -> bool {
+        let EndpointError::Refused { status: 400 | 422 | 501, said } = error else { return false };
+        let sent = lock(&self.sent).clone();
+        let named = OPTIONAL.iter().find(|name| sent.contains(**name) && said.contains(**name));
+        let first = OPTIONAL.iter().take(CONSTRAINTS).find(|name| sent.contains(**name));
+        match named.or(first) {
+            Some(name) => lock(&self.unknown).insert(name),
+            None => false,
+        }
+    }
+}
+
+fn lock(set: &Mutex<Names>) -> MutexGuard<'_, Names> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
+}

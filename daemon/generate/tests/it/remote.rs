@@ -1,0 +1,320 @@
+//! Endpoints that are honest, slow, broken and hostile.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::net::TcpStream;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use greenlit_generate::{
+    Completion, Constraint, Endpoint, EndpointError, Finish, Key, Message, Model, ModelError,
+    Protocol, Remote, Request, Role, Sampling, Usage,
+};
+use serde_json::json;
+
+use crate::server::{Asked, STREAM, Server, event, head, piece, reply};
+
+fn endpoint(server: &Server) -> Endpoint {
+    let mut endpoint = Endpoint::new(Protocol::OpenAi, &server.url, "tiny");
+    endpoint.backoff = Duration::from_millis(1);
+    endpoint
+}
+
+fn ask(endpoint: Endpoint, constraint: &Constraint) -> (String, Result<Completion, ModelError>) {
+    ask_until(&Remote::new(endpoint, false).unwrap(), constraint, &|_| false)
+}
+
+fn ask_until(
+    model: &Remote,
+    constraint: &Constraint,
+    stop: &dyn Fn(&str) -> bool,
+) -> (String, Result<Completion, ModelError>) {
+    let messages = [Message { role: Role::User, content: "mend it".into() }];
+    let sampling = Sampling { temperature: 0.5, top_p: 0.9, max_tokens: 64, seed: 7 };
+    let said = std::cell::RefCell::new(String::new());
+    let request =
+        Request { messages: &messages, constraint, sampling, stop: &|| stop(&said.borrow()) };
+    let completion = model.generate(&request, &mut |text| {
+        said.borrow_mut().push_str(text);
+        ControlFlow::Continue(())
+    });
+    (said.into_inner(), completion)
+}
+
+/// What went wrong, and how often was asked.
+fn failure(
+    answers: impl Fn(usize, &Asked, &mut TcpStream) + Send + Sync + 'static,
+) -> (EndpointError, usize) {
+    let server = Server::new(answers);
+    let mut endpoint = endpoint(&server);
+    endpoint.patience = Duration::from_millis(300);
+    let (_, result) = ask(endpoint, &Constraint::Free);
+    let Err(ModelError::Unavailable { source, lasting, .. }) = result else {
+        panic!("{result:?}");
+    };
+    let error = *source.downcast::<EndpointError>().unwrap();
+    assert_eq!(lasting, error.is_lasting());
+    (error, server.asked().len())
+}
+
+#[test]
+fn a_reply_comes_in_pieces_with_what_it_took() {
+    let server = Server::new(|_, _, stream| reply(stream, &["a", "b\n", "ç"]));
+    let mut endpoint = endpoint(&server);
+    endpoint.key = Some(Key("secret".into()));
+    let (said, completion) = ask(endpoint, &Constraint::Free);
+    assert_eq!(said, "ab\nç");
+    let usage = Usage { prompt_tokens: 12, completion_tokens: 5, estimated: false };
+    assert_eq!(completion.unwrap(), Completion { usage, finish: Finish::Stop });
+    let asked = &server.asked()[0];
+    assert_eq!(asked.path, "/v1/chat/completions");
+    assert_eq!(asked.authorization.as_deref(), Some("Bearer secret"));
+    assert_eq!(asked.body["model"], "tiny");
+    assert_eq!(asked.body["messages"], json!([{"role": "user", "content": "mend it"}]));
+    assert_eq!((&asked.body["max_tokens"], &asked.body["seed"]), (&json!(64), &json!(7)));
+    assert_eq!(asked.body["stream"], true);
+}
+
+#[test]
+fn a_server_that_does_not_stream_is_understood() {
+    let server = Server::new(|_, _, stream| {
+        head(stream, "200 OK", &["Content-Type: application/json"]);
+        let whole =
+            json!({"choices": [{"message": {"content": "all"}, "finish_reason": "length"}]});
+        let _ = stream.write_all(whole.to_string().as_bytes());
+    });
+    let (said, completion) = ask(endpoint(&server), &Constraint::Free);
+    assert_eq!(said, "all");
+    let completion = completion.unwrap();
+    assert_eq!(completion.finish, Finish::Length);
+    assert!(completion.usage.estimated && completion.usage.completion_tokens > 0);
+}
+
+#[test]
+fn members_that_an_endpoint_refuses_are_left_out_from_then_on() {
+    let server = Server::new(|_, asked, stream| {
+        let unknown = ["stream_options", "max_tokens"]
+            .into_iter()
+            .find(|name| asked.body.get(name).is_some());
+        if let Some(unknown) = unknown {
+            head(stream, "400 Bad Request", &["Content-Type: application/json"]);
+            let _ = stream.write_all(
+                format!("{{\"error\":{{\"message\":\"unknown {unknown}\"}}}}").as_bytes(),
+            );
+        } else if asked.body.get("response_format").is_some() {
+            head(stream, "422 Unprocessable Entity", &[]);
+            let _ = stream.write_all(b"no schemas here");
+        } else {
+            reply(stream, &["{}"]);
+        }
+    });
+    let model = Remote::new(endpoint(&server), false).unwrap();
+    let schema = Constraint::JsonSchema("{\"type\":\"object\"}".into());
+    for _ in 0..2 {
+        let (said, completion) = ask_until(&model, &schema, &|_| false);
+        completion.unwrap();
+        assert_eq!(said, "{}");
+    }
+    let asked = server.asked();
+    assert_eq!(asked.len(), 5, "three refusals, then it is known");
+    assert_eq!(
+        asked[0].body["response_format"]["json_schema"]["schema"],
+        json!({"type": "object"})
+    );
+    let last = &asked[4].body;
+    assert!(last.get("response_format").is_none() && last.get("stream_options").is_none());
+    assert_eq!(last["max_completion_tokens"], 64);
+    assert_eq!(last["seed"], 7, "what nobody refused is still sent");
+}
+
+#[test]
+fn a_schema_is_sent_where_it_is_taken() {
+    let server = Server::new(|_, _, stream| reply(stream, &["{}"]));
+    ask(endpoint(&server), &Constraint::JsonSchema("{}".into())).1.unwrap();
+    assert_eq!(server.asked()[0].body["response_format"]["type"], "json_schema");
+}
+
+#[test]
+fn a_wrong_key_is_not_tried_again_and_never_shown() {
+    let server = Server::new(|_, asked, stream| {
+        head(stream, "401 Unauthorized", &[]);
+        let _ = stream.write_all(asked.authorization.clone().unwrap_or_default().as_bytes());
+    });
+    let mut endpoint = endpoint(&server);
+    endpoint.key = Some(Key("sk-very-secret".into()));
+    assert!(!format!("{endpoint:?}").contains("very"));
+    let error = ask(endpoint.clone(), &Constraint::Free).1.unwrap_err();
+    assert_eq!(server.asked().len(), 1);
+    let echo = Server::new(|_, asked, stream| {
+        head(stream, "418 Teapot", &[]);
+        let _ = stream.write_all(asked.authorization.clone().unwrap_or_default().as_bytes());
+    });
+    endpoint.url = echo.url.clone();
+    let echoed = ask(endpoint, &Constraint::Free).1.unwrap_err();
+    for error in [error, echoed] {
+        let ModelError::Unavailable { source, lasting, .. } = error else { panic!() };
+        assert!(lasting);
+        assert!(!source.to_string().contains("very"), "{source}");
+    }
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    let server = Server::new(|index, _, stream| match index {
+        0 => head(stream, "503 Service Unavailable", &[]),
+        1 => head(stream, "429 Too Many Requests", &["Retry-After: 0"]),
+        _ => reply(stream, &["here"]),
+    });
+    let (said, completion) = ask(endpoint(&server), &Constraint::Free);
+    completion.unwrap();
+    assert_eq!((said.as_str(), server.asked().len()), ("here", 3));
+}
+
+#[test]
+fn each_failure_is_named() {
+    let (error, asked) = failure(|_, _, stream| head(stream, "500 Internal Server Error", &[]));
+    assert!(matches!(error, EndpointError::Failing { status: 500, .. }), "{error}");
+    assert_eq!(asked, 3);
+    let (error, asked) =
+        failure(|_, _, stream| head(stream, "429 Too Many Requests", &["Retry-After: 86400"]));
+    assert!(matches!(error, EndpointError::Busy { after: Some(_) }), "{error}");
+    assert_eq!(asked, 1, "nobody waits for a day");
+    let (error, asked) =
+        failure(|_, _, stream| head(stream, "302 Found", &["Location: http://192.0.2.1/"]));
+    assert!(
+        matches!(error, EndpointError::Refused { status: 302, .. }),
+        "redirects lead elsewhere: {error}"
+    );
+    assert_eq!(asked, 1);
+    let (error, _) = failure(|_, _, stream| {
+        head(stream, "200 OK", &["Content-Type: text/html"]);
+        let _ = stream.write_all(b"<html>");
+    });
+    assert!(matches!(&error, EndpointError::WrongType(kind) if kind == "text/html"), "{error}");
+    let (error, asked) = failure(|_, _, stream| {
+        head(stream, "200 OK", &[STREAM]);
+        event(stream, &piece("half of"));
+    });
+    assert!(matches!(error, EndpointError::Cut), "{error}");
+    assert_eq!(asked, 1, "what was handed over cannot be taken back");
+    let (error, _) = failure(|_, _, stream| {
+        head(stream, "200 OK", &[STREAM]);
+        let _ = stream.write_all(b"data: \xff\xfe\n\n");
+    });
+    assert!(matches!(error, EndpointError::NotText), "{error}");
+    let (error, _) = failure(|_, _, stream| {
+        head(stream, "200 OK", &[STREAM]);
+        let _ = stream.write_all(b"data: ");
+        let _ = stream.write_all(&vec![b'x'; 10 << 20]);
+    });
+    assert!(matches!(error, EndpointError::LongLine), "{error}");
+    let (error, _) = failure(|_, _, stream| {
+        head(stream, "200 OK", &[STREAM]);
+        let _ = stream.write_all(b"data: {\"choices\": 7}\n\n");
+    });
+    assert!(matches!(error, EndpointError::Malformed(_)), "{error}");
+    let (error, _) = failure(|_, _, stream| {
+        head(stream, "200 OK", &[STREAM]);
+        event(stream, &json!({"error": {"message": "out of memory"}}));
+    });
+    assert!(error.to_string().contains("out of memory"), "{error}");
+    let (error, _) = failure(|_, _, stream| {
+        // Silence, until the client has gone.
+        let _ = std::io::Read::read(stream, &mut [0; 1]);
+    });
+    assert!(matches!(error, EndpointError::Silent { .. }), "{error}");
+    let (error, _) = failure(|_, _, stream| {
+        head(stream, "200 OK", &[STREAM]);
+        event(stream, &piece("then nothing"));
+        let _ = std::io::Read::read(stream, &mut [0; 1]);
+    });
+    assert!(matches!(error, EndpointError::Silent { .. }), "{error}");
+}
+
+#[test]
+fn nobody_there_is_said() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    drop(listener);
+    let mut endpoint = Endpoint::new(Protocol::OpenAi, &url, "tiny");
+    endpoint.backoff = Duration::from_millis(1);
+    let Err(ModelError::Unavailable { source, lasting: false, .. }) =
+        ask(endpoint, &Constraint::Free).1
+    else {
+        panic!()
+    };
+    assert_eq!(source.to_string(), "the endpoint cannot be reached");
+}
+
+#[test]
+fn stopping_takes_effect_at_once_also_in_the_middle_of_silence() {
+    let server = Server::new(|_, _, stream| {
+        head(stream, "200 OK", &[STREAM]);
+        event(stream, &piece("one"));
+        let _ = std::io::Read::read(stream, &mut [0; 1]);
+    });
+    // The patience of a minute would outlast the test.
+    let model = Remote::new(endpoint(&server), false).unwrap();
+    let asked = Cell::new(0);
+    let (said, completion) = ask_until(&model, &Constraint::Free, &|said| {
+        asked.set(asked.get() + usize::from(!said.is_empty()));
+        asked.get() > 2
+    });
+    assert_eq!(said, "one");
+    assert_eq!(completion.unwrap().finish, Finish::Cancelled);
+}
+
+#[test]
+fn offline_only_this_machine_is_asked() {
+    let far = Endpoint::new(Protocol::OpenAi, "https://models.example.com/v1", "big");
+    assert!(matches!(Remote::new(far.clone(), true), Err(EndpointError::Network(_))));
+    assert!(Remote::new(far, false).is_ok());
+    let server = Server::new(|_, _, stream| reply(stream, &["near"]));
+    let model = Remote::new(endpoint(&server), true).unwrap();
+    assert_eq!(ask_until(&model, &Constraint::Free, &|_| false).0, "near");
+}
+
+#[test]
+fn a_key_is_not_sent_in_clear_and_an_address_has_to_be_one() {
+    let mut far = Endpoint::new(Protocol::OpenAi, "http://models.example.com/v1", "big");
+    assert!(Remote::new(far.clone(), false).is_ok());
+    far.key = Some(Key("k".into()));
+    assert!(matches!(Remote::new(far, false), Err(EndpointError::KeyInClear(_))));
+    for url in ["models.example.com", "ftp://x/v1", "http://", ""] {
+        let new = Remote::new(Endpoint::new(Protocol::OpenAi, url, "m"), false);
+        assert!(matches!(new, Err(EndpointError::Address(_))), "{url}");
+    }
+}
+
+#[test]
+fn tgi_is_spoken_to_in_its_own_words() {
+    let server = Server::new(|_, asked, stream| {
+        if asked.body["parameters"].get("grammar").is_some() {
+            head(stream, "422 Unprocessable Entity", &["Content-Type: application/json"]);
+            let _ = stream.write_all(b"{\"error\":\"grammars are disabled\"}");
+            return;
+        }
+        head(stream, "200 OK", &[STREAM]);
+        event(stream, &json!({"token": {"text": "a", "special": false}, "generated_text": null}));
+        event(stream, &json!({"token": {"text": "b", "special": false}, "generated_text": null}));
+        let details = json!({"finish_reason": "eos_token", "generated_tokens": 3});
+        event(
+            stream,
+            &json!({"token": {"text": "</s>", "special": true}, "generated_text": "ab", "details": details}),
+        );
+    });
+    let url = server.url.trim_end_matches("/v1").to_owned();
+    let mut endpoint = Endpoint::new(Protocol::Tgi, &url, "tiny");
+    endpoint.backoff = Duration::from_millis(1);
+    let (said, completion) = ask(endpoint, &Constraint::JsonSchema("{}".into()));
+    assert_eq!(said, "ab");
+    let completion = completion.unwrap();
+    assert_eq!(completion.finish, Finish::Stop);
+    assert_eq!(completion.usage.completion_tokens, 3);
+    assert!(completion.usage.estimated && completion.usage.prompt_tokens > 0);
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2, "it is asked without a grammar then");
+    assert_eq!(asked[1].path, "/generate_stream");
+    assert_eq!(asked[1].body["inputs"], "mend it");
+    assert_eq!(asked[1].body["parameters"]["max_new_tokens"], 64);
+}

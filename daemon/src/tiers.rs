@@ -1,0 +1,161 @@
+//! The models that are asked when templates find nothing: those that the person configured by name.
+//!
+//! Nobody else can: neither a workspace's file nor an editor's settings say where source code is sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings};
+use greenlit_protocol::{Check, CheckState, ErrorKind, Notice, RemoteError, Tier};
+use greenlit_runner::Environment;
+use greenlit_workspace::config::{self, Provider, TierModel};
+use greenlit_workspace::{Config, chain};
+
+/// The configured tiers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tiers {
+    /// Cheapest first.
+    models: Vec<(&'static str, TierModel)>,
+    offline: bool,
+}
+
+/// Who is asked, in order, and who would be but cannot.
+#[derive(Default)]
+pub(crate) struct Asked {
+    pub(crate) authors: Vec<Arc<ModelAuthor>>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Tiers {
+    /// As the person's own configuration has it.
+    pub(crate) fn new(config: &Config) -> Self {
+        let config::Tiers { small, large } = config.tier.clone();
+        let all = [("small", small), ("large", large)];
+        let models = all.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
+        Self { models, offline: config.network.offline }
+    }
+
+    /// Whether a tier that is asked for by name is there.
+    pub(crate) fn check_tier(&self, tier: Tier) -> Result<(), RemoteError> {
+        let name = match tier {
+            Tier::Template | Tier::Auto => return Ok(()),
+            Tier::Small => "small",
+            Tier::Large => "large",
+        };
+        if self.models.iter().any(|(known, _)| *known == name) {
+            return Ok(());
+        }
+        let message = format!("no model is configured for the tier `{name}`");
+        Err(RemoteError::new(ErrorKind::BadRequest, message).hint(format!(
+            "put `[tier.{name}]` with `provider`, `endpoint` and `model` into your own configuration \
+             file and run `greenlit restart`, or use `--tier template`"
+        )))
+    }
+
+    /// Authors up to the tier that is asked for, else up to the configured one. Keys come from the
+    /// session's environment, else from the daemon's.
+    pub(crate) fn authors(
+        &self,
+        asked: Tier,
+        configured: config::Tier,
+        environment: &Environment,
+    ) -> Asked {
+        let most = match limit(asked, configured) {
+            Tier::Template => return Asked::default(),
+            Tier::Small => "small",
+            Tier::Large | Tier::Auto => "large",
+        };
+        let mut asked = Asked::default();
+        for (tier, configured) in &self.models {
+            match open(tier, configured, environment, self.offline) {
+                Ok(model) => {
+                    let author = ModelAuthor::new(tier, model, settings(configured));
+                    asked.authors.push(Arc::new(author));
+                }
+                Err(why) => {
+                    let message = format!("the tier `{tier}` is not asked: {why}");
+                    asked.notices.push(Notice { kind: "model".into(), message });
+                }
+            }
+            if *tier == most {
+                break;
+            }
+        }
+        asked
+    }
+
+    /// Lines for `greenlit doctor`.
+    pub(crate) fn checks(&self, environment: &Environment) -> Vec<Check> {
+        if self.models.is_empty() {
+            let detail = "no model is configured: fixes come from templates alone".to_owned();
+            return vec![Check {
+                name: "model tiers".to_owned(),
+                state: CheckState::Ok,
+                detail,
+                remedy: None,
+            }];
+        }
+        let check = |(tier, configured): &(&'static str, TierModel)| {
+            let TierModel { model, endpoint, .. } = configured;
+            let (state, detail) = match open(tier, configured, environment, self.offline) {
+                Ok(_) => {
+                    (CheckState::Ok, format!("{model} at {endpoint}; not asked by this check"))
+                }
+                Err(why) => (CheckState::Warning, why),
+            };
+            let remedy = (state != CheckState::Ok)
+                .then(|| format!("correct `[tier.{tier}]` and run `greenlit restart`"));
+            Check { name: format!("tier {tier}"), state, detail, remedy }
+        };
+        self.models.iter().map(check).collect()
+    }
+}
+
+/// The highest tier: what is asked for, else what is configured.
+fn limit(asked: Tier, configured: config::Tier) -> Tier {
+    match (asked, configured) {
+        (Tier::Auto, config::Tier::Template) => Tier::Template,
+        (Tier::Auto, config::Tier::Small) => Tier::Small,
+        (Tier::Auto, config::Tier::Large) => Tier::Large,
+        (asked, _) => asked,
+    }
+}
+
+/// The model behind a tier; nobody is asked anything yet.
+fn open(
+    tier: &str,
+    configured: &TierModel,
+    environment: &Environment,
+    offline: bool,
+) -> Result<Arc<dyn Model>, String> {
+    let protocol = match configured.provider {
+        Provider::OpenAi => Protocol::OpenAi,
+        Provider::Tgi => Protocol::Tgi,
+    };
+    let mut endpoint = Endpoint::new(protocol, &configured.endpoint, &configured.model);
+    endpoint.context_tokens = configured.context_tokens as usize;
+    endpoint.patience = Duration::from_secs(configured.timeout_secs.max(1));
+    if let Some(name) = &configured.api_key_env {
+        let named = std::ffi::OsStr::new(name);
+        let value = environment.vars.get(named).cloned().or_else(|| std::env::var_os(named));
+        let value = value.and_then(|value| Some(value.into_string().ok()?.trim().to_owned()));
+        let value = value.filter(|key| !key.is_empty());
+        let missing =
+            || format!("the variable {name}, which `tier.{tier}.api_key_env` names, is not set");
+        endpoint.key = Some(Key(value.ok_or_else(missing)?));
+    }
+    match Remote::new(endpoint, offline) {
+        Ok(model) => Ok(Arc::new(model)),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+fn settings(configured: &TierModel) -> Settings {
+    Settings {
+        samples: configured.samples as usize,
+        rounds: configured.rounds as usize,
+        max_tokens: configured.max_tokens,
+        plan: configured.plan,
+        ..Settings::default()
+    }
+}

@@ -1,0 +1,119 @@
+//! Models behind an endpoint on this machine, with the real binaries and real tests.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use greenlit_tests::{Endpoint, Installation, Project, Ran};
+use serde_json::Value;
+
+/// Templates do not know what is wanted: they would have to write whole phrases.
+fn project() -> Project {
+    Project::named("bill")
+        .file("pyproject.toml", "[project]\nname = \"bill\"\nversion = \"1\"\n")
+        .file("bill.py", "def line(items):\n    return None\n")
+        .file(
+            "test_bill.py",
+            "from bill import line\n\n\n\
+             def test_line():\n    assert line([('tea', 3), ('cup', 4)]) == 'tea, cup: 7'\n\n\n\
+             def test_empty():\n    assert line([]) == ': 0'\n\n\n\
+             def test_other():\n    assert callable(line)\n",
+        )
+}
+
+const RIGHT: &str = "{\"version\":1,\"path\":\"bill.py\",\"operation\":\"replace-function\",\"symbol\":\"line\"}\n\
+```python\n\
+def line(items):\n    names = ', '.join(name for name, _ in items)\n    return f'{names}: {sum(price for _, price in items)}'\n\
+```\n";
+
+fn configure(installation: &Installation, tier: &str, endpoint: &Endpoint) {
+    let text = format!(
+        "[network]\noffline = true\n[tier.{tier}]\nprovider = 'openai'\nendpoint = '{}'\nmodel = 'tiny'\nsamples = 2\nrounds = 2\n",
+        endpoint.url
+    );
+    std::fs::write(installation.path("greenlit.toml"), text).unwrap();
+}
+
+fn fix(installation: &Installation, project: &Project, more: &[&str]) -> Ran {
+    let root = project.root().to_str().unwrap();
+    installation.greenlit([&["fix", "--json", "--root", root, "--budget", "240"], more].concat())
+}
+
+#[test]
+fn python_a_model_mends_what_templates_cannot_and_the_tests_decide() {
+    let (installation, project) = (Installation::new(), project());
+    // Wrong at first, right once it hears why.
+    let endpoint = Endpoint::new(|asked| match asked.contains("target still red") {
+        true => RIGHT.to_owned(),
+        false => RIGHT.replace("return f", "return 'x' + f"),
+    });
+    configure(&installation, "small", &endpoint);
+    let ran = fix(&installation, &project, &[]);
+    let report = ran.json();
+    assert_eq!(ran.code, Some(0), "{report:#}\n{}", ran.stderr);
+    let fix = &report["fixes"][0];
+    assert_eq!(fix["source"]["tier"], "small");
+    assert_eq!(fix["source"]["model"], "tiny");
+    assert!(fix["source"].get("rule").is_none());
+    let evidence = &fix["evidence"];
+    assert_eq!(evidence["red_to_green"].as_array().unwrap().len(), 2);
+    assert_eq!((&evidence["unchanged"], &evidence["runs"]), (&Value::from(1), &Value::from(2)));
+    let generation = &evidence["generation"];
+    let calls = generation["calls"].as_u64().unwrap();
+    assert!(calls >= 2, "{generation}");
+    assert_eq!(generation["model"], "tiny");
+    assert!(generation["prompt_tokens"].as_u64().unwrap() >= 2 * 321, "{generation}");
+    // The last call may have been ended before it reached the endpoint.
+    assert!((2..=calls).contains(&(endpoint.asked().len() as u64)), "{calls}");
+    let ran = self::fix(&installation, &project, &["--apply"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(project.read("bill.py").contains("names = ', '.join"));
+}
+
+#[test]
+fn python_a_hostile_endpoint_gets_nothing_offered_and_is_told_of() {
+    let (installation, project) = (Installation::new(), project());
+    let attacks = [
+        "{\"path\":\"test_bill.py\",\"symbol\":\"test_line\"}\n```\ndef test_line():\n    pass\n```\n",
+        "{\"path\":\"../../../../tmp/evil.py\",\"operation\":\"insert-after\",\"line\":0}\n```\nx = 1\n```\n",
+        "{\"path\":\"conftest.py\",\"operation\":\"insert-after\",\"line\":0}\n```\nimport os\n```\n",
+        "{\"path\":\"bill.py\",\"symbol\":\"line\"}\n```\ndef line(items):\n    import os\n    os._exit(0)\n```\n",
+    ];
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    let endpoint = Endpoint::new(move |_| {
+        attacks[turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % attacks.len()].to_owned()
+    });
+    configure(&installation, "small", &endpoint);
+    let before = (project.read("bill.py"), project.read("test_bill.py"));
+    let ran = fix(&installation, &project, &["--apply"]);
+    let report = ran.json();
+    assert_eq!(ran.code, Some(1), "{report:#}\n{}", ran.stderr);
+    assert_eq!(report["fixes"].as_array().unwrap().len(), 0);
+    assert_eq!(endpoint.asked().len(), 4);
+    assert!(
+        ran.stderr.contains("small (tiny): 3 of 4 calls brought nothing usable"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("a test must not be changed: test_bill.py"), "{}", ran.stderr);
+    assert_eq!((project.read("bill.py"), project.read("test_bill.py")), before);
+    assert!(!project.root().join("conftest.py").exists());
+}
+
+#[test]
+fn python_a_model_is_asked_only_as_far_as_somebody_wants() {
+    let (installation, project) = (Installation::new(), project());
+    let endpoint = Endpoint::new(|_| RIGHT.to_owned());
+    configure(&installation, "large", &endpoint);
+    let ran = fix(&installation, &project, &["--tier", "template"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let ran = fix(&installation, &project, &["--tier", "small"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    assert!(ran.stderr.contains("no model is configured for the tier `small`"), "{}", ran.stderr);
+    assert!(endpoint.asked().is_empty());
+    // What a repository says about models counts for nothing.
+    let theirs = Endpoint::new(|_| RIGHT.to_owned());
+    let text =
+        format!("[tier.small]\nprovider = 'openai'\nendpoint = '{}'\nmodel = 'evil'\n", theirs.url);
+    std::fs::write(project.root().join("greenlit.toml"), text).unwrap();
+    let ran = fix(&installation, &project, &["--tier", "large"]);
+    assert_eq!(ran.json()["fixes"][0]["source"]["tier"], "large", "{}", ran.stderr);
+    assert!(theirs.asked().is_empty());
+}
