@@ -57,13 +57,15 @@ local function stop()
   end)
 end
 
---- With a server in this Neovim its session asks, and the way back is its business too.
+--- With a server in this Neovim its session asks, and the way back is its business too. Without one,
+-- perhaps because the program was missing, open files get one now.
 local function restart()
   if server.client(0) then
     return server.execute('greenlit.restart', {})
   end
   program.ask({ 'restart' }, function(object)
     ui.say(('greenlitd %s runs as process %d'):format(object.build, object.pid))
+    server.attach()
   end)
 end
 

@@ -88,6 +88,28 @@ local function judge(name, done)
   return nil, version
 end
 
+--- Asks a program for its version; everybody who wants to know meanwhile gets the same answer.
+local function examine(name, finding)
+  local function answer(problem, version)
+    finding.problem, finding.version = problem, version
+    local waiting = finding.waiting
+    finding.waiting = nil
+    for _, on_done in ipairs(waiting) do
+      on_done(problem, version)
+    end
+  end
+  local command = vim.list_extend(M.command(), { '--version' })
+  local options = { text = true, timeout = PATIENCE_MS, env = M.env() }
+  local ok, failed = pcall(vim.system, command, options, function(done)
+    vim.schedule(function()
+      answer(judge(name, done))
+    end)
+  end)
+  if not ok then
+    answer(('`%s` cannot be started: %s'):format(name, failed))
+  end
+end
+
 --- Calls `on_done(problem, version)` once it is known whether the program can be used; `problem` is
 --- nil when it can.
 function M.check(on_done)
@@ -96,21 +118,15 @@ function M.check(on_done)
   if problem then
     return on_done(problem)
   end
-  if known[key] then
-    return on_done(known[key].problem, known[key].version)
+  local finding = known[key]
+  if finding and not finding.waiting then
+    return on_done(finding.problem, finding.version)
+  elseif finding then
+    return table.insert(finding.waiting, on_done)
   end
-  local command = vim.list_extend(M.command(), { '--version' })
-  local options = { text = true, timeout = PATIENCE_MS, env = M.env() }
-  local ok, failed = pcall(vim.system, command, options, function(done)
-    vim.schedule(function()
-      local wrong, version = judge(name, done)
-      known[key] = { problem = wrong, version = version }
-      on_done(wrong, version)
-    end)
-  end)
-  if not ok then
-    on_done(('`%s` cannot be started: %s'):format(name, failed))
-  end
+  finding = { waiting = { on_done } }
+  known[key] = finding
+  examine(name, finding)
 end
 
 --- Calls `on_ready` when the program can be used; else says why not, each reason once.

@@ -72,6 +72,15 @@ function M.enable(settings)
   end
 end
 
+--- Starts the server for files that are open and have none, because the program was not there.
+function M.attach()
+  for _, group in ipairs({ 'nvim.lsp.enable', 'greenlit' }) do
+    if pcall(vim.api.nvim_get_autocmds, { group = group }) then
+      vim.cmd.doautoall('<nomodeline> ' .. group .. ' FileType')
+    end
+  end
+end
+
 --- The client of this buffer, else any; nil when there is none.
 function M.client(bufnr)
   local here = vim.lsp.get_clients({ name = M.NAME, bufnr = bufnr })
