@@ -69,7 +69,10 @@ t.wait('a word about a line without a fix', function()
   return t.times_told('no fix is on offer on this line') == 1
 end)
 
--- Search, by an unsaved name too.
+-- Search, by an unsaved name too. The first one asks whether a model may be downloaded; no answer is none.
+local menu = t.answer_select(function()
+  return nil
+end)
 vim.api.nvim_buf_set_lines(tests, -1, -1, false, { '', '', 'def test_zebra():', '    assert initials("") == ""' })
 vim.cmd('Greenlit search zebra')
 t.wait('the quickfix list', function()
@@ -78,7 +81,10 @@ end)
 local found = vim.fn.getqflist()
 t.check('it is not the unsaved function', found[1].bufnr == tests and found[1].text:find('test_zebra', 1, true))
 vim.cmd('cclose')
-local menu = t.answer_select(function(items)
+t.wait('the question', function()
+  return vim.deep_equal(menu.items, { 'Download', 'Not now', 'Never' })
+end)
+menu = t.answer_select(function(items)
   for index, item in ipairs(items) do
     if item:find('^people.py:%d+  initials') or item:find('/people.py:%d+  initials') then
       return index
@@ -126,7 +132,7 @@ vim.cmd('Greenlit restart')
 t.wait('another daemon', function()
   local daemon = t.daemon()
   return daemon and daemon.pid ~= pid
-end)
+end, 500)
 t.wait('its session', function()
   return require('greenlit').status():find('✗', 1, true)
 end)

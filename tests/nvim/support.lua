@@ -22,8 +22,8 @@ function M.fail(message)
   os.exit(1)
 end
 
-function M.wait(what, condition)
-  if not vim.wait(DEADLINE_MS, condition, 20) then
+function M.wait(what, condition, every_ms)
+  if not vim.wait(DEADLINE_MS, condition, every_ms or 20) then
     M.fail('waited in vain for ' .. what)
   end
 end

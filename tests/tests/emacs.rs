@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use greenlit_tests::{Installation, binary, python_project, tool};
 
 #[test]
-fn emacs_applies_a_verified_fix_with_eglot() {
+fn emacs_with_eglot_applies_a_fix_that_pytest_verified() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let installation = Installation::new();
     let project = python_project("people");

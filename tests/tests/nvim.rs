@@ -149,10 +149,8 @@ fn nvim_places_fixes_between_wide_characters_and_carriage_returns() {
     let tests = crlf(&project.read("test_people.py"));
     project.write("test_people.py", tests);
     nvim(&Installation::new(), &project, "positions.lua");
-    let expected = source
-        .replace("𝕏", "👩‍👩‍👧 é 𝕏")
-        .replace("'🎂'", "'🎂🎂 ß'")
-        .replace("age > 18", "age >= 18");
+    let expected =
+        source.replace("𝕏", "👩‍👩‍👧 é 𝕏").replace("'🎂'", "'🎂🎂 ß'").replace("age > 18", "age >= 18");
     assert_eq!(project.read("people.py"), crlf(&expected));
 }
 

@@ -28,6 +28,13 @@ function M.config()
         end)
       end
     end,
+    -- With the first message, so that the run at the start already goes by them.
+    before_init = function(params, config)
+      local section = vim.tbl_get(config, 'settings', M.NAME)
+      if type(section) == 'table' and not params.initializationOptions then
+        params.initializationOptions = { [M.NAME] = section }
+      end
+    end,
     handlers = { ['greenlit/status'] = status.on_status },
     on_exit = function(_, _, client)
       status.forget(client)
