@@ -20,7 +20,7 @@
   (kill-emacs 1))
 
 (defun t-wait (what condition)
-  (let ((deadline (+ (float-time) 120)))
+  (let ((deadline (+ (float-time) 300)))
     (while (not (funcall condition))
       (when (> (float-time) deadline)
         (t-fail "waited in vain for %s" what))

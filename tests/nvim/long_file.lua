@@ -27,7 +27,9 @@ for step = 1, 300 do
   -- Breaks the sequence of undo.
   vim.cmd('let &l:undolevels = &l:undolevels')
 end
-t.check('a fix is offered for an unfinished text', #t.actions(tests, 4) == 0)
+t.wait('the fix to be withdrawn', function()
+  return #t.actions(tests, 4) == 0
+end)
 for _, command in ipairs({ 'undo', 'redo', 'undo' }) do
   for _ = 1, 300 do
     vim.cmd('silent ' .. command)

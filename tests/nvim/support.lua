@@ -3,7 +3,7 @@
 
 local M = {}
 
-local DEADLINE_MS = 180000
+local DEADLINE_MS = 300000
 
 -- What the person was told, in order.
 M.told = {}

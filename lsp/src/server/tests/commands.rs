@@ -167,6 +167,7 @@ async fn restarting_stops_the_daemon_and_wakes_the_link() {
     answer.send(Ok(Response::Done)).unwrap();
     editor.code_actions("a.py", 0).await;
     daemon.tell(DaemonEvent::Down { reason: "it stops".into() }).await;
+    assert_eq!(editor.received("greenlit/status").await["params"]["daemon"], "down");
     within("a wake", daemon.wakes.recv()).await.unwrap();
     editor.finish(daemon).await;
 }
