@@ -20,13 +20,7 @@ if not diagnostic.message:find('test_adult_on_the_birthday', 1, true) then
   t.fail('the diagnostic says ' .. diagnostic.message)
 end
 
-local titles = {}
-t.wait('a verified fix in the menu', function()
-  titles = vim.tbl_map(function(action)
-    return action.title
-  end, t.actions(tests, 4))
-  return #titles > 0
-end)
+local titles = t.wait_for_fix(tests, 4)
 if not titles[1]:find('verified: 1 red→green, 3 others unchanged', 1, true) then
   t.fail('the menu says ' .. titles[1])
 end
@@ -37,21 +31,10 @@ t.wait('the fix to be withdrawn', function()
   return #t.actions(tests, 4) == 0
 end)
 vim.api.nvim_buf_set_lines(source, 0, 1, false, {})
-vim.api.nvim_buf_call(source, function()
-  vim.cmd('silent write!')
-end)
+t.save(source)
 -- Undone, the text is again the one that the fix holds for: it may be in the menu for a moment more, until
--- the daemon has withdrawn it to verify it anew. Whoever finds the menu empty opens it again.
-local function applied()
-  return t.text(source):find('age >= 18', 1, true) ~= nil
-end
-t.wait('a verified fix after saving to be applied', function()
-  if not applied() and #t.actions(tests, 4) > 0 then
-    t.choose(tests, 4)
-    vim.wait(2000, applied, 20)
-  end
-  return applied()
-end)
+-- the daemon has withdrawn it to verify it anew.
+t.apply_fix(tests, 4, source, 'age >= 18')
 vim.cmd('silent wall!')
 t.wait('the diagnostics to clear', function()
   return #t.diagnostics(tests) == 0

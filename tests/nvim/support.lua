@@ -3,7 +3,10 @@
 
 local M = {}
 
-local DEADLINE_MS = 120000
+local DEADLINE_MS = 300000
+
+-- What the person was told, in order.
+M.told = {}
 
 function M.fail(message)
   io.stderr:write('FAILED: ' .. message .. '\n')
@@ -12,21 +15,46 @@ function M.fail(message)
       io.stderr:write(('  %s:%d %s\n'):format(vim.api.nvim_buf_get_name(bufnr), d.lnum + 1, d.message))
     end
   end
+  for _, told in ipairs(M.told) do
+    io.stderr:write('  told: ' .. told .. '\n')
+  end
   io.stderr:write(vim.fn.execute('messages') .. '\n')
   os.exit(1)
 end
 
-function M.wait(what, condition)
-  if not vim.wait(DEADLINE_MS, condition, 20) then
+function M.wait(what, condition, every_ms)
+  if not vim.wait(DEADLINE_MS, condition, every_ms or 20) then
     M.fail('waited in vain for ' .. what)
   end
 end
 
-function M.start(plugin)
+function M.check(what, holds)
+  if not holds then
+    M.fail(what)
+  end
+end
+
+--- Makes the plugin known, as a package manager would, and listens to what it says.
+function M.load(plugin)
+  vim.notify = function(message, level)
+    table.insert(M.told, (level or 2) .. ' ' .. message)
+  end
+  vim.o.swapfile = false
   vim.opt.runtimepath:prepend(plugin)
   vim.cmd('filetype on')
   vim.cmd('runtime! plugin/**/*.lua')
+end
+
+function M.start(plugin)
+  M.load(plugin)
   vim.lsp.enable('greenlit')
+end
+
+--- How often the person was told something that contains this text.
+function M.times_told(text)
+  return #vim.tbl_filter(function(told)
+    return told:find(text, 1, true) ~= nil
+  end, M.told)
 end
 
 function M.edit(path)
@@ -39,6 +67,75 @@ end
 
 function M.client()
   return vim.lsp.get_clients({ name = 'greenlit' })[1]
+end
+
+--- Waits for tests that fail, and for fixes in the menu on a line (0-based); gives their titles.
+function M.wait_for_fix(bufnr, line)
+  local titles = {}
+  M.wait('a verified fix in the menu', function()
+    titles = vim.tbl_map(function(action)
+      return action.title
+    end, M.actions(bufnr, line))
+    return #titles > 0
+  end)
+  return titles
+end
+
+--- Chooses the first fix on a line until the text holds what it brings: a fix that was withdrawn
+--- meanwhile leaves the menu empty, and whoever finds it empty opens it again.
+function M.apply_fix(bufnr, line, source, expected)
+  local function applied()
+    return M.text(source):find(expected, 1, true) ~= nil
+  end
+  M.wait('a verified fix to be applied', function()
+    if not applied() and #M.actions(bufnr, line) > 0 then
+      M.choose(bufnr, line)
+      vim.wait(2000, applied, 20)
+    end
+    return applied()
+  end)
+end
+
+function M.save(bufnr)
+  vim.api.nvim_buf_call(bufnr, function()
+    vim.cmd('silent write!')
+  end)
+end
+
+--- Replaces text of a line (0-based) without saving.
+function M.replace(bufnr, line, from, to)
+  local text = vim.api.nvim_buf_get_lines(bufnr, line, line + 1, true)[1]
+  local first, last = text:find(from, 1, true)
+  M.check(('line %d is %s'):format(line + 1, text), first)
+  vim.api.nvim_buf_set_text(bufnr, line, first - 1, line, last, { to })
+end
+
+--- The daemon as `greenlit status` knows it; nil when none runs.
+function M.daemon()
+  local done = vim.system({ 'greenlit', 'status', '--json' }, { text = true }):wait()
+  local ok, status = pcall(vim.json.decode, done.stdout)
+  return ok and status.running and status or nil
+end
+
+--- The lines of the floating window that has the cursor, once there is one.
+function M.float()
+  M.wait('a floating window', function()
+    return vim.api.nvim_win_get_config(0).relative ~= ''
+  end)
+  return table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n')
+end
+
+--- Answers `vim.ui.select` with what `choose` gives for the items, as they are shown.
+function M.answer_select(choose)
+  local seen = {}
+  vim.ui.select = function(items, options, on_choice)
+    local format = options.format_item or tostring
+    seen.prompt = options.prompt
+    seen.items = vim.tbl_map(format, items)
+    local index = choose(seen.items)
+    on_choice(index and items[index], index)
+  end
+  return seen
 end
 
 function M.diagnostics(bufnr)

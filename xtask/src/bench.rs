@@ -9,8 +9,8 @@ use crate::run::{cargo, root, run};
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Bench {
-    /// The thin server: start, code actions, memory; beside `ruff server`
-    CodeAction,
+    /// The thin server: start, code actions, memory, typing; beside `ruff server`
+    Editor,
     /// From a save to the first verified fix; beside one candidate after the other in a worktree
     FirstFix,
     /// The index: saved files, branches, disk and memory; beside LanceDB

@@ -2,6 +2,8 @@
 
 mod bench;
 mod demo;
+#[cfg(unix)]
+mod emacs;
 mod embedding;
 mod install;
 mod run;

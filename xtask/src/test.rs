@@ -24,6 +24,10 @@ pub(crate) fn test() -> Result<()> {
     let embedding = embedding::install()?;
     let node = tools::node();
     let typescript = if node.is_some() { tools::typescript()? } else { None };
+    #[cfg(unix)]
+    let emacs = crate::emacs::emacs()?;
+    #[cfg(not(unix))]
+    let emacs: Option<std::path::PathBuf> = None;
 
     step("licences, bans and sources");
     run(Command::new(deny).current_dir(root()).args([
@@ -82,6 +86,17 @@ pub(crate) fn test() -> Result<()> {
         None => {
             not_run.push("tests with tsc: there is no npm, or no node of version 20 or newer");
             without.push("test(tsc)");
+        }
+    }
+    match &emacs {
+        Some(emacs) => {
+            tests.env("GREENLIT_TEST_EMACS", emacs);
+        }
+        None => {
+            not_run.push(
+                "the test with Emacs: there is none with eglot, and no apt-get to take it from",
+            );
+            without.push("test(emacs)");
         }
     }
     if !without.is_empty() {

@@ -6,13 +6,12 @@ end
 vim.g.loaded_greenlit = true
 
 vim.api.nvim_create_user_command('Greenlit', function(args)
-  require('greenlit').command(args.fargs)
+  require('greenlit.command').run(args)
 end, {
   nargs = '*',
+  bang = true,
   desc = 'Greenlit: verified fixes for failing tests',
-  complete = function(lead)
-    return vim.tbl_filter(function(name)
-      return vim.startswith(name, lead)
-    end, require('greenlit').subcommands())
+  complete = function(lead, line)
+    return require('greenlit.command').complete(lead, line)
   end,
 })

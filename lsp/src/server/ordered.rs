@@ -45,6 +45,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        let request = without_null(request);
         let session = &self.session;
         match request.method() {
             "textDocument/didOpen" => notified(&request, |p| handlers::did_open(session, p)),
@@ -78,6 +79,20 @@ where
         }
         future::ready(Ok(None)).boxed()
     }
+}
+
+/// Some editors write `"params": null` where a method takes none; tower-lsp takes only their absence.
+fn without_null(request: Request) -> Request {
+    if request.params() != Some(&serde_json::Value::Null) {
+        return request;
+    }
+    let (method, id, _) = request.into_parts();
+    let bare = Request::build(method);
+    match id {
+        Some(id) => bare.id(id),
+        None => bare,
+    }
+    .finish()
 }
 
 /// Starts a handler at once instead of some time later. Those that wait for nothing are then done:

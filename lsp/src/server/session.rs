@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use greenlit_client::{RequestError, current_session};
@@ -29,6 +29,8 @@ pub(crate) struct Session {
     jobs: Mutex<HashMap<u64, Job>>,
     /// Whether the person was asked about a model.
     pub(super) asked: AtomicBool,
+    /// Whether the daemon was asked to stop only to be started again.
+    restarting: AtomicBool,
     /// Ends the task that reads the daemon's events.
     events: Mutex<Option<AbortHandle>>,
 }
@@ -78,6 +80,7 @@ impl Session {
             outgoing,
             jobs: Mutex::default(),
             asked: AtomicBool::default(),
+            restarting: AtomicBool::default(),
             events: Mutex::default(),
         })
     }
@@ -160,14 +163,30 @@ impl Session {
         }
     }
 
+    /// Stops the daemon and starts it anew.
+    pub(crate) async fn restart(&self) {
+        self.restarting.store(true, Ordering::Relaxed);
+        if !matches!(self.link(), LinkState::Up { .. }) {
+            self.restarting.store(false, Ordering::Relaxed);
+            return self.wake();
+        }
+        // It is woken when the connection ends: until then a wake is for nothing.
+        if let Err(error) = self.request(Request::Stop { kill: false }).await {
+            tracing::info!(%error, "greenlitd did not stop when asked");
+            if let RequestError::Remote(_) = error {
+                self.restarting.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Runs what a person asked for about a root until it is done or cancelled.
     pub(crate) fn spawn_job(
         self: &Arc<Self>,
         root: PathBuf,
         job: impl Future<Output = ()> + Send + 'static,
     ) {
-        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         // The lock is held until the job is listed: it cannot remove itself before.
         let mut jobs = lock(&self.jobs);
         let session = self.clone();
@@ -220,6 +239,9 @@ impl Session {
             DaemonEvent::Down { reason } => {
                 self.progresses().end_all("the daemon is gone");
                 self.set_link(LinkState::Down { reason });
+                if self.restarting.swap(false, Ordering::Relaxed) {
+                    self.wake();
+                }
             }
             DaemonEvent::GaveUp { reason, log } => {
                 let text = format!("Greenlit: {reason}. Its log: {}", log.display());

@@ -82,7 +82,8 @@ pub(crate) async fn execute_command(
             Ok(Some(status))
         }
         "greenlit.restart" => {
-            restart(session);
+            let session = session.clone();
+            tokio::spawn(async move { session.restart().await });
             Ok(None)
         }
         other => Err(Error::invalid_params(format!("there is no command `{other}`"))),
@@ -153,18 +154,6 @@ pub(crate) fn explain(error: &RequestError) -> String {
         },
         other => format!("Greenlit: {other}"),
     }
-}
-
-fn restart(session: &Arc<Session>) {
-    let session = session.clone();
-    tokio::spawn(async move {
-        if matches!(session.link(), crate::server::session::LinkState::Up { .. })
-            && let Err(error) = session.request(Request::Stop { kill: false }).await
-        {
-            tracing::info!(%error, "greenlitd did not stop when asked");
-        }
-        session.wake();
-    });
 }
 
 pub(super) fn unexpected(result: std::result::Result<Response, RequestError>) -> Error {

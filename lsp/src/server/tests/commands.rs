@@ -163,7 +163,11 @@ async fn restarting_stops_the_daemon_and_wakes_the_link() {
     let (request, answer) = daemon.request().await;
     assert_eq!(request, Request::Stop { kill: false });
     assert!(daemon.wakes.try_recv().is_err());
+    // The answer comes over a connection that still stands; only at its end there is something to wake.
     answer.send(Ok(Response::Done)).unwrap();
+    editor.code_actions("a.py", 0).await;
+    daemon.tell(DaemonEvent::Down { reason: "it stops".into() }).await;
+    assert_eq!(editor.received("greenlit/status").await["params"]["daemon"], "down");
     within("a wake", daemon.wakes.recv()).await.unwrap();
     editor.finish(daemon).await;
 }

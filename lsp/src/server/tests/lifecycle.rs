@@ -50,6 +50,16 @@ async fn a_shutdown_answer_is_flushed_even_when_exit_follows_at_once() {
 }
 
 #[tokio::test]
+async fn params_that_are_null_are_as_good_as_none() {
+    let (mut editor, _daemon) = Editor::open(modern()).await;
+    // As eglot says goodbye.
+    editor.write_text(r#"{"jsonrpc":"2.0","id":900,"method":"shutdown","params":null}"#).await;
+    assert_eq!(editor.response(900).await, Ok(Value::Null));
+    editor.write_text(r#"{"jsonrpc":"2.0","method":"exit","params":null}"#).await;
+    assert_eq!(within("the end", &mut editor.served).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn exit_without_shutdown_is_an_error() {
     let (mut editor, _daemon) = Editor::open(modern()).await;
     editor.notify("exit", Value::Null).await;

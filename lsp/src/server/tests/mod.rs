@@ -10,6 +10,7 @@ mod lifecycle;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ struct FakeDaemon {
     notifications: mpsc::UnboundedSender<Notification>,
     requests: mpsc::UnboundedSender<(Request, Answer)>,
     wakes: mpsc::UnboundedSender<()>,
+    up: Arc<AtomicBool>,
 }
 
 impl Daemon for FakeDaemon {
@@ -56,7 +58,10 @@ impl Daemon for FakeDaemon {
     }
 
     fn wake(&self) {
-        let _ = self.wakes.send(());
+        // As a link does it: while there is a connection nothing is to be woken.
+        if !self.up.load(Ordering::Relaxed) {
+            let _ = self.wakes.send(());
+        }
     }
 }
 
@@ -66,6 +71,7 @@ struct DaemonSide {
     requests: mpsc::UnboundedReceiver<(Request, Answer)>,
     wakes: mpsc::UnboundedReceiver<()>,
     events: mpsc::Sender<DaemonEvent>,
+    up: Arc<AtomicBool>,
     connected: Arc<Mutex<Option<(SessionParams, Replay)>>>,
 }
 
@@ -78,13 +84,16 @@ impl DaemonSide {
         let from_daemon = Mutex::new(Some(from_daemon));
         let connected = Arc::new(Mutex::new(None));
         let seen = connected.clone();
-        let daemon = Arc::new(FakeDaemon { notifications: notify, requests: ask, wakes: wake });
+        let up = Arc::new(AtomicBool::default());
+        let daemon =
+            FakeDaemon { notifications: notify, requests: ask, wakes: wake, up: up.clone() };
+        let daemon = Arc::new(daemon);
         let connector: Connector = Box::new(move |params, replay| {
             *seen.lock().unwrap() = Some((params, replay));
             let events = from_daemon.lock().unwrap().take().expect("it connects once");
             (daemon.clone(), events)
         });
-        (Self { notifications, requests, wakes, events, connected }, connector)
+        (Self { notifications, requests, wakes, events, up, connected }, connector)
     }
 
     async fn notification(&mut self) -> Notification {
@@ -96,6 +105,11 @@ impl DaemonSide {
     }
 
     async fn tell(&self, event: DaemonEvent) {
+        match event {
+            DaemonEvent::Up { .. } => self.up.store(true, Ordering::Relaxed),
+            DaemonEvent::Down { .. } => self.up.store(false, Ordering::Relaxed),
+            DaemonEvent::GaveUp { .. } | DaemonEvent::Event(_) => {}
+        }
         self.events.send(event).await.unwrap();
     }
 
@@ -176,7 +190,10 @@ impl Editor {
     }
 
     async fn write(&mut self, message: Value) {
-        let text = json_rpc(message).to_string();
+        self.write_text(&json_rpc(message).to_string()).await;
+    }
+
+    async fn write_text(&mut self, text: &str) {
         let frame = format!("Content-Length: {}\r\n\r\n{text}", text.len());
         let input = self.input.as_mut().unwrap();
         within("the server to read", input.write_all(frame.as_bytes())).await.unwrap();
