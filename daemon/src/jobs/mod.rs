@@ -29,7 +29,8 @@ pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
 pub(crate) use run::{name_of, run, store_of};
 pub(crate) use search::{
-    SearchInput, act, check as index_check, search, shelf_check, words as index_words,
+    SearchInput, act, check as index_check, quality as index_quality, search, shelf_check,
+    words as index_words,
 };
 
 /// What a job is to do.

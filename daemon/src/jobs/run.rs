@@ -435,6 +435,7 @@ fn offered(
     let offer = |(index, fix): (usize, &VerifiedFix)| {
         let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
         entry.evidence.retrieved = Some(retrieved.clone());
+        reports::mark_used(&input.view, &mut entry);
         reports::offered(entry, &fix.candidate.summary)
     };
     fixes.iter().enumerate().map(offer).collect()
