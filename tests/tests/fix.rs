@@ -210,4 +210,25 @@ fn python_a_condition_of_a_far_file_is_borrowed_when_the_index_finds_it() {
     let donor = donor.unwrap_or_else(|| panic!("the evidence names it: {best:#}"));
     assert_eq!((&donor["start_line"], &donor["end_line"]), (&1.into(), &4.into()));
     assert!(donor["score"].as_f64().unwrap() > 0.0);
+    let is_used = |passage: &&Value| passage["used"] == true;
+    let used: Vec<_> = passages.iter().filter(is_used).map(|passage| &passage["path"]).collect();
+    let changed = &best["edits"][0]["path"];
+    assert!(
+        used.iter().all(|path| *path == changed) && !used.contains(&&donor["path"]),
+        "{used:?}"
+    );
+
+    let ran = fix(&installation, &project, &["--apply"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let index = installation.greenlit(["index", "status", "--json", "--root", root]).json();
+    let (verified, accepted) = (&index["by_use"]["verified"], &index["by_use"]["accepted"]);
+    assert_eq!(accepted["fixes"], 1, "{index:#}");
+    assert_eq!(accepted["passages"], passages.len(), "{index:#}");
+    assert_eq!(accepted["used"], used.len(), "{index:#}");
+    assert!(verified["fixes"].as_u64() >= Some(1), "{index:#}");
+    let status = installation.greenlit(["status", "--json"]).json();
+    let search = &status["roots"][0]["search"];
+    assert_eq!(search["by_use"], index["by_use"], "{status:#}");
+    assert!(search["latency"]["p99_us"].as_u64() >= search["latency"]["p50_us"].as_u64());
+    assert!(search["latency"]["searches"].as_u64() >= Some(1), "{status:#}");
 }

@@ -176,6 +176,7 @@ fn the_index_is_shown_paused_resumed_and_rebuilt() {
     assert_eq!((&shelf["indexes"], &shelf["quota_bytes"]), (&json!(1), &json!(2048_u64 << 20)));
     assert!(shelf["bytes"].as_u64() >= report["bytes_disk"].as_u64(), "{report:#}");
     assert_eq!(report["skipped"].as_object().unwrap().len(), 1, "{report:#}");
+    assert_eq!(report["by_use"]["verified"]["passages"], 0, "{report:#}");
     for absent in ["model", "backend", "graph", "branch"] {
         assert_eq!(report[absent], Value::Null, "{absent}");
     }

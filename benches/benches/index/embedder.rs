@@ -43,6 +43,7 @@ impl Counted {
             directory: directory.to_owned(),
             quota_bytes: QUOTA_BYTES,
             thresholds: Thresholds::default(),
+            unload_after: None,
         };
         let embedder: Arc<dyn Embedder> = self.clone();
         Dense::new(options, Box::new(move || Ok(Some(embedder))))

@@ -60,7 +60,7 @@ struct Args {
     /// Values per vector
     #[arg(long, default_value_t = 384)]
     dims: usize,
-    /// Searches of each kind
+    /// Searches of each kind, and of each process that opens workspaces
     #[arg(long, default_value_t = 200)]
     searches: usize,
     /// Decides which packages and files are taken
@@ -110,7 +110,7 @@ struct Large {
 fn main() -> Result<()> {
     let args = Args::parse();
     if !args.open.is_empty() {
-        return process::open(&args.open, args.vectors.as_deref(), args.dims);
+        return process::open(&args);
     }
     greenlit_benches::enter()?;
     let cache = args.output.cache()?;
@@ -140,8 +140,8 @@ fn main() -> Result<()> {
     }
     let several = home("several");
     // The first process makes the indexes; what the second one takes is what they take.
-    process::start(&open, Some(&several), args.dims)?;
-    let workspaces = process::start(&open, Some(&several), args.dims)?;
+    process::start(&open, Some(&several), &args)?;
+    let workspaces = process::start(&open, Some(&several), &args)?;
     println!("{} workspaces at once: {workspaces}", args.workspaces);
 
     let peer = match args.no_peer {
@@ -172,14 +172,18 @@ fn main() -> Result<()> {
 fn large_one(args: &Args, large: &Workspace, vectors: &Path, texts: &Path) -> Result<Large> {
     let (first, words_alone) = steps::first(large)?;
     println!("{first}");
+    let saves = steps::saves(large, args.saves, args.seed)?;
+    println!("{saves}");
+    // Branches begin with what was committed.
+    large.git(&["checkout", "-q", "--", "."])?;
     let (branches, disk) = steps::branches(large, &first, words_alone, vectors, texts, args)?;
     println!("{branches}\n{disk}");
     let empty = large.home.with_file_name("empty");
     std::fs::create_dir_all(empty.join("root"))?;
     let homes = [large.home.clone()];
-    let idle = process::start(&[empty], None, args.dims)?;
-    let words = process::start(&homes, None, args.dims)?;
-    let whole = process::start(&homes, Some(vectors), args.dims)?;
+    let idle = process::start(&[empty], None, args)?;
+    let words = process::start(&homes, None, args)?;
+    let whole = process::start(&homes, Some(vectors), args)?;
     println!("a process with nothing: {idle}\nwords alone: {words}\nwith vectors: {whole}");
     let chunks = first.chunks.max(1);
     println!(
@@ -187,7 +191,5 @@ fn large_one(args: &Args, large: &Workspace, vectors: &Path, texts: &Path) -> Re
         words.resident.saturating_sub(idle.resident) / chunks,
         whole.resident.saturating_sub(words.resident) / chunks,
     );
-    let saves = steps::saves(large, args.saves, args.seed)?;
-    println!("{saves}");
     Ok(Large { first, saves, branches, disk, idle, words, whole })
 }

@@ -12,10 +12,10 @@ use greenlit_index::{Index, Query};
 use greenlit_workspace::View;
 use serde::{Deserialize, Serialize};
 
-use crate::PATIENCE;
 use crate::embedder::Counted;
 use crate::steps::embedded;
 use crate::workspace::settle;
+use crate::{Args, PATIENCE};
 
 /// What a process took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -23,8 +23,14 @@ pub(crate) struct Opened {
     pub(crate) chunks: u64,
     /// From the opening to the first answer that misses nothing, or only vectors where there are none.
     pub(crate) first_search_ms: f64,
-    /// The fastest of the searches after it.
-    pub(crate) search_ms: f64,
+    /// Of the processor until then.
+    pub(crate) first_search_cpu_ms: f64,
+    /// Of the searches after it, one for each question: the embedding of these costs nothing.
+    pub(crate) searches: usize,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    /// Of the processor, each.
+    pub(crate) search_cpu_ms: f64,
     /// Bytes, when it has nothing left to do; of these, bytes that are in no file.
     pub(crate) resident: u64,
     pub(crate) anonymous: u64,
@@ -35,11 +41,15 @@ impl fmt::Display for Opened {
         let mb = |bytes: u64| bytes as f64 / 1e6;
         write!(
             f,
-            "{} chunks, first search after {:.0} ms, later ones from {:.2} ms, {:.1} MB resident, {:.1} \
-             of them in no file",
+            "{} chunks, first search after {:.0} ms ({:.0} of the processor), {} later ones p50 {:.2} ms, \
+             p99 {:.2} ms ({:.2} of the processor each), {:.1} MB resident, {:.1} of them in no file",
             self.chunks,
             self.first_search_ms,
-            self.search_ms,
+            self.first_search_cpu_ms,
+            self.searches,
+            self.p50_ms,
+            self.p99_ms,
+            self.search_cpu_ms,
             mb(self.resident),
             mb(self.anonymous),
         )
@@ -47,9 +57,10 @@ impl fmt::Display for Opened {
 }
 
 /// Starts this program anew.
-pub(crate) fn start(homes: &[PathBuf], vectors: Option<&Path>, dims: usize) -> Result<Opened> {
+pub(crate) fn start(homes: &[PathBuf], vectors: Option<&Path>, args: &Args) -> Result<Opened> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--dims").arg(dims.to_string());
+    command.arg("--dims").arg(args.dims.to_string());
+    command.arg("--searches").arg(args.searches.to_string());
     if let Some(vectors) = vectors {
         command.arg("--vectors").arg(vectors);
     }
@@ -62,9 +73,11 @@ pub(crate) fn start(homes: &[PathBuf], vectors: Option<&Path>, dims: usize) -> R
 }
 
 /// What [`start`] starts.
-pub(crate) fn open(homes: &[PathBuf], vectors: Option<&Path>, dims: usize) -> Result<()> {
-    let dense =
-        vectors.map(|vectors| Ok::<_, anyhow::Error>(Counted::new(dims, None)?.dense(vectors)));
+pub(crate) fn open(args: &Args) -> Result<()> {
+    let Args { open: homes, vectors, dims, searches, .. } = args;
+    let dense = vectors
+        .as_deref()
+        .map(|vectors| Ok::<_, anyhow::Error>(Counted::new(*dims, None)?.dense(vectors)));
     let dense = dense.transpose()?;
     let started = Instant::now();
     let mut indexes = Vec::new();
@@ -72,9 +85,8 @@ pub(crate) fn open(homes: &[PathBuf], vectors: Option<&Path>, dims: usize) -> Re
         let root = home.join("root").canonicalize()?;
         indexes.push(Index::open(&root, Some(&home.join("index")), dense.as_ref(), |_| {})?);
     }
-    let query =
-        Query { text: "read the next line of a file".to_owned(), k: 10, ..Query::default() };
-    let ask = |index: &Index| -> Result<bool> {
+    let ask = |index: &Index, text: &str| -> Result<bool> {
+        let query = Query { text: text.to_owned(), k: 10, ..Query::default() };
         let view = View::of_disk(index.root().to_owned());
         let answer = index.search(&query, &view, PATIENCE)?;
         // Without a model every answer says that there is none.
@@ -82,28 +94,73 @@ pub(crate) fn open(homes: &[PathBuf], vectors: Option<&Path>, dims: usize) -> Re
     };
     let first = indexes.first().context("nothing to open")?;
     settle(first)?;
-    while !ask(first)? {
+    while !ask(first, "read the next line of a file")? {
         std::thread::yield_now();
     }
     let first_search_ms = started.elapsed().as_secs_f64() * 1e3;
-    let mut search_ms = f64::INFINITY;
+    let first_search_cpu_ms = busy_ms();
+    let mut searching = 0.0;
+    let mut times = Vec::new();
     let mut chunks = 0;
     for index in &indexes {
         settle(index)?;
         if let Some(dense) = &dense {
             embedded(index, dense)?;
         }
-        for _ in 0..5 {
+        let questions = questions(index, searches.div_ceil(indexes.len()))?;
+        let busy = busy_ms();
+        for question in questions {
             let started = Instant::now();
-            ask(index)?;
-            search_ms = search_ms.min(started.elapsed().as_secs_f64() * 1e3);
+            ask(index, &question)?;
+            times.push(started.elapsed().as_secs_f64() * 1e3);
         }
+        searching += busy_ms() - busy;
         chunks += index.status().chunks;
     }
-    let resident = resident(std::process::id());
-    let opened = Opened { chunks, first_search_ms, search_ms, resident, anonymous: anonymous() };
+    times.sort_by(f64::total_cmp);
+    let last = times.len().saturating_sub(1) as f64;
+    let at = |part: f64| times.get((last * part) as usize).copied().unwrap_or_default();
+    let opened = Opened {
+        chunks,
+        first_search_ms,
+        first_search_cpu_ms,
+        searches: times.len(),
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        search_cpu_ms: searching / times.len().max(1) as f64,
+        resident: resident(std::process::id()),
+        anonymous: anonymous(),
+    };
     println!("{}", serde_json::to_string(&opened)?);
     Ok(())
+}
+
+/// Questions that have an answer: a line of code or prose from the middle of so many files.
+fn questions(index: &Index, count: usize) -> Result<Vec<String>> {
+    let mut open = vec![index.root().to_owned()];
+    let mut files = Vec::new();
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.extend((!path.ends_with(".git")).then_some(path));
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    fastrand::Rng::with_seed(1).shuffle(&mut files);
+    let mut questions = Vec::new();
+    for file in files {
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| line.len() > 20).collect();
+        questions.extend(lines.get(lines.len() / 2).map(|line| (*line).to_owned()));
+        if questions.len() >= count {
+            break;
+        }
+    }
+    Ok(questions)
 }
 
 /// Resident memory of this process that is in no file; 0 where the platform does not tell.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::disk::Disk;
 use crate::embedder::Counted;
+use crate::process::busy_ms;
 use crate::workspace::{Workspace, settle};
 use crate::{Args, PATIENCE};
 
@@ -24,21 +25,26 @@ pub(crate) struct First {
     pub(crate) files: u64,
     pub(crate) chunks: u64,
     pub(crate) seconds: f64,
+    /// Of the processor, over all threads: what it takes on a machine with nothing else to do.
+    pub(crate) cpu_s: f64,
     /// What the index says of the machine: under load it takes rests.
     pub(crate) notices: Vec<String>,
 }
 
 impl fmt::Display for First {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, chunks, seconds, notices } = self;
-        write!(f, "first index of {files} files, {chunks} chunks: {seconds:.2} s")?;
+        let Self { files, chunks, seconds, cpu_s, notices } = self;
+        write!(
+            f,
+            "first index of {files} files, {chunks} chunks: {seconds:.2} s, {cpu_s:.2} s of the processor"
+        )?;
         notices.iter().try_for_each(|notice| write!(f, " ({notice})"))
     }
 }
 
 /// Makes the index and closes it; gives what it takes on disk.
 pub(crate) fn first(workspace: &Workspace) -> Result<(First, Disk)> {
-    let started = Instant::now();
+    let (started, busy) = (Instant::now(), busy_ms());
     let index = Index::open(&workspace.root, Some(&workspace.home.join("index")), None, |_| {})?;
     let mut notices = BTreeSet::new();
     // What it says while it works is gone at the end.
@@ -50,11 +56,12 @@ pub(crate) fn first(workspace: &Workspace) -> Result<(First, Disk)> {
         }
     }
     let seconds = started.elapsed().as_secs_f64();
+    let cpu_s = (busy_ms() - busy) / 1e3;
     let status = index.status();
     drop(index);
     let disk = Disk::of(&workspace.home.join("index"), Path::new(""), status.chunks)?;
     let notices = notices.into_iter().collect();
-    Ok((First { files: status.files, chunks: status.chunks, seconds, notices }, disk))
+    Ok((First { files: status.files, chunks: status.chunks, seconds, cpu_s, notices }, disk))
 }
 
 /// Files saved one after the other, from the event to the publishing, without vectors.
@@ -84,7 +91,7 @@ pub(crate) fn saves(workspace: &Workspace, count: usize, seed: u64) -> Result<Sa
     let index = workspace.open(None)?;
     let mut random = fastrand::Rng::with_seed(seed);
     let mut times = Vec::new();
-    let busy = crate::process::busy_ms();
+    let busy = busy_ms();
     for number in 0..count {
         let Some(file) = random.choice(&workspace.files) else { bail!("no files") };
         let word = format!("zanzibar{number}marmalade");
@@ -97,7 +104,7 @@ pub(crate) fn saves(workspace: &Workspace, count: usize, seed: u64) -> Result<Sa
             check(workspace, &index, &word)?;
         }
     }
-    let cpu_ms = (crate::process::busy_ms() - busy) / count.max(1) as f64;
+    let cpu_ms = (busy_ms() - busy) / count.max(1) as f64;
     times.sort_by(f64::total_cmp);
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
     let chunks = index.status().chunks;
@@ -123,7 +130,7 @@ pub(crate) struct Branches {
     /// known ones. Medians, in seconds.
     new_s: f64,
     known_s: f64,
-    /// Of the time of the first index.
+    /// Of the processor's time of the first index.
     new_share: f64,
     known_share: f64,
     /// Texts that were embedded: of the first branch, of all others, and on all ways back.
@@ -138,8 +145,8 @@ impl fmt::Display for Branches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "switch to a branch with {} other files: {:.2} s ({:.1} % of the first index) when new, \
-             {:.2} s ({:.1} %) when known; texts embedded: {} at first, {} for {} other branches, {} \
+            "switch to a branch with {} other files: {:.2} s ({:.1} % of the first index's processor time) \
+             when new, {:.2} s ({:.1} %) when known; texts embedded: {} at first, {} for {} other branches, {} \
              for known ones; disk of {} branches {:.2} x one",
             self.changed_files,
             self.new_s,
@@ -188,34 +195,43 @@ pub(crate) fn branches(
     embedded(&index, &dense)?;
     let (mut new, mut known, mut texts_known) = (Vec::new(), Vec::new(), 0);
     let before = counted.texts();
-    let switch = |to: &str| -> Result<f64> {
+    let (mut new_cpu, mut known_cpu) = (Vec::new(), Vec::new());
+    // What is embedded meanwhile, for next to nothing here, counts as well.
+    let switch = |to: &str| -> Result<(f64, f64)> {
         workspace.git(&["checkout", "-q", to])?;
-        let started = Instant::now();
+        let (started, busy) = (Instant::now(), busy_ms());
         index.rescan();
         settle(&index)?;
-        let took = started.elapsed().as_secs_f64();
+        let took = (started.elapsed().as_secs_f64(), (busy_ms() - busy) / 1e3);
         embedded(&index, &dense)?;
         Ok(took)
     };
+    let mut note = |is_new: bool, (wall, cpu): (f64, f64)| {
+        let (walls, cpus) =
+            if is_new { (&mut new, &mut new_cpu) } else { (&mut known, &mut known_cpu) };
+        walls.push(wall);
+        cpus.push(cpu);
+    };
     for name in &names {
-        new.push(switch(name)?);
+        note(true, switch(name)?);
         let seen = counted.texts();
-        known.push(switch("main")?);
-        known.push(switch(name)?);
+        note(false, switch("main")?);
+        note(false, switch(name)?);
         texts_known += counted.texts() - seen;
     }
     switch("main")?;
     let texts_others = counted.texts() - before - texts_known;
     drop((index, dense));
     let all = Disk::of(&workspace.home.join("index"), vectors, first.chunks)?;
-    let (new_s, known_s) = (median(new).unwrap_or_default(), median(known).unwrap_or_default());
+    let [new_s, known_s, new_cpu_s, known_cpu_s] =
+        [new, known, new_cpu, known_cpu].map(|all| median(all).unwrap_or_default());
     let branches = Branches {
         branches: args.branches,
         changed_files,
         new_s,
         known_s,
-        new_share: new_s / first.seconds,
-        known_share: known_s / first.seconds,
+        new_share: new_cpu_s / first.cpu_s,
+        known_share: known_cpu_s / first.cpu_s,
         texts_first,
         texts_others,
         texts_known,

@@ -52,6 +52,7 @@ pub(crate) fn open(
         directory: cache.directory("retrieval/vectors")?,
         quota_bytes: QUOTA,
         thresholds: Thresholds::default(),
+        unload_after: None,
     };
     let used = embedder.clone();
     Ok((embedder, Meaning(Dense::new(options, Box::new(move || Ok(Some(used)))))))

@@ -136,8 +136,42 @@ pub struct IndexReport {
     pub skipped: BTreeMap<String, u64>,
     /// How long searches took.
     pub latency: LatencyReport,
+    /// Whether what repair retrieved was of use.
+    #[serde(default)]
+    pub by_use: UseReport,
     /// What else a person should know.
     pub notices: Vec<String>,
+}
+
+/// How good searches of a root are, as far as the daemon can tell, since the index was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchQuality {
+    /// How old the oldest change is that is not in yet.
+    pub staleness_ms: u64,
+    /// How long searches took.
+    pub latency: LatencyReport,
+    /// Whether what repair retrieved was of use.
+    pub by_use: UseReport,
+}
+
+/// Whether passages that were retrieved for a repair lie where a fix is: the precision of retrieval by use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UseReport {
+    /// Over verified fixes.
+    pub verified: UsedPassages,
+    /// Over fixes that a person applied.
+    pub accepted: UsedPassages,
+}
+
+/// Passages of some fixes. `used / passages` is the precision at k, `passages / fixes` the mean of k.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedPassages {
+    /// Fixes for which passages were retrieved.
+    pub fixes: u64,
+    /// These passages, at most twelve a fix.
+    pub passages: u64,
+    /// Those whose lines the fix changes.
+    pub used: u64,
 }
 
 /// What the word indexes of all workspaces take on disk.

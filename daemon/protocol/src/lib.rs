@@ -28,8 +28,8 @@ pub use hello::{
     negotiate, newer,
 };
 pub use index::{
-    GraphReport, IndexAction, IndexReport, LatencyReport, SearchHit, SearchReport, SearchRequest,
-    ShelfReport,
+    GraphReport, IndexAction, IndexReport, LatencyReport, SearchHit, SearchQuality, SearchReport,
+    SearchRequest, ShelfReport, UseReport, UsedPassages,
 };
 pub use message::{
     ClientFrame, DocumentId, Event, Notification, ProgressStage, Request, Response, RootPhase,

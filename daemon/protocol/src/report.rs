@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::MendedDiagnostic;
+use crate::{MendedDiagnostic, SearchQuality};
 
 /// How far to go up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,6 +205,9 @@ pub struct RetrievedPassage {
     pub symbol: Option<String>,
     /// Comparable within one list.
     pub score: f64,
+    /// Whether the fix changes lines of it. What it only lent is not seen.
+    #[serde(default)]
+    pub used: bool,
 }
 
 /// What is known of a fix beyond its tests and its behaviour.
@@ -429,6 +432,9 @@ pub struct RootStatus {
     /// The index, in words; `None` when nothing asked for one yet.
     #[serde(default)]
     pub index: Option<String>,
+    /// How good its searches are; `None` without an index.
+    #[serde(default)]
+    pub search: Option<SearchQuality>,
 }
 
 /// How a check of `doctor` ended.

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use greenlit_protocol::{Finding, FindingKind, OfferedFix, Related};
-use greenlit_repair::{Baseline, BaselineOutcome, Localization, ProjectProblem};
+use greenlit_repair::{
+    Baseline, BaselineOutcome, Localization, ProjectProblem, Retrieved, VerifiedFix,
+};
 use greenlit_runner::{Failure, FailureKind, RunState, TestId};
 use greenlit_workspace::View;
 
-use super::reports::short_name;
+use super::reports::{self, short_name};
+use super::{JobInput, Work};
+use crate::tiers::Asked;
 
 /// Suspicious lines shown with a finding.
 const RELATED: usize = 5;
@@ -104,4 +108,26 @@ fn file_of(view: &View, id: &TestId) -> PathBuf {
 
 fn hash(view: &View, path: &Path) -> String {
     view.hash(path).map(|hash| hash.to_hex().to_string()).unwrap_or_default()
+}
+
+/// The fixes with their handles, best first.
+pub(super) fn offered(
+    (input, asked): (&JobInput, &Asked),
+    baseline: &Baseline,
+    fixes: &[VerifiedFix],
+    retrieved: Option<&Retrieved>,
+) -> Vec<OfferedFix> {
+    let retrieved = reports::retrieval(input.view.root(), retrieved);
+    let restricted = matches!(&input.work, Work::Fix { visible, .. } if !visible.is_empty());
+    let scope = if restricted { "affected" } else { "all" };
+    let offer = |(index, fix): (usize, &VerifiedFix)| {
+        let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
+        entry.evidence.retrieved = Some(retrieved.clone());
+        let author = asked.authors.iter().map(|author| author.record());
+        let record = author.into_iter().find(|record| record.tier == entry.source.tier);
+        entry.evidence.generation = record.as_ref().map(reports::generation);
+        reports::mark_used(&input.view, &mut entry);
+        reports::offered(entry, &fix.candidate.summary)
+    };
+    fixes.iter().enumerate().map(offer).collect()
 }

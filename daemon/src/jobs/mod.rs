@@ -30,9 +30,10 @@ use crate::tiers::Tiers;
 
 pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
-pub(crate) use run::{inputs, name_of, run, store_of};
+pub(crate) use run::{inputs, run};
 pub(crate) use search::{
-    SearchInput, act, check as index_check, search, shelf_check, words as index_words,
+    SearchInput, act, check as index_check, quality as index_quality, search, shelf_check,
+    words as index_words,
 };
 
 /// What a job is to do.
@@ -178,4 +179,14 @@ pub(crate) enum Answer {
         /// What else to tell.
         notices: Vec<Notice>,
     },
+}
+
+/// The directory for kept build products of a root.
+pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
+    cache.join("builds").join(name_of(root))
+}
+
+/// The name of a root's directory among those of others.
+pub(crate) fn name_of(root: &std::path::Path) -> String {
+    blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

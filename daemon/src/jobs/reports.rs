@@ -164,8 +164,26 @@ pub(crate) fn retrieval(root: &Path, found: Option<&Retrieved>) -> RetrievalRepo
         end_line: passage.last_line,
         symbol: (!passage.symbol.is_empty()).then(|| passage.symbol.clone()),
         score: passage.score,
+        used: false,
     });
     RetrievalReport { passages: passages.collect(), degraded: found.degraded.clone() }
+}
+
+/// Marks the retrieved passages whose lines a fix changes.
+pub(crate) fn mark_used(view: &View, entry: &mut FixEntry) {
+    let Some(retrieved) = &mut entry.evidence.retrieved else { return };
+    for edit in &entry.edits {
+        let Ok(text) = view.read_text(&view.root().join(&edit.path)) else { continue };
+        let line = |at: usize| {
+            let before = text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n');
+            u32::try_from(before.count() + 1).unwrap_or(u32::MAX)
+        };
+        // What ends at the beginning of a line does not change it.
+        let (first, last) = (line(edit.start), line(edit.end.max(edit.start + 1) - 1));
+        for passage in retrieved.passages.iter_mut().filter(|passage| passage.path == edit.path) {
+            passage.used |= passage.start_line <= last && first <= passage.end_line;
+        }
+    }
 }
 
 /// Nothing where behaviour was not compared, or there was nothing to compare with.

@@ -1,6 +1,5 @@
 //! Carries out one job from its fixed input.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_sandbox::Helper;
 use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 
-use super::findings::findings;
+use super::findings::{findings, offered};
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::reports;
@@ -467,26 +466,6 @@ pub(crate) fn inputs(view: &View, stat_cache: &Mutex<StatCache>) -> Result<Input
     Inputs::scan(view.root(), view, &mut cache)
 }
 
-fn offered(
-    (input, asked): (&JobInput, &Asked),
-    baseline: &Baseline,
-    fixes: &[VerifiedFix],
-    retrieved: Option<&Retrieved>,
-) -> Vec<OfferedFix> {
-    let retrieved = reports::retrieval(input.view.root(), retrieved);
-    let restricted = matches!(&input.work, Work::Fix { visible, .. } if !visible.is_empty());
-    let scope = if restricted { "affected" } else { "all" };
-    let offer = |(index, fix): (usize, &VerifiedFix)| {
-        let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
-        entry.evidence.retrieved = Some(retrieved.clone());
-        let author = asked.authors.iter().map(|author| author.record());
-        let record = author.into_iter().find(|record| record.tier == entry.source.tier);
-        entry.evidence.generation = record.as_ref().map(reports::generation);
-        reports::offered(entry, &fix.candidate.summary)
-    };
-    fixes.iter().enumerate().map(offer).collect()
-}
-
 fn no_runner(notices: &[Notice]) -> RemoteError {
     if let Some(problem) = notices.first() {
         return RemoteError::new(ErrorKind::ToolMissing, problem.message.clone());
@@ -495,14 +474,4 @@ fn no_runner(notices: &[Notice]) -> RemoteError {
         "Greenlit runs cargo test, pytest, node --test and go test: is this the root of the \
          project? `--root DIR` names another",
     )
-}
-
-/// The directory for kept build products of a root.
-pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
-    cache.join("builds").join(name_of(root))
-}
-
-/// The name of a root's directory among those of others.
-pub(crate) fn name_of(root: &std::path::Path) -> String {
-    blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use greenlit_index::{Dense, Filter, Index, Meaning, Query, Shelf, Status, Usage};
 use greenlit_protocol::{
     Check, CheckState, ErrorKind, GraphReport, IndexAction, IndexReport, LatencyReport,
-    RemoteError, Response, SearchHit, SearchReport, SearchRequest, ShelfReport,
+    RemoteError, Response, SearchHit, SearchQuality, SearchReport, SearchRequest, ShelfReport,
+    UseReport,
 };
 use greenlit_workspace::{View, chain, git_branch};
 
@@ -73,7 +74,12 @@ pub(crate) fn search(input: &SearchInput, asked: &SearchRequest) -> Result<Respo
 }
 
 /// Does what is wanted of an index and tells how it is then.
-pub(crate) fn act(index: &Index, action: IndexAction, shelf: &Shelf) -> IndexReport {
+pub(crate) fn act(
+    index: &Index,
+    action: IndexAction,
+    shelf: &Shelf,
+    by_use: UseReport,
+) -> IndexReport {
     match action {
         IndexAction::Status => {}
         IndexAction::Rebuild => index.rebuild(),
@@ -92,12 +98,27 @@ pub(crate) fn act(index: &Index, action: IndexAction, shelf: &Shelf) -> IndexRep
     }
     let shelf =
         ShelfReport { indexes: usage.indexes, bytes: usage.bytes, quota_bytes: shelf.quota_bytes };
-    report(index.root().to_owned(), status, shelf)
+    report(index.root().to_owned(), status, shelf, by_use)
 }
 
-fn report(root: PathBuf, status: Status, shelf: ShelfReport) -> IndexReport {
+/// How good it is, as far as the daemon can tell.
+pub(crate) fn quality(status: &Status, by_use: UseReport) -> SearchQuality {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let latency = status.latency;
+    SearchQuality {
+        staleness_ms: u64::try_from(status.staleness.as_millis()).unwrap_or(u64::MAX),
+        latency: LatencyReport {
+            searches: latency.count,
+            p50_us: micros(latency.p50),
+            p90_us: micros(latency.p90),
+            p99_us: micros(latency.p99),
+        },
+        by_use,
+    }
+}
+
+fn report(root: PathBuf, status: Status, shelf: ShelfReport, by_use: UseReport) -> IndexReport {
+    let SearchQuality { staleness_ms, latency, by_use } = quality(&status, by_use);
     IndexReport {
         branch: git_branch(&root).map(|head| head.name().to_owned()),
         root,
@@ -116,15 +137,11 @@ fn report(root: PathBuf, status: Status, shelf: ShelfReport) -> IndexReport {
             members: graph.members,
             tail: graph.tail,
         }),
-        staleness_ms: u64::try_from(status.staleness.as_millis()).unwrap_or(u64::MAX),
+        staleness_ms,
         degraded: status.degraded,
         skipped: status.skipped,
-        latency: LatencyReport {
-            searches: latency.count,
-            p50_us: micros(latency.p50),
-            p90_us: micros(latency.p90),
-            p99_us: micros(latency.p99),
-        },
+        latency,
+        by_use,
         notices: status.notices,
     }
 }

@@ -9,12 +9,13 @@ mod pull;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use greenlit_client::Paths;
 use greenlit_embed::{
-    Accelerator, Catalogue, Embedder, Found, Installed, ModelError, ONNXRUNTIME_VARIABLE,
-    OnnxEmbedder, Overrides, Prober, Runtime, RuntimeError, Search, Shelf, Trials, Unavailable,
-    find,
+    Accelerator, Catalogue, Embedder, Found, Installed, ModelError, ONNXRUNTIME_VARIABLE, OnDemand,
+    OnnxEmbedder, Overrides, Prober, Reload, Runtime, RuntimeError, Search, Shelf, Trials,
+    Unavailable, find,
 };
 use greenlit_index::{Dense, DenseOptions, Load, Meaning};
 use greenlit_protocol::{Check, CheckState, PullPlan};
@@ -26,6 +27,9 @@ pub(crate) use act::{Asked, act};
 
 /// The hidden subcommand that tries an ONNX Runtime, and models in it: the daemon starts itself for it.
 pub(crate) const PROBE: &str = "probe-onnxruntime";
+
+/// So long a search waits for a model that was unloaded; then it is answered by words.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The models.
 #[derive(Debug)]
@@ -77,6 +81,9 @@ impl Models {
             directory: paths.cache_dir.join("vectors"),
             quota_bytes: self.config.store_mb << 20,
             thresholds: greenlit_index::Thresholds::default(),
+            unload_after: Some(self.config.idle_unload_secs)
+                .filter(|secs| *secs > 0)
+                .map(Duration::from_secs),
         };
         match self.selected() {
             Ok(None) => Dense::without_model(options),
@@ -95,19 +102,30 @@ impl Models {
         Box::new(move || models.load())
     }
 
-    fn load(&self) -> Result<Option<Arc<dyn Embedder>>, Unavailable> {
+    fn load(self: &Arc<Self>) -> Result<Option<Arc<dyn Embedder>>, Unavailable> {
         let Some(installed) = self.selected()? else { return Ok(None) };
-        let model = installed.open()?;
         let found = self.runtime()?;
         if let Some(why) = &found.declined {
             tracing::warn!(why, "embedding on the processor");
         }
         self.declined.write().unwrap_or_else(PoisonError::into_inner).clone_from(&found.declined);
-        self.trials()?.pass(&installed, &model, &found)?;
-        let runtime = Runtime::load(&found)?;
+        let loaded = self.embedder(&installed, &found)?;
+        let models = self.clone();
+        let again: Reload = Box::new(move || models.embedder(&installed, &found));
+        Ok(Some(Arc::new(OnDemand::new(loaded, RELOAD_PATIENCE, again))))
+    }
+
+    fn embedder(
+        &self,
+        installed: &Installed,
+        found: &Found,
+    ) -> Result<Arc<dyn Embedder>, Unavailable> {
+        let model = installed.open()?;
+        self.trials()?.pass(installed, &model, found)?;
+        let runtime = Runtime::load(found)?;
         // Tests and editors want the other half.
         let threads = std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2));
-        Ok(Some(Arc::new(OnnxEmbedder::load(model, &runtime, threads)?)))
+        Ok(Arc::new(OnnxEmbedder::load(model, &runtime, threads)?))
     }
 
     /// The model that is used: the configured one, else the one that was taken last.

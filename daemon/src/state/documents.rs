@@ -66,6 +66,7 @@ impl State {
             }
             Notification::FixDecision { fix, applied } => {
                 tracing::info!(session, fix, applied, "decision on a fix");
+                self.decided(&fix, applied);
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use greenlit_index::{Index, News, Usage};
 use greenlit_protocol::{
     ErrorKind, Event as Told, IndexAction, ProgressStage, RemoteError, Response, SearchRequest,
-    ServerFrame,
+    ServerFrame, UseReport,
 };
 use greenlit_workspace::chain;
 
@@ -20,8 +20,8 @@ use crate::state::{Event, State};
 /// An index without a session is closed after so long.
 const UNUSED: Duration = Duration::from_secs(600);
 
-/// Open indexes by root.
-pub(crate) type Indexes = BTreeMap<PathBuf, Index>;
+/// Open indexes by root, and of what use they were.
+pub(crate) type Indexes = BTreeMap<PathBuf, (Index, UseReport)>;
 
 /// An index that is being opened has its directory after so long at most, so that it is not taken
 /// for unused.
@@ -35,11 +35,14 @@ pub(crate) struct Indexed {
     in_progress: bool,
     /// Whether changes may have gone unnoticed: nobody watched the root for a while.
     unwatched: bool,
+    /// What came of what repair retrieved.
+    pub(crate) uses: UseReport,
 }
 
 impl Indexed {
     pub(crate) fn new(index: Index) -> Self {
-        Self { index, used: Instant::now(), in_progress: false, unwatched: false }
+        let uses = UseReport::default();
+        Self { index, used: Instant::now(), in_progress: false, unwatched: false, uses }
     }
 
     /// The index, for a job.
@@ -90,7 +93,8 @@ impl State {
 
     /// All that are open.
     pub(crate) fn open_indexes(&self) -> Indexes {
-        self.indexes.iter().map(|(root, indexed)| (root.clone(), indexed.index.clone())).collect()
+        let open = self.indexes.iter();
+        open.map(|(root, indexed)| (root.clone(), (indexed.index.clone(), indexed.uses))).collect()
     }
 
     pub(crate) fn index_changed(&self, change: &greenlit_workspace::Change) {
@@ -149,8 +153,10 @@ impl State {
         let shelf = self.shelf.clone();
         match index {
             Ok(index) => {
+                let uses = self.indexes.get(index.root()).map(|indexed| indexed.uses);
                 self.ask_index(session, request, move || {
-                    Ok(Response::Index(jobs::act(&index, action, &shelf)))
+                    let by_use = uses.unwrap_or_default();
+                    Ok(Response::Index(jobs::act(&index, action, &shelf, by_use)))
                 });
             }
             Err(error) => self.answer(session, request, Err(error)),

@@ -10,7 +10,7 @@ use greenlit_repair::Cancel;
 
 use crate::jobs::{self, Answer, JobInput, JobNews, JobResult, Work};
 use crate::state::index::Indexed;
-use crate::state::{EVIDENCE_KEPT, Event, State};
+use crate::state::{Event, State};
 
 /// A job that waits for its turn.
 pub(crate) struct Pending {
@@ -179,11 +179,7 @@ impl State {
                 self.enter(session, &path, RootPhase::Fixing { failing, asking });
             }
             JobNews::Evidence(report) => {
-                self.evidence.retain(|kept| kept.id != report.id);
-                self.evidence.push_back(*report);
-                if self.evidence.len() > EVIDENCE_KEPT {
-                    self.evidence.pop_front();
-                }
+                self.verified(path, *report);
             }
         }
     }

@@ -10,6 +10,7 @@
 mod background;
 mod diagnostics;
 mod documents;
+mod evidence;
 mod index;
 mod jobs;
 mod models;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenlit_index::{Dense, News, Shelf};
-use greenlit_protocol::{Event as Told, EvidenceReport, RemoteError, Response, ServerFrame};
+use greenlit_protocol::{Event as Told, RemoteError, Response, ServerFrame};
 use greenlit_repair::Cancel;
 use greenlit_workspace::config::FILE_NAME;
 use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher, chain};
@@ -35,6 +36,7 @@ use crate::jobs::{JobNews, JobResult};
 use crate::lifecycle::{Context, Inbound};
 use crate::models::Models;
 use crate::tiers::Tiers;
+use evidence::Evidence;
 use index::Indexed;
 use jobs::{Pending, Running};
 use root::Root;
@@ -85,15 +87,12 @@ pub(crate) struct State {
     pending: VecDeque<Pending>,
     running: BTreeMap<u64, Running>,
     next_job: u64,
-    evidence: VecDeque<EvidenceReport>,
+    evidence: Evidence,
     /// Since when there has been nothing to live for.
     idle_since: Instant,
     /// Set when the daemon is to exit; running requests are finished first.
     draining: Option<String>,
 }
-
-/// Offered fixes whose evidence is kept, newest last.
-const EVIDENCE_KEPT: usize = 500;
 
 /// Runs until the daemon is to exit.
 pub(crate) async fn run(mut inbound: mpsc::Receiver<Inbound>, context: Context) {
@@ -180,7 +179,7 @@ impl State {
             pending: VecDeque::new(),
             running: BTreeMap::new(),
             next_job: 1,
-            evidence: VecDeque::new(),
+            evidence: Evidence::default(),
             idle_since: Instant::now(),
             draining: None,
         }

@@ -30,7 +30,7 @@ impl State {
                 self.answer(session, id, Ok(Response::Done));
             }
             Request::Evidence { fix } => {
-                let kept = self.evidence.iter().find(|report| report.id == fix).cloned();
+                let kept = self.evidence.of(&fix).cloned();
                 let result = kept.map(Response::Evidence).ok_or_else(|| {
                     RemoteError::new(
                         ErrorKind::BadRequest,

@@ -6,7 +6,7 @@ use greenlit_protocol::{
     BUILD_ID, PROTOCOL_MAX, RootPhase, RootStatus, SessionStatus, StatusReport,
 };
 
-use crate::jobs::index_words;
+use crate::jobs::{index_quality, index_words};
 use crate::state::State;
 use crate::state::index::Indexes;
 use crate::state::root::Root;
@@ -41,7 +41,10 @@ impl State {
 /// Adds how the indexes are.
 pub(crate) fn with_indexes(mut report: StatusReport, indexes: &Indexes) -> StatusReport {
     for root in &mut report.roots {
-        root.index = indexes.get(&root.root).map(|index| index_words(&index.status()));
+        let Some((index, by_use)) = indexes.get(&root.root) else { continue };
+        let status = index.status();
+        root.index = Some(index_words(&status));
+        root.search = Some(index_quality(&status, *by_use));
     }
     report
 }
@@ -84,6 +87,7 @@ fn root_status(path: PathBuf, root: &Root) -> RootStatus {
         failing,
         fixes,
         index: None,
+        search: None,
     }
 }
 

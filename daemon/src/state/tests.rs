@@ -67,7 +67,8 @@ fn scene(quota_bytes: u64) -> Scene {
     };
     let embedder: Arc<dyn Embedder> = Arc::new(Gated { identity, called, may: Mutex::new(may) });
     let directory = dir.path().join("vectors");
-    let options = DenseOptions { directory, quota_bytes, thresholds: Thresholds::default() };
+    let thresholds = Thresholds::default();
+    let options = DenseOptions { directory, quota_bytes, thresholds, unload_after: None };
     let dense = Dense::new(options, Box::new(move || Ok(Some(embedder))));
     let index = Index::open(&root, None, Some(&dense), |_| {}).unwrap();
     Scene { dir, dense, index, called: calls, gate }

@@ -233,6 +233,9 @@ pub struct Embedding {
     pub gpu: bool,
     /// What the vectors of all workspaces may take on disk. Default 2048.
     pub store_mb: u64,
+    /// After so long without a text or a question the model leaves the memory; it is loaded again when it
+    /// is needed. 0 keeps it. Default 300.
+    pub idle_unload_secs: u64,
 }
 
 impl Default for Index {
@@ -243,7 +246,14 @@ impl Default for Index {
 
 impl Default for Embedding {
     fn default() -> Self {
-        Self { model: None, onnxruntime: None, catalogue: None, gpu: true, store_mb: 2048 }
+        Self {
+            model: None,
+            onnxruntime: None,
+            catalogue: None,
+            gpu: true,
+            store_mb: 2048,
+            idle_unload_secs: 300,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `greenlit index`.
 
-use greenlit_protocol::{IndexAction, IndexReport, Request, Response};
+use greenlit_protocol::{IndexAction, IndexReport, Request, Response, UseReport};
 
 use super::args::{IndexArgs, IndexVerb};
 use super::failure::Failure;
@@ -65,6 +65,19 @@ fn print(report: &IndexReport) {
             millis(latency.p50_us),
             millis(latency.p99_us),
             format_args!("{} searches", latency.searches)
+        ));
+    }
+    let UseReport { verified, accepted } = report.by_use;
+    if verified.passages > 0 {
+        output::line(format_args!(
+            "   use     {} of {} passages retrieved for {} verified fixes lie where these are; of {} applied \
+             ones {} of {}",
+            verified.used,
+            verified.passages,
+            verified.fixes,
+            accepted.fixes,
+            accepted.used,
+            accepted.passages
         ));
     }
     let left_out: u64 = report.skipped.values().sum();

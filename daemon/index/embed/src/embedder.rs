@@ -1,5 +1,7 @@
 //! What turns texts into vectors, and what it is called.
 
+use std::time::Instant;
+
 use crate::runtime::RuntimeError;
 
 /// Turns texts into vectors of one space.
@@ -22,6 +24,16 @@ pub trait Embedder: Send + Sync {
 
     /// How many tokens a text has, those included that the model adds around each text.
     fn count_tokens(&self, text: &str) -> usize;
+
+    /// When it was last needed, if it is in memory and can be let go.
+    fn last_used(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Gives back its memory if nobody needed it since, nor does now; says whether it did.
+    fn let_go(&self, _unused_since: Instant) -> bool {
+        false
+    }
 }
 
 /// What the vectors of an embedder depend on besides the text: equal identities, equal vectors.
@@ -63,6 +75,15 @@ pub enum EmbedError {
         dims: usize,
         /// Values that there are
         found: usize,
+    },
+    /// The model was let go and is being loaded again.
+    #[error("the embedding model is being loaded again: it is back in a moment")]
+    Reloading,
+    /// The model was let go and cannot be loaded again.
+    #[error("the embedding model could not be loaded again: {reason}")]
+    NotReloaded {
+        /// What became of it
+        reason: String,
     },
     /// The model gives another number of vectors than it got texts.
     #[error("the model gives {found} vectors for {texts} texts")]

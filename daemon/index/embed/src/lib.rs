@@ -5,7 +5,7 @@
 //! The way to an [`Embedder`]: [`find`] a runtime (each candidate is loaded in a child process first; a
 //! [`Wheel`] has one for who has none), take a model from the [`Shelf`] or fetch a [`Recommended`] one
 //! through the [`Hub`], [`Installed::open`] it, let it pass its [`Trials`], [`Runtime::load`], then
-//! [`OnnxEmbedder::load`]. Each step's error says what can be done about it; [`Availability`] is what a
+//! [`OnnxEmbedder::load`]; [`OnDemand`] lets it go while nobody needs it. Each step's error says what can be done about it; [`Availability`] is what a
 //! person is shown.
 //!
 //! Invariant: no vector with a value that is not finite leaves this crate; all have unit length.
@@ -20,6 +20,7 @@
 mod availability;
 mod embedder;
 mod model;
+mod on_demand;
 mod onnx;
 mod runtime;
 mod tiny;
@@ -34,6 +35,7 @@ pub use model::{
     Catalogue, Consent, Hub, Installed, Model, ModelError, ModelKind, Overrides, Pooling,
     Quantization, Recommended, Shelf,
 };
+pub use on_demand::{OnDemand, Reload};
 pub use onnx::OnnxEmbedder;
 pub use runtime::{
     Accelerator, Device, Found, ONNXRUNTIME_VARIABLE, PACKAGES, Packages, Prober, Runtime,

@@ -27,6 +27,7 @@ pub use costs::Costs;
 pub use graph::build::{BuildError, Control, Params};
 pub use graph::file::{LoadError, SaveError, Stamp};
 pub use graph::{Graph, Walk};
+pub use memory::release_memory;
 pub use planner::{Plan, Planner, Shape};
 pub use scan::exact;
 pub use segment::{Fold, Segment, Thresholds};

@@ -234,9 +234,15 @@ impl Lane {
         }
     }
 
-    /// Lets the model that comes answer, if it has everything, or whatever it has.
+    /// Lets the model that comes answer, if it has everything, or whatever it has. While the index is
+    /// being opened or compared nobody knows what everything is.
     pub(super) fn exchange(&self, whatever: bool) {
-        if self.read().coming.as_ref().is_none_or(|side| !whatever && !side.is_done()) {
+        let is_due = {
+            let state = self.read();
+            let is_due = |side: &Side| whatever || state.complete && side.is_done();
+            state.coming.as_ref().is_some_and(is_due)
+        };
+        if !is_due {
             return;
         }
         let mut state = self.write();

@@ -13,6 +13,7 @@ mod search;
 mod side;
 mod slots;
 mod tend;
+mod unload;
 mod vectors;
 mod worker;
 
@@ -44,6 +45,8 @@ pub struct DenseOptions {
     pub quota_bytes: u64,
     /// When a graph is worth its building.
     pub thresholds: Thresholds,
+    /// After so long without use a model that can be loaded again leaves the memory; `None` for never.
+    pub unload_after: Option<Duration>,
 }
 
 /// Whether there is search by meaning.

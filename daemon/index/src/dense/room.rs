@@ -19,14 +19,18 @@ pub(super) fn room(model: &Model, lane: &Lane, lanes: &[Arc<Lane>], wanted: usiz
             let are_exchanging = lanes.iter().any(|lane| lane.read().is_exchanging());
             make_room(model, lane, lanes, needed, are_exchanging);
             free = model.space.room_for(more);
-            if free.is_err() && are_exchanging {
-                // Two models do not fit: the old one goes before what another index needs of the new one.
-                let is_exchanging = lane.read().is_exchanging();
-                if is_exchanging {
-                    lane.exchange(true);
-                } else {
-                    lanes.iter().for_each(|lane| lane.exchange(true));
-                }
+            // Two models do not fit: the old one goes before what another index needs of the new one. One
+            // that is paused would have neither.
+            let can_give = |lane: &&Arc<Lane>| {
+                let state = lane.read();
+                state.is_exchanging() && !state.paused
+            };
+            let mut givers: Vec<&Arc<Lane>> = lanes.iter().filter(can_give).collect();
+            if let Some(own) = givers.iter().position(|giver| std::ptr::eq(&***giver, lane)) {
+                givers = vec![givers[own]];
+            }
+            if free.is_err() && !givers.is_empty() {
+                givers.into_iter().for_each(|lane| lane.exchange(true));
                 continue;
             }
         }

@@ -66,6 +66,7 @@ impl Scene {
             directory: dir.path().join("vectors"),
             quota_bytes: QUOTA,
             thresholds: Thresholds::default(),
+            unload_after: None,
         };
         let loaded: Arc<dyn Embedder> = embedder.clone();
         let dense = Dense::new(options, Box::new(move || Ok(Some(loaded))));

@@ -129,6 +129,7 @@ impl Worker {
     }
 
     /// Waits until something is told, or until it is time to ask again for texts that were not to be had.
+    /// Models that nobody needs leave the memory meanwhile.
     fn wait(&self, told: u64, unread: bool) {
         let mut state = self.core.lock();
         if state.told == told && !self.builds.load(Ordering::Relaxed) {
@@ -136,16 +137,27 @@ impl Worker {
             state.spared = None;
             self.core.moved.notify_all();
         }
-        let nothing = |state: &mut super::State| state.told == told && !self.core.is_stopped();
-        if !unread {
-            drop(self.core.moved.wait_while(state, nothing));
-            return;
-        }
-        let waited = self.core.moved.wait_timeout_while(state, UNREAD_FOR, nothing);
-        let timed_out = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
-        if timed_out {
-            self.core.lock().idle = false;
-            self.core.lanes().iter().for_each(|lane| lane.retry());
+        drop(state);
+        let retry = unread.then(|| Instant::now() + UNREAD_FOR);
+        loop {
+            let now = Instant::now();
+            if retry.is_some_and(|retry| retry <= now) {
+                self.core.lock().idle = false;
+                self.core.lanes().iter().for_each(|lane| lane.retry());
+                return;
+            }
+            let unload = self.core.let_go(now);
+            let patience = retry.into_iter().chain(unload).min().map(|until| until - now);
+            let nothing = |state: &mut super::State| state.told == told && !self.core.is_stopped();
+            let state = self.core.lock();
+            let Some(patience) = patience else {
+                drop(self.core.moved.wait_while(state, nothing));
+                return;
+            };
+            let waited = self.core.moved.wait_timeout_while(state, patience, nothing);
+            if !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+                return;
+            }
         }
     }
 

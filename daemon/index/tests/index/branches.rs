@@ -83,6 +83,35 @@ fn git_worktrees_have_indexes_of_their_own() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn git_names_that_git_takes_for_one_are_two_files() {
+    let workspace = Workspace::new(&[
+        ("name.py", "def lower_case():\n    pass\n"),
+        ("Name.py", "def upper_case():\n    pass\n"),
+    ]);
+    workspace.git(&["init", "-q"]);
+    workspace.git(&["config", "core.ignorecase", "true"]);
+    workspace.git(&["add", "--all"]);
+    workspace.git(&["commit", "-qm", "both"]);
+    let index = workspace.open();
+    let found = |words: &str| found(&index, &workspace.view(), words);
+    assert_eq!(
+        (found("lower_case"), found("upper_case")),
+        (vec!["name.py".to_owned()], vec!["Name.py".to_owned()])
+    );
+    // A new name that differs in nothing else, of which only the old one is told.
+    std::fs::remove_file(workspace.root().join("Name.py")).unwrap();
+    std::fs::rename(workspace.root().join("name.py"), workspace.root().join("NAME.py")).unwrap();
+    index.changed(&workspace.change(&["name.py", "Name.py"], false));
+    assert!(index.settle(PATIENCE));
+    assert!(found("upper_case").is_empty() && found("lower_case").is_empty());
+    index.rescan();
+    assert!(index.settle(PATIENCE));
+    assert_eq!(found("lower_case"), ["NAME.py"]);
+    assert_eq!(index.status().files, 1);
+}
+
+#[test]
 fn git_submodules_and_sparse_checkouts_are_what_is_on_disk() {
     let inner = repository();
     let workspace = Workspace::new(&[("a.py", "def outer():\n    pass\n")]);

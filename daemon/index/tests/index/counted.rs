@@ -109,7 +109,7 @@ pub(crate) fn options(workspace: &Workspace) -> DenseOptions {
 
 fn options_at(directory: &Path) -> DenseOptions {
     let (directory, thresholds) = (directory.to_owned(), Thresholds::default());
-    DenseOptions { directory, quota_bytes: 1 << 30, thresholds }
+    DenseOptions { directory, quota_bytes: 1 << 30, thresholds, unload_after: None }
 }
 
 pub(crate) fn dense_at(directory: &Path, embedder: &Arc<Counted>) -> Dense {

@@ -178,6 +178,36 @@ fn two_indexes_take_another_model_where_only_one_model_fits() {
 }
 
 #[test]
+fn a_paused_index_keeps_what_answers_although_another_one_needs_the_room() {
+    let (first, second) = (many("apple"), many("pear"));
+    let old = Counted::new(Fault::None);
+    let dense = with(options(&first), &old);
+    drop((open(&first.root(), &first.store(), &dense), dense));
+    let options = just_enough(options(&first), &old);
+    let dense = with(options, &old);
+    let paused = open(&first.root(), &first.store(), &dense);
+    paused.pause(true);
+    // Pausing is a message to its thread; so is an open buffer, and that one is waited for.
+    let opened = first.edited("f0.py", &PARSER.replace("url", "apple0"));
+    assert_eq!(search(&paused, &opened, "parse url").degraded, None);
+    dense.reload(load(&Counted::sized("new", 60, Fault::None, None)));
+    let other = open(&second.root(), &second.store(), &dense);
+    assert!(dense.settle(PATIENCE));
+
+    let answer = search(&paused, &first.view(), "parse apple142");
+    assert_eq!((answer.model.as_deref(), answer.degraded), (Some("hash"), None));
+    assert_eq!(paused.status().dense_pending, 300);
+    let why = other.status().degraded.unwrap();
+    assert!(why.contains("not found by meaning yet") && why.contains("are used"), "{why}");
+
+    // Taken up again, it is exchanged as any other.
+    paused.pause(false);
+    until(&paused, &first, |answer| answer.model.as_deref() == Some("new"));
+    assert!(dense.settle(PATIENCE));
+    assert_eq!(paused.status().dense_pending, 0, "{:?}", paused.status());
+}
+
+#[test]
 fn what_waits_for_the_first_model_keeps_its_order() {
     let workspace = many("apple");
     let dense = Dense::without_model(options(&workspace));

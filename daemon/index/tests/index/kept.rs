@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::{PATIENCE, Workspace, found, open};
 
-fn workspace() -> Workspace {
+pub(crate) fn workspace() -> Workspace {
     let workspace = Workspace::new(&[]);
     for number in 0..20 {
         let text = format!("def number_{number}():\n    return 'value_{number}'\n");
@@ -147,7 +147,7 @@ fn a_directory_that_cannot_be_used_is_a_failure_that_searches_tell() {
     assert_eq!(found(&index, &workspace.view(), "value_7"), ["7.py"]);
 }
 
-fn list(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
+pub(crate) fn list(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() { list(&path, files) } else { files.push(path) }

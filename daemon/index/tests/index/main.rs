@@ -4,6 +4,7 @@
 mod bad_input;
 mod branches;
 mod counted;
+mod damaged;
 mod disk_full;
 mod exchange;
 mod fresh;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
-use greenlit_embed::EmbedError;
+use greenlit_embed::{EmbedError, Embedder, OnDemand, Reload};
 use greenlit_graph::Thresholds;
 use greenlit_index::{Dense, DenseOptions, Filter, GraphStatus, Index, Meaning};
 
@@ -129,6 +130,46 @@ fn a_broken_model_leaves_the_words_and_says_so() {
         let degraded = answer.degraded.unwrap();
         assert!(degraded.contains("not by meaning: "), "{degraded}");
     }
+}
+
+#[test]
+fn a_model_that_nobody_needs_leaves_the_memory_and_comes_back() {
+    let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
+    let (loads, loaded) = mpsc::channel();
+    let loads = Mutex::new(loads);
+    let reload: Reload = Box::new(move || {
+        loads.lock().unwrap().send(()).unwrap();
+        let again: Arc<dyn Embedder> = Counted::new(Fault::None);
+        Ok(again)
+    });
+    let model = Arc::new(OnDemand::new(Counted::new(Fault::None), PATIENCE, reload));
+    let in_use: Arc<dyn Embedder> = model.clone();
+    let options =
+        DenseOptions { unload_after: Some(Duration::from_millis(1)), ..options(&workspace) };
+    let dense = Dense::new(options, Box::new(move || Ok(Some(in_use))));
+    let index = open(&workspace.root(), &workspace.store(), &dense);
+    let gone = || {
+        let started = Instant::now();
+        while model.last_used().is_some() {
+            assert!(started.elapsed() < PATIENCE, "it stays in memory");
+            std::thread::yield_now();
+        }
+    };
+    for (times, question) in [(1, "zanzibarFooter"), (2, "parse url line")] {
+        gone();
+        // It may have left between the opening and the first text.
+        let _before = loaded.try_iter().count();
+        let answer = search(&index, &workspace.view(), question);
+        assert_eq!((answer.degraded, answer.model.as_deref()), (None, Some("hash")));
+        assert_eq!(loaded.try_iter().count(), 1, "question {times}");
+    }
+    gone();
+    // What is saved is embedded: it comes back for that as well.
+    workspace.write("late.py", "def paint_wall(brush):\n    return brush.colour\n");
+    index.changed(&workspace.change(&["late.py"], false));
+    assert!(index.settle(PATIENCE) && dense.settle(PATIENCE));
+    assert_eq!(index.status().dense_pending, 0);
+    assert!(loaded.try_iter().count() >= 1);
 }
 
 #[test]
@@ -292,7 +333,7 @@ fn what_is_open_in_an_editor_is_embedded_first() {
     // Written longest ago: by itself it would be the last one.
     for (name, hours) in [("f33.py", 9), ("f44.py", 8)] {
         let file = std::fs::File::options().write(true).open(workspace.root().join(name)).unwrap();
-        let ago = std::time::Duration::from_secs(3600 * hours);
+        let ago = Duration::from_secs(3600 * hours);
         file.set_modified(std::time::SystemTime::now() - ago).unwrap();
     }
     let (gate, closed) = mpsc::channel();

@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 
 use super::Graph;
 use crate::kernels;
-use crate::memory;
+use crate::memory::release_memory;
 use crate::vectors::{Vectors, clamped};
 
 /// How a graph is built.
@@ -95,7 +95,7 @@ impl Graph {
         let inserted = insert(&builder, &slots, params.threads.max(1), control);
         let graph = inserted.and_then(|()| Self::freeze(&builder, members.clone(), slots));
         drop(builder);
-        memory::release();
+        release_memory();
         graph
     }
 }
