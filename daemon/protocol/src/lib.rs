@@ -40,5 +40,5 @@ pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
     FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, LocalizationReport, Merit,
     Notice, RetrievalReport, RetrievedPassage, RootStatus, SessionStatus, StatusReport,
-    SuspiciousLine, TestEntry, TestOutcome, TestReport, TestStrength, Tier,
+    SuspiciousLine, TestEntry, TestOutcome, TestPlace, TestReport, TestStrength, TestsReport, Tier,
 };

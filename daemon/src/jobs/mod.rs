@@ -7,6 +7,7 @@ mod diagnose;
 mod findings;
 mod near;
 mod notices;
+mod places;
 mod problem;
 mod reports;
 mod run;
@@ -19,12 +20,13 @@ use std::sync::{Arc, Mutex};
 use greenlit_index::Index;
 use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
-    SeenDiagnostic, TestReport,
+    SeenDiagnostic, TestEntry, TestReport,
 };
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::{Config, StatCache, View};
 
+pub(crate) use places::places;
 pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
 pub(crate) use run::{name_of, run, store_of};
@@ -94,12 +96,22 @@ pub(crate) enum JobNews {
     Findings(Vec<Finding>),
     /// A fix of a diagnostic was verified.
     Diagnosed(Finding),
+    /// How the tests ended on the unpatched view.
+    Tests(TestsRun),
     /// Looking for fixes of so many failing tests.
     Fixing(u32),
     /// Files with suspected lines and of the failing tests, most suspicious first.
     Suspected(Vec<PathBuf>),
     /// The evidence of a fix that was just verified.
     Evidence(Box<EvidenceReport>),
+}
+
+/// How tests ended.
+#[derive(Debug, Clone)]
+pub(crate) struct TestsRun {
+    /// Whether these are all tests of the root.
+    pub(crate) complete: bool,
+    pub(crate) tests: Vec<TestEntry>,
 }
 
 /// How a job ended.

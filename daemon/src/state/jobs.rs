@@ -37,6 +37,8 @@ pub(crate) struct Running {
     pub(crate) revision: u64,
     /// Whether it is about diagnostics, not about tests.
     pub(crate) diagnosis: bool,
+    /// Whether somebody gets the tests' outcomes as an answer.
+    answers_tests: bool,
     cancel: Cancel,
     /// Whether a progress display was begun and must be ended.
     in_progress: bool,
@@ -82,6 +84,7 @@ impl State {
 
     fn start(&mut self, pending: Pending) {
         let diagnosis = pending.is_diagnosis();
+        let answers_tests = pending.request.is_some() && matches!(pending.work, Work::Test { .. });
         let Pending { session, root: path, request, work } = pending;
         let (config, problem) = self.config(session, &path);
         let Some(owner) = self.sessions.get(&session) else { return };
@@ -121,6 +124,7 @@ impl State {
             request,
             revision: input.revision,
             diagnosis,
+            answers_tests,
             cancel,
             in_progress: false,
         };
@@ -156,6 +160,10 @@ impl State {
                 let revision = running.revision;
                 self.found(session, &path, revision, findings);
             }
+            JobNews::Tests(run) => {
+                let (revision, answered) = (running.revision, running.answers_tests);
+                self.tests_run(session, &path, revision, run, !answered);
+            }
             JobNews::Diagnosed(finding) => self.diagnosis_found(session, &path, finding),
             JobNews::Suspected(paths) => self.index_first(&path, &paths),
             JobNews::Fixing(failing) => self.enter(session, &path, RootPhase::Fixing { failing }),
@@ -171,8 +179,9 @@ impl State {
 
     pub(crate) fn job_done(&mut self, job: u64, result: JobResult) {
         let Some(running) = self.running.remove(&job) else { return };
-        let Running { session, root: path, request, revision, diagnosis, in_progress, cancel } =
-            running;
+        let Running {
+            session, root: path, request, revision, diagnosis, in_progress, cancel, ..
+        } = running;
         if in_progress {
             let stage = ProgressStage::End { message: result.words() };
             self.tell(session, Told::Progress { root: path.clone(), request, stage });

@@ -13,6 +13,8 @@ pub const FILE_NAME: &str = "greenlit.toml";
 
 /// Everything that can be configured. Every key has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Config {
     /// When and how tests run.
@@ -33,6 +35,8 @@ pub struct Config {
 
 /// `[run]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Run {
     /// Run the tests when a file is saved. Default `true`.
@@ -54,6 +58,8 @@ pub struct Run {
 
 /// `[fix]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Fix {
     /// Look for fixes whenever a test fails. Default `true`.
@@ -75,6 +81,7 @@ pub struct Fix {
 
 /// `[fix] tier`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Deterministic templates only.
@@ -90,6 +97,8 @@ pub enum Tier {
 
 /// `[sandbox]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Sandbox {
     /// Isolation layer. Default `"auto"`: the strongest that works, never none.
@@ -108,6 +117,7 @@ pub struct Sandbox {
 
 /// `[sandbox] layer`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
     /// The strongest layer that works on this machine.
@@ -126,6 +136,8 @@ pub enum Layer {
 
 /// `[daemon]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Daemon {
     /// Exit after this long without a session; 0 means never. Default 1800.
@@ -134,6 +146,8 @@ pub struct Daemon {
 
 /// `[index]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Index {
     /// What the word indexes of all workspaces may take on disk. Those used longest ago go first; one
@@ -143,6 +157,8 @@ pub struct Index {
 
 /// `[embedding]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Embedding {
     /// The name of a model (`greenlit model list`), or the absolute path of a directory with
@@ -175,6 +191,8 @@ impl Default for Embedding {
 
 /// `[network]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Network {
     /// Ask no other machine for anything, whoever wants it. Default `false`.
@@ -449,5 +467,7 @@ fn one_line(error: &toml::de::Error) -> String {
     error.message().lines().collect::<Vec<_>>().join(", ")
 }
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

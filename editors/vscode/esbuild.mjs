@@ -1,0 +1,25 @@
+// `node esbuild.mjs` bundles the extension, with `--tests` the unit tests.
+import { readdirSync } from "node:fs";
+import { build } from "esbuild";
+
+const common = {
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node20",
+  logLevel: "warning",
+};
+
+if (process.argv.includes("--tests")) {
+  const entryPoints = readdirSync("test/unit").map((name) => `test/unit/${name}`);
+  await build({ ...common, entryPoints, outdir: "dist/test", sourcemap: "inline" });
+} else {
+  await build({
+    ...common,
+    entryPoints: ["src/extension.ts"],
+    outfile: "dist/extension.js",
+    external: ["vscode"],
+    minify: true,
+    sourcemap: true,
+  });
+}
