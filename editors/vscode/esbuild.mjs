@@ -22,4 +22,11 @@ if (process.argv.includes("--tests")) {
     minify: true,
     sourcemap: true,
   });
+  // Runs in the extension host of the end-to-end test; not part of the package.
+  await build({
+    ...common,
+    entryPoints: ["test/e2e/api.ts"],
+    outfile: "dist/e2e/api.js",
+    external: ["vscode"],
+  });
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::embedding;
 use crate::run::{cargo, output, root, run, say, step};
 use crate::tools;
+use crate::vscode;
 
 /// Crates that the thin server must never pull in.
 const HEAVY: [&str; 6] = ["mistralrs", "fastembed", "hnsw_rs", "redb", "tantivy", "tree-sitter"];
@@ -25,6 +26,12 @@ pub(crate) fn test() -> Result<()> {
     let node = tools::node();
     let typescript = if node.is_some() { tools::typescript()? } else { None };
 
+    let npm = which::which("npm").ok().filter(|_| node.is_some());
+    let workbench = match &npm {
+        Some(npm) => vscode::workbench(npm)?,
+        None => None,
+    };
+
     step("licences, bans and sources");
     run(Command::new(deny).current_dir(root()).args([
         "deny",
@@ -41,6 +48,14 @@ pub(crate) fn test() -> Result<()> {
     step("lints");
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    if let Some(npm) = &npm {
+        step("the extension for VS Code");
+        vscode::build(npm)?;
+        vscode::check(npm)?;
+    } else {
+        not_run.push("checks of the VS Code extension: there is no npm, or no node");
+    }
 
     step("tests");
     run(cargo().args(["build", "--workspace", "--bins"]))?;
@@ -82,6 +97,16 @@ pub(crate) fn test() -> Result<()> {
         None => {
             not_run.push("tests with tsc: there is no npm, or no node of version 20 or newer");
             without.push("test(tsc)");
+        }
+    }
+    match workbench.filter(|_| python.is_some()) {
+        Some(workbench) => {
+            tests.env("GREENLIT_TEST_VSCODE", workbench.node);
+            tests.env("GREENLIT_TEST_CHROMIUM", workbench.chromium);
+        }
+        None => {
+            not_run.push("tests in VS Code: they need Linux on x86-64, python3, npm and node");
+            without.push("test(vscode)");
         }
     }
     if !without.is_empty() {

@@ -30,7 +30,6 @@ export class EvidencePanel implements vscode.Disposable {
     this.shown = { evidence, data };
     const panel = (this.panel ??= this.create());
     const uri = (name: string) => panel.webview.asWebviewUri(vscode.Uri.joinPath(this.media, name));
-    panel.title = `Evidence: ${evidence.report.entry.tests.length > 0 ? "fix" : "diagnostic"}`;
     panel.webview.html = page(evidence, {
       source: panel.webview.cspSource,
       style: uri("evidence.css").toString(),

@@ -171,7 +171,10 @@ export class Server implements vscode.Disposable {
     if (client?.state !== State.Running) {
       throw new Error("the server does not run");
     }
-    return client.sendRequest<T>(method, params, token);
+    // A second parameter that is `undefined` would be sent as one.
+    return token
+      ? client.sendRequest<T>(method, params, token)
+      : client.sendRequest<T>(method, params);
   }
 
   get runs(): boolean {

@@ -29,7 +29,7 @@ export function segments(id: string): string[] {
 export interface Node {
   /** Unique among its siblings. */
   name: string;
-  /** The whole way, unique in the root. */
+  /** The whole way, unique in the root. VS Code keeps the sign 0 for itself. */
   key: string;
   /** The test that it is, besides what is below. */
   test?: string;
@@ -44,7 +44,7 @@ export function tree(ids: Iterable<string>): Node {
     for (const name of segments(id)) {
       let next = node.children.get(name);
       if (!next) {
-        next = { name, key: `${node.key}\u0000${name}`, children: new Map() };
+        next = { name, key: `${node.key}\u001f${name}`, children: new Map() };
         node.children.set(name, next);
       }
       node = next;
