@@ -26,6 +26,7 @@ fn vscode(installation: &Installation, project: &Project, what: &str) {
         .env("VSCODE", node.ancestors().nth(4).unwrap())
         .env("CHROMIUM", chromium)
         .env("EXTENSION", &extension)
+        .env("VSIX", extension.join("../../target/package/greenlit.vsix"))
         .env("PROJECT", project.root())
         .env("SCRATCH", &scratch)
         .output()
@@ -50,4 +51,11 @@ fn vscode_shows_fixes_evidence_and_preview_to_a_person() {
     let project = python_project("people");
     vscode(&Installation::new(), &project, "ui");
     assert!(project.read("people.py").contains(">= 18"));
+}
+
+#[test]
+fn vscode_runs_nothing_in_an_untrusted_workspace() {
+    let installation = Installation::new();
+    vscode(&installation, &python_project("people"), "untrusted");
+    assert!(!installation.path("state/daemon.log").exists(), "a daemon was started");
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::embedding;
+use crate::package;
 use crate::run::{cargo, output, root, run, say, step};
 use crate::tools;
 use crate::vscode;
@@ -51,7 +52,7 @@ pub(crate) fn test() -> Result<()> {
 
     if let Some(npm) = &npm {
         step("the extension for VS Code");
-        vscode::build(npm)?;
+        vscode::package(npm, &package::directory()?)?;
         vscode::check(npm)?;
     } else {
         not_run.push("checks of the VS Code extension: there is no npm, or no node");

@@ -86,6 +86,9 @@ export function options(
           .filter(isActionData);
         return fixes.length > 0 ? [...found, ...actions(fixes)] : found;
       },
+      // The entries of `actions` are complete.
+      resolveCodeAction: (action, token, next) =>
+        isActionData((action as { data?: unknown }).data) ? next(action, token) : action,
     },
   };
 }

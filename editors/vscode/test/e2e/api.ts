@@ -1,16 +1,19 @@
 // Runs in the real extension host, on the project of tests/src/projects.rs: `is_adult` is wrong.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import * as vscode from "vscode";
 
 import type { Api } from "../../src/extension";
 
 const PATIENCE_MS = 90_000;
+const scratch = process.env.SCRATCH ?? ".";
 const RED = "test_people.py::test_adult_on_the_birthday";
 
 async function until<T>(what: string, ready: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  // A driver that gives up says from here how far it came.
+  appendFileSync(path.join(scratch, "progress"), `${new Date().toISOString()} ${what}\n`);
   const end = Date.now() + PATIENCE_MS;
   while (Date.now() < end) {
     const found = await ready();
@@ -92,17 +95,22 @@ async function journey(): Promise<void> {
   );
   assert.match(preview.getText(), />= 18/);
 
+  // The Test Explorer runs what stands in the editor, saved or not.
+  const unsaved = await vscode.workspace.openTextDocument(file("people.py"));
+  await replace(unsaved, unsaved.getText().replace("> 18", ">= 18"));
+  await vscode.commands.executeCommand("testing.runAll");
+  await until("the unsaved edit to count", () => (api.outcome(RED) === "passed" ? true : undefined));
+  await replace(unsaved, unsaved.getText().replace(">= 18", "> 18"));
+  await vscode.commands.executeCommand("workbench.action.files.saveAll");
+  await until("the test to fail again", () => (api.outcome(RED) === "failed" ? true : undefined));
+
   // Nothing has changed so far. An edit that misses the point withdraws the fix.
   const code = await vscode.workspace.openTextDocument(file("people.py"));
   assert.ok(!code.isDirty);
   const before = code.getText();
-  const comment = new vscode.WorkspaceEdit();
-  comment.insert(code.uri, new vscode.Position(0, 0), "# changed\n");
-  await vscode.workspace.applyEdit(comment);
+  await replace(code, `# changed\n${before}`);
   await until("the fix to be withdrawn", async () => (await menu(document, line)).length === 0 || undefined);
-  const back = new vscode.WorkspaceEdit();
-  back.replace(code.uri, new vscode.Range(0, 0, code.lineCount, 0), before);
-  await vscode.workspace.applyEdit(back);
+  await replace(code, before);
   await code.save();
 
   const again = await until("the fix to come back", async () =>
@@ -124,16 +132,19 @@ async function journey(): Promise<void> {
   await noBinary(api);
 }
 
+async function replace(document: vscode.TextDocument, text: string): Promise<void> {
+  const edit = new vscode.WorkspaceEdit();
+  edit.replace(document.uri, new vscode.Range(0, 0, document.lineCount, 0), text);
+  assert.ok(await vscode.workspace.applyEdit(edit));
+}
+
 /** The daemon is killed: the status says so at most, work resumes, nobody is bothered. */
 async function daemonGone(api: Api, code: vscode.TextDocument): Promise<void> {
   const status = await vscode.commands.executeCommand<{ report?: { pid: number } }>("greenlit.status");
   const pid = status.report?.pid;
   assert.ok(pid);
   process.kill(pid, "SIGKILL");
-  const edit = new vscode.WorkspaceEdit();
-  const wrong = code.getText().replace(">= 18", "> 18");
-  edit.replace(code.uri, new vscode.Range(0, 0, code.lineCount, 0), wrong);
-  await vscode.workspace.applyEdit(edit);
+  await replace(code, code.getText().replace(">= 18", "> 18"));
   await code.save();
   await until("work to resume", () => (/1 failing/.test(api.status()) ? true : undefined));
   const after = await vscode.commands.executeCommand<{ report?: { pid: number } }>("greenlit.status");
@@ -150,7 +161,7 @@ async function noBinary(api: Api): Promise<void> {
 }
 
 export async function run(): Promise<void> {
-  const verdict = path.join(process.env.SCRATCH ?? ".", "verdict");
+  const verdict = path.join(scratch, "verdict");
   try {
     await journey();
     writeFileSync(verdict, "passed");

