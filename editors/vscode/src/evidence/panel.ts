@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 
 import type { Fixes } from "../fixes/fixes";
 import type { ActionData, Evidence } from "../protocol";
-import type { Server } from "../server/server";
+import { type Server, words } from "../server/server";
 import { page } from "./html";
 
 interface Said {
@@ -20,13 +20,20 @@ export class EvidencePanel implements vscode.Disposable {
     private readonly media: vscode.Uri,
     private readonly server: Server,
     private readonly fixes: Fixes,
-  ) {}
+  ) {
+    // Each run of the tests may take the fix from the offer, or bring it back.
+    server.onStatus(() => void this.check());
+  }
 
   async show(data: ActionData): Promise<void> {
     const evidence = await this.server.request<Evidence>("greenlit/evidence", { fix: data.fix });
-    if (!evidence) {
-      return;
+    if (evidence) {
+      this.render(evidence, data);
+      this.panel?.reveal(undefined, true);
     }
+  }
+
+  private render(evidence: Evidence, data: ActionData): void {
     this.shown = { evidence, data };
     const panel = (this.panel ??= this.create());
     const uri = (name: string) => panel.webview.asWebviewUri(vscode.Uri.joinPath(this.media, name));
@@ -35,7 +42,24 @@ export class EvidencePanel implements vscode.Disposable {
       style: uri("evidence.css").toString(),
       script: uri("evidence.js").toString(),
     });
-    panel.reveal(undefined, true);
+  }
+
+  /** Shows whether the fix still holds; a daemon that forgot it leaves the page as it is. */
+  private async check(): Promise<void> {
+    const { shown } = this;
+    if (!shown) {
+      return;
+    }
+    try {
+      const params = { fix: shown.data.fix };
+      const evidence = await this.server.ask<Evidence>("greenlit/evidence", params);
+      if (shown === this.shown && evidence.holds !== shown.evidence.holds) {
+        // Without a root the paths are those of before.
+        this.render({ ...evidence, root: evidence.root ?? shown.evidence.root }, shown.data);
+      }
+    } catch (error) {
+      this.server.output.debug(`the evidence is not known any more: ${words(error)}`);
+    }
   }
 
   /** The page as it is now, for tests. */

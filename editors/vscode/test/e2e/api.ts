@@ -124,6 +124,8 @@ async function journey(): Promise<void> {
   await until("the test to be green", () => (api.outcome(RED) === "passed" ? true : undefined));
   assert.match(await until("the status", () => (/passed/.test(api.status()) ? api.status() : undefined)), /4 passed/);
 
+  await until("the evidence to say so", () => (/not on offer any more/.test(api.evidenceHtml() ?? "") ? true : undefined));
+
   const issue = await api.issueBody();
   assert.match(issue, /\| ok \| greenlit \|/);
   assert.ok(!issue.includes(folder.uri.fsPath) && !issue.includes("is_adult"), issue);

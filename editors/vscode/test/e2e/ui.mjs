@@ -34,6 +34,12 @@ export async function menu(page, shots) {
     if (!counts.some((count) => count > 0)) throw new Error("no evidence yet");
   });
   await shot("evidence");
+  if (shots) {
+    const size = page.viewportSize();
+    await page.setViewportSize({ ...size, height: 1600 });
+    await shot("evidence-whole");
+    await page.setViewportSize(size);
+  }
 
   // The diff, and from there the change itself.
   await page.click(".codelens-decoration a >> text=/verified fix/");
