@@ -70,3 +70,38 @@ impl State {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use greenlit_protocol::TestOutcome;
+
+    use super::*;
+
+    fn run(complete: bool, tests: &[(&str, TestOutcome)]) -> TestsRun {
+        let entry = |(id, outcome): &(&str, TestOutcome)| TestEntry {
+            id: (*id).to_owned(),
+            outcome: *outcome,
+            file: None,
+            line: None,
+            message: None,
+            duration_ms: 0,
+        };
+        TestsRun { complete, tests: tests.iter().map(entry).collect() }
+    }
+
+    #[test]
+    fn a_run_of_some_tests_says_nothing_of_the_others() {
+        use TestOutcome::{Failed, Passed};
+        let mut known = KnownTests::default();
+        let outcomes = |known: &KnownTests| {
+            let tests = known.by_id.values();
+            tests.map(|test| (test.id.clone(), test.outcome)).collect::<Vec<_>>()
+        };
+        known.take_over(1, &run(true, &[("a", Failed), ("b", Failed)]));
+        known.take_over(2, &run(false, &[("a", Passed)]));
+        assert_eq!(outcomes(&known), [("a".to_owned(), Passed), ("b".to_owned(), Failed)]);
+        assert_eq!(known.revision, 2);
+        known.take_over(3, &run(true, &[("c", Passed)]));
+        assert_eq!(outcomes(&known), [("c".to_owned(), Passed)]);
+    }
+}

@@ -95,6 +95,10 @@ async function journey(): Promise<void> {
   );
   assert.match(preview.getText(), />= 18/);
 
+  // A text that is no file is left alone.
+  const untitled = await vscode.workspace.openTextDocument({ language: "python", content: "x = 1" });
+  assert.deepEqual(await menu(untitled, 0), []);
+
   // The Test Explorer runs what stands in the editor, saved or not.
   const unsaved = await vscode.workspace.openTextDocument(file("people.py"));
   await replace(unsaved, unsaved.getText().replace("> 18", ">= 18"));
