@@ -1,7 +1,7 @@
 //! Where tests are written, as far as their ids and the syntax of their files tell.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use greenlit_protocol::{TestEntry, TestPlace};
@@ -23,22 +23,28 @@ pub(crate) fn places(
     for test in tests {
         let id = test.id.as_str();
         let head = id.split("::").next().unwrap_or(id);
-        let candidates = if head.starts_with('.') {
+        let candidates = if !is_below(head) {
+            // Whoever wrote the tests wrote the ids: they must not make us read elsewhere.
+            Vec::new()
+        } else if head.starts_with('.') {
             texts.go_files(&view.root().join(head))
         } else if view.root().join(head).is_file() {
             vec![view.root().join(head)]
         } else {
-            sources
-                .get_or_insert_with(|| rust_files(view, tests, cache))
-                .get(short_name(id))
-                .cloned()
-                .unwrap_or_default()
+            let sources = sources.get_or_insert_with(|| rust_files(view, tests, cache));
+            sources.get(short_name(id)).cloned().unwrap_or_default()
         };
         if let Some(place) = texts.place(id, &candidates) {
             places.insert(id.to_owned(), place);
         }
     }
     places
+}
+
+/// Whether a path that is relative to the root stays there.
+fn is_below(path: &str) -> bool {
+    let stays = |part| matches!(part, Component::CurDir | Component::Normal(_));
+    Path::new(path).components().all(stays)
 }
 
 /// Files of Rust that may hold functions of these names: `fn` and the name stand in them.
@@ -190,6 +196,19 @@ mod tests {
         let text = "package p\n\nfunc TestTotal(t *testing.T) {}\n";
         let ids = ["./p::TestTotal/no_items"];
         assert_eq!(found(&[("p/p_test.go", text)], &ids), ["p/p_test.go:3"]);
+    }
+
+    #[test]
+    fn ids_do_not_lead_out_of_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("out_test.go");
+        std::fs::write(&outside, "package p\n\nfunc TestX(t *testing.T) {}\n").unwrap();
+        let name = dir.path().file_name().unwrap().to_str().unwrap();
+        let absolute = format!("{}::TestX", outside.display());
+        let ids =
+            [format!("./../{name}::TestX"), format!("../{name}/out_test.go::TestX"), absolute];
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        assert_eq!(found(&[], &ids), ["nowhere"; 3]);
     }
 
     #[test]
