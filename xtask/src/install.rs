@@ -1,13 +1,16 @@
-//! `cargo xtask install`: the binaries, and the Neovim plugin.
+//! `cargo xtask install`: the binaries, and the plugins of editors.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::demo::copy;
+use crate::package;
 use crate::run::{cargo, root, run, say};
+use crate::vscode;
 
-pub(crate) fn install(nvim: bool) -> Result<()> {
+pub(crate) fn install(nvim: bool, vscode: bool) -> Result<()> {
     for package in ["lsp", "daemon", "daemon/sandbox"] {
         run(cargo().args(["install", "--locked", "--path", package]))?;
     }
@@ -15,7 +18,27 @@ pub(crate) fn install(nvim: bool) -> Result<()> {
     if nvim {
         install_nvim()?;
     }
+    if vscode {
+        install_vscode()?;
+    }
     Ok(())
+}
+
+/// Names under which VS Code's own command line is known, the usual one first.
+const CODE: [&str; 5] = ["code", "codium", "code-insiders", "code-oss", "code-server"];
+
+/// Builds the extension and hands it to the first VS Code in `PATH`.
+fn install_vscode() -> Result<()> {
+    let npm = which::which("npm").context("the VS Code extension is built with npm")?;
+    let file = vscode::package(&npm, &package::directory()?)?;
+    let Some(code) = CODE.iter().find_map(|name| which::which(name).ok()) else {
+        bail!(
+            "none of {} is in PATH: choose \"Install from VSIX…\" in VS Code, then {}",
+            CODE.join(", "),
+            file.display()
+        );
+    };
+    run(Command::new(code).args(["--install-extension"]).arg(&file).arg("--force"))
 }
 
 /// Copies the plugin into Neovim's package directory, where it is found without any setting.

@@ -6,9 +6,11 @@ mod demo;
 mod emacs;
 mod embedding;
 mod install;
+mod package;
 mod run;
 mod test;
 mod tools;
+mod vscode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -28,12 +30,17 @@ enum Task {
     Test,
     /// Install ONNX Runtime and an embedding model into `.tools/` and say where they are.
     Embedding,
-    /// Install the binaries into cargo's bin directory, and the editor plugin.
+    /// Install the binaries into cargo's bin directory, and editor plugins.
     Install {
         /// Link the Neovim plugin into Neovim's package directory.
         #[arg(long)]
         nvim: bool,
+        /// Build the extension for VS Code and install it with `code`.
+        #[arg(long)]
+        vscode: bool,
     },
+    /// Make the `.vsix` and the archive of the Neovim plugin, in `target/package`.
+    Package,
     /// Build Greenlit and run a benchmark; ARGS go to it, `-- --help` says which there are.
     Bench {
         /// Which
@@ -53,7 +60,8 @@ fn main() -> Result<()> {
         Task::Demo => demo::demo(),
         Task::Test => test::test(),
         Task::Embedding => embedding::show(),
-        Task::Install { nvim } => install::install(nvim),
+        Task::Install { nvim, vscode } => install::install(nvim, vscode),
+        Task::Package => package::package(),
         Task::Bench { name, debug, args } => bench::bench(name, debug, &args),
     }
 }

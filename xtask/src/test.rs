@@ -5,8 +5,10 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::embedding;
+use crate::package;
 use crate::run::{cargo, output, root, run, say, step};
 use crate::tools;
+use crate::vscode;
 
 /// Crates that the thin server must never pull in.
 const HEAVY: [&str; 6] = ["mistralrs", "fastembed", "hnsw_rs", "redb", "tantivy", "tree-sitter"];
@@ -29,6 +31,12 @@ pub(crate) fn test() -> Result<()> {
     #[cfg(not(unix))]
     let emacs: Option<std::path::PathBuf> = None;
 
+    let npm = which::which("npm").ok().filter(|_| node.is_some());
+    let workbench = match &npm {
+        Some(npm) => vscode::workbench(npm)?,
+        None => None,
+    };
+
     step("licences, bans and sources");
     run(Command::new(deny).current_dir(root()).args([
         "deny",
@@ -45,6 +53,14 @@ pub(crate) fn test() -> Result<()> {
     step("lints");
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    if let Some(npm) = &npm {
+        step("the extension for VS Code");
+        vscode::package(npm, &package::directory()?)?;
+        vscode::check(npm)?;
+    } else {
+        not_run.push("checks of the VS Code extension: there is no npm, or no node");
+    }
 
     step("tests");
     run(cargo().args(["build", "--workspace", "--bins"]))?;
@@ -97,6 +113,16 @@ pub(crate) fn test() -> Result<()> {
                 "the test with Emacs: there is none with eglot, and no apt-get to take it from",
             );
             without.push("test(emacs)");
+        }
+    }
+    match workbench.filter(|_| python.is_some()) {
+        Some(workbench) => {
+            tests.env("GREENLIT_TEST_VSCODE", workbench.node);
+            tests.env("GREENLIT_TEST_CHROMIUM", workbench.chromium);
+        }
+        None => {
+            not_run.push("tests in VS Code: they need Linux on x86-64, python3, npm and node");
+            without.push("test(vscode)");
         }
     }
     if !without.is_empty() {

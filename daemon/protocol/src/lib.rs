@@ -40,6 +40,6 @@ pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
     FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, GenerationReport,
     LocalizationReport, Merit, Notice, RetrievalReport, RetrievedPassage, RootStatus,
-    SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestReport, TestStrength,
-    Tier,
+    SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestPlace, TestReport,
+    TestStrength, TestsReport, Tier,
 };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Check, EvidenceReport, Finding, FixReport, IndexAction, IndexReport, ModelAction, ModelReport,
     Notice, OfferedFix, PullPlan, RemoteError, SearchReport, SearchRequest, SeenDiagnostic,
-    StatusReport, TestReport, Tier,
+    StatusReport, TestEntry, TestReport, TestsReport, Tier,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -78,6 +78,11 @@ pub enum Request {
     },
     /// Stop background work on a root.
     CancelBackground {
+        /// Workspace root.
+        root: PathBuf,
+    },
+    /// What the session knows of a root's tests, with their places.
+    Tests {
         /// Workspace root.
         root: PathBuf,
     },
@@ -202,6 +207,8 @@ pub enum Response {
         /// What else a person should know.
         notices: Vec<Notice>,
     },
+    /// To [`Request::Tests`].
+    Tests(TestsReport),
     /// To [`Request::Evidence`].
     Evidence(EvidenceReport),
     /// To [`Request::Search`].
@@ -233,6 +240,18 @@ pub enum Event {
         revision: u64,
         /// Failing tests and problems, with their fixes.
         findings: Vec<Finding>,
+    },
+    /// Tests were run in the background, or before fixes were looked for. The outcomes of a
+    /// [`Request::Test`] are in its answer and not told here.
+    Tests {
+        /// Workspace root.
+        root: PathBuf,
+        /// The workspace revision that they were run on.
+        revision: u64,
+        /// Whether these are all tests of the root.
+        complete: bool,
+        /// How each ended.
+        tests: Vec<TestEntry>,
     },
     /// What the daemon is doing for a root.
     Root {

@@ -343,6 +343,28 @@ pub struct TestEntry {
     pub duration_ms: u64,
 }
 
+/// What a session knows of a root's tests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestsReport {
+    /// Workspace root.
+    pub root: PathBuf,
+    /// The workspace revision of the last run; 0 before the first.
+    pub revision: u64,
+    /// Every known test as it ended last.
+    pub tests: Vec<TestEntry>,
+    /// Where tests are written, by id; those that were not found have none.
+    pub places: BTreeMap<String, TestPlace>,
+}
+
+/// Where a test is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestPlace {
+    /// Relative to the root, with forward slashes.
+    pub path: String,
+    /// 1-based first line of its definition, where it was found.
+    pub line: Option<u32>,
+}
+
 /// Everything kept about one offered fix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceReport {

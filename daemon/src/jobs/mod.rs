@@ -7,6 +7,7 @@ mod diagnose;
 mod findings;
 mod near;
 mod notices;
+mod places;
 mod problem;
 mod reports;
 mod run;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use greenlit_index::Index;
 use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
-    SeenDiagnostic, TestReport, Tier,
+    SeenDiagnostic, TestEntry, TestReport, Tier,
 };
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
@@ -28,6 +29,7 @@ use greenlit_workspace::{Config, StatCache, View};
 
 use crate::tiers::Tiers;
 
+pub(crate) use places::places;
 pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
 pub(crate) use run::{inputs, run};
@@ -104,6 +106,8 @@ pub(crate) enum JobNews {
     Findings(Vec<Finding>),
     /// A fix of a diagnostic was verified.
     Diagnosed(Finding),
+    /// How the tests ended on the unpatched view.
+    Tests(TestsRun),
     /// Looking for fixes.
     Fixing {
         /// Failing tests.
@@ -115,6 +119,14 @@ pub(crate) enum JobNews {
     Suspected(Vec<PathBuf>),
     /// The evidence of a fix that was just verified.
     Evidence(Box<EvidenceReport>),
+}
+
+/// How tests ended.
+#[derive(Debug, Clone)]
+pub(crate) struct TestsRun {
+    /// Whether these are all tests of the root.
+    pub(crate) complete: bool,
+    pub(crate) tests: Vec<TestEntry>,
 }
 
 /// How a job ended.

@@ -20,7 +20,7 @@ use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::reports;
 use super::walls::{isolation, limits};
-use super::{Answer, JobInput, JobNews, JobResult, Work, notices, unrun};
+use super::{Answer, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
 use crate::tiers::Asked;
 
 pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
@@ -127,6 +127,10 @@ impl Job<'_> {
         }
         self.check_unchanged(&inputs)?;
         self.known().baseline = Some(baseline.clone());
+        (self.news)(JobNews::Tests(TestsRun {
+            complete: matches!(selection, Selection::All) && baseline.problems.is_empty(),
+            tests: reports::test_entries(root, &baseline),
+        }));
         self.tell_findings();
         match &self.input.work {
             Work::Test { tests } => {

@@ -39,6 +39,8 @@ pub(crate) struct Running {
     pub(crate) inputs: Option<blake3::Hash>,
     /// Whether it is about diagnostics, not about tests.
     pub(crate) diagnosis: bool,
+    /// Whether somebody gets the tests' outcomes as an answer.
+    answers_tests: bool,
     cancel: Cancel,
     /// Whether a progress display was begun and must be ended.
     in_progress: bool,
@@ -96,6 +98,7 @@ impl State {
 
     fn start(&mut self, pending: Pending) {
         let diagnosis = pending.is_diagnosis();
+        let answers_tests = pending.request.is_some() && matches!(pending.work, Work::Test { .. });
         let Pending { session, root: path, request, work } = pending;
         let (config, problem) = self.config(session, &path);
         let Some(owner) = self.sessions.get(&session) else { return };
@@ -137,6 +140,7 @@ impl State {
             revision: input.revision,
             inputs: None,
             diagnosis,
+            answers_tests,
             cancel,
             in_progress: false,
         };
@@ -172,6 +176,10 @@ impl State {
             JobNews::Findings(findings) => {
                 let revision = running.revision;
                 self.found(session, &path, revision, findings);
+            }
+            JobNews::Tests(run) => {
+                let (revision, answered) = (running.revision, running.answers_tests);
+                self.tests_run(session, &path, revision, run, !answered);
             }
             JobNews::Diagnosed(finding) => self.diagnosis_found(session, &path, finding),
             JobNews::Suspected(paths) => self.index_first(&path, &paths),

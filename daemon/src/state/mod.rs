@@ -18,6 +18,7 @@ mod requests;
 mod root;
 mod session;
 mod status;
+mod tests_run;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -29,6 +29,7 @@ impl State {
                 });
                 self.answer(session, id, Ok(Response::Done));
             }
+            Request::Tests { root } => self.tests(session, id, &root),
             Request::Evidence { fix } => {
                 let kept = self.evidence.of(&fix).cloned();
                 let result = kept.map(Response::Evidence).ok_or_else(|| {

@@ -9,6 +9,7 @@ use greenlit_protocol::{Event as Told, Finding, RootPhase, ServerFrame};
 use greenlit_workspace::{Change, StatCache, WatchError, Watcher, git_branch};
 
 use crate::state::diagnostics::Diagnosed;
+use crate::state::tests_run::KnownTests;
 use crate::state::{Event, State};
 
 /// File events closer together than this are one change.
@@ -43,6 +44,8 @@ pub(crate) struct Known {
     pub(crate) inputs: Option<blake3::Hash>,
     /// Whether the fixes are withheld because something changed.
     pub(crate) withdrawn: bool,
+    /// The tests as they ended last.
+    pub(crate) tests: KnownTests,
     /// What the editor told of other tools' diagnostics.
     pub(crate) diagnosed: Diagnosed,
 }

@@ -13,6 +13,8 @@ pub const FILE_NAME: &str = "greenlit.toml";
 
 /// Everything that can be configured. Every key has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Config {
     /// When and how tests run.
@@ -35,6 +37,8 @@ pub struct Config {
 
 /// `[run]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Run {
     /// Run the tests when a file is saved. Default `true`.
@@ -56,6 +60,8 @@ pub struct Run {
 
 /// `[fix]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Fix {
     /// Look for fixes whenever a test fails. Default `true`.
@@ -77,6 +83,7 @@ pub struct Fix {
 
 /// `[fix] tier`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Deterministic templates only.
@@ -164,6 +171,8 @@ mod defaults {
 
 /// `[sandbox]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Sandbox {
     /// Isolation layer. Default `"auto"`: the strongest that works, never none.
@@ -182,6 +191,7 @@ pub struct Sandbox {
 
 /// `[sandbox] layer`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
     /// The strongest layer that works on this machine.
@@ -200,6 +210,8 @@ pub enum Layer {
 
 /// `[daemon]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Daemon {
     /// Exit after this long without a session; 0 means never. Default 1800.
@@ -208,6 +220,8 @@ pub struct Daemon {
 
 /// `[index]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Index {
     /// What the word indexes of all workspaces may take on disk. Those used longest ago go first; one
@@ -217,6 +231,8 @@ pub struct Index {
 
 /// `[embedding]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Embedding {
     /// The name of a model (`greenlit model list`), or the absolute path of a directory with
@@ -259,6 +275,8 @@ impl Default for Embedding {
 
 /// `[network]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Network {
     /// Ask no other machine for anything, whoever wants it. Default `false`.
@@ -537,5 +555,7 @@ fn one_line(error: &toml::de::Error) -> String {
     error.message().lines().collect::<Vec<_>>().join(", ")
 }
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

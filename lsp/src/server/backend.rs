@@ -12,8 +12,12 @@ use serde_json::Value;
 use tower_lsp::LanguageServer;
 use tower_lsp::jsonrpc::Result;
 
-use super::handlers::{self, RootHits, SearchParams};
+use super::handlers::{
+    self, Evidence, EvidenceParams, FixesParams, ListedFix, RootHits, RootParams, RunTestsParams,
+    SearchParams,
+};
 use super::session::Session;
+use super::test_results::TestResults;
 
 /// The server.
 #[derive(Debug)]
@@ -33,6 +37,26 @@ impl Backend {
     /// `greenlit/search`
     pub(crate) async fn search(&self, params: SearchParams) -> Result<Vec<RootHits>> {
         handlers::search(&self.session, params).await
+    }
+
+    /// `greenlit/tests`
+    pub(crate) async fn tests(&self, params: RootParams) -> Result<Vec<TestResults>> {
+        handlers::tests(&self.session, params).await
+    }
+
+    /// `greenlit/runTests`
+    pub(crate) async fn run_tests(&self, params: RunTestsParams) -> Result<TestResults> {
+        handlers::run_tests(&self.session, params).await
+    }
+
+    /// `greenlit/fixes`
+    pub(crate) async fn fixes(&self, params: FixesParams) -> Result<Vec<ListedFix>> {
+        handlers::fixes(&self.session, params)
+    }
+
+    /// `greenlit/evidence`
+    pub(crate) async fn evidence(&self, params: EvidenceParams) -> Result<Evidence> {
+        handlers::evidence(&self.session, params).await
     }
 }
 

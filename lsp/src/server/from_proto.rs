@@ -34,6 +34,8 @@ pub(crate) struct ClientFeatures {
     pub(crate) progress: bool,
     /// Settings can be asked for.
     pub(crate) configuration: bool,
+    /// It shows tests.
+    pub(crate) test_results: bool,
     /// Changed settings are told only after asking for it.
     pub(crate) registers_configuration: bool,
 }
@@ -63,6 +65,10 @@ pub(crate) fn features(capabilities: &ClientCapabilities) -> ClientFeatures {
         refreshes_diagnostics: diagnostic.and_then(|d| d.refresh_support).unwrap_or(false),
         progress: window.and_then(|window| window.work_done_progress).unwrap_or(false),
         configuration: workspace.and_then(|w| w.configuration).unwrap_or(false),
+        test_results: capabilities
+            .experimental
+            .as_ref()
+            .is_some_and(|own| own["greenlitTestResults"] == true),
         registers_configuration: configuration
             .and_then(|configuration| configuration.dynamic_registration)
             .unwrap_or(false),

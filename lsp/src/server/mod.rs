@@ -29,6 +29,7 @@ mod session;
 mod settings;
 mod state;
 mod stdio;
+mod test_results;
 #[cfg(test)]
 mod tests;
 mod to_proto;
@@ -78,6 +79,10 @@ where
     let (service, socket) =
         LspService::build(|client| Backend::new(Session::start(client, connector)))
             .custom_method("greenlit/search", Backend::search)
+            .custom_method("greenlit/tests", Backend::tests)
+            .custom_method("greenlit/runTests", Backend::run_tests)
+            .custom_method("greenlit/fixes", Backend::fixes)
+            .custom_method("greenlit/evidence", Backend::evidence)
             .finish();
     let session = service.inner().session();
     let served = Server::new(UntilExit::new(input, ending.clone()), output, socket)

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tower_lsp::Client;
 
+use super::test_results::TestResults;
+
 /// One message to the editor.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
@@ -21,6 +23,8 @@ pub(crate) enum Outgoing {
     Progress(ProgressParams),
     /// For the status line.
     Status(Status),
+    /// How tests ended.
+    Tests(TestResults),
 }
 
 /// `greenlit/status`: what a status line shows.
@@ -49,6 +53,14 @@ impl Notification for StatusNotification {
     const METHOD: &'static str = "greenlit/status";
 }
 
+enum TestResultsNotification {}
+
+/// `greenlit/testResults`, for editors that say `experimental: { greenlitTestResults: true }`.
+impl Notification for TestResultsNotification {
+    type Params = TestResults;
+    const METHOD: &'static str = "greenlit/testResults";
+}
+
 /// Starts the task; it ends with the last sender.
 pub(crate) fn start(client: Client) -> mpsc::UnboundedSender<Outgoing> {
     let (sender, mut messages) = mpsc::unbounded_channel();
@@ -67,6 +79,9 @@ pub(crate) fn start(client: Client) -> mpsc::UnboundedSender<Outgoing> {
                 Outgoing::Log(kind, text) => client.log_message(kind, text).await,
                 Outgoing::Show(kind, text) => client.show_message(kind, text).await,
                 Outgoing::Progress(params) => client.send_notification::<Progress>(params).await,
+                Outgoing::Tests(results) => {
+                    client.send_notification::<TestResultsNotification>(results).await;
+                }
                 Outgoing::Status(status) => {
                     client.send_notification::<StatusNotification>(status).await;
                 }

@@ -16,6 +16,7 @@ use super::daemon::{Connector, Daemon, DaemonEvent};
 use super::outgoing::{self, Outgoing, Status};
 use super::progress::{Progresses, Work};
 use super::state::State;
+use super::test_results::TestResults;
 
 /// A session. Handlers share it.
 pub(crate) struct Session {
@@ -255,6 +256,15 @@ impl Session {
     fn handle_event(&self, event: Event) {
         match event {
             Event::Findings { root, revision, findings } => self.found(root, revision, findings),
+            Event::Tests { root, revision, complete, tests } => {
+                let state = self.state();
+                if state.features.test_results {
+                    let results =
+                        TestResults::of_run(&state.roots, &root, revision, complete, tests);
+                    drop(state);
+                    results.into_iter().for_each(|results| self.send(Outgoing::Tests(results)));
+                }
+            }
             Event::Root { root, phase } => self.show_phase(&root, phase),
             Event::Progress { root, request, stage } => {
                 let supported = self.state().features.progress;

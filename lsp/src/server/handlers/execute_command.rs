@@ -13,6 +13,7 @@ use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
 use crate::server::evidence;
 use crate::server::outgoing::Outgoing;
 use crate::server::session::Session;
+use crate::server::test_results::TestResults;
 
 /// What can be executed.
 pub(crate) const COMMANDS: [&str; 6] = [
@@ -113,12 +114,27 @@ fn targets(session: &Session, argument: Value) -> Result<Vec<(PathBuf, Vec<Strin
 fn run(session: &Arc<Session>, root: PathBuf, request: Request) {
     session.wake();
     let here = session.clone();
+    let all = matches!(&request, Request::Test { tests, .. } if tests.is_empty());
     session.spawn_job(root, async move {
         match here.request(request).await {
-            Ok(response) => here.log(MessageType::INFO, summary(&response)),
+            Ok(response) => {
+                here.log(MessageType::INFO, summary(&response));
+                tell_tests(&here, response, all);
+            }
             Err(error) => here.send(Outgoing::Show(MessageType::ERROR, explain(&error))),
         }
     });
+}
+
+/// Those who list tests learn how they ended from here: the daemon tells it once, as an answer.
+fn tell_tests(session: &Session, response: Response, all: bool) {
+    let Response::Test(report) = response else { return };
+    let results = {
+        let state = session.state();
+        let shown = state.features.test_results;
+        shown.then(|| TestResults::of_report(&state.roots, report, all)).flatten()
+    };
+    results.into_iter().for_each(|results| session.send(Outgoing::Tests(results)));
 }
 
 fn summary(response: &Response) -> String {

@@ -96,19 +96,12 @@ async fn bad_arguments_are_named() {
     editor.finish(daemon).await;
 }
 
-#[tokio::test]
-async fn evidence_is_markdown() {
-    let (mut editor, mut daemon) = Editor::open(modern()).await;
-    let params = json!({ "command": "greenlit.showEvidence", "arguments": ["fix-1"] });
-    let id = editor.request("workspace/executeCommand", params).await;
-    let (_, answer) = daemon.request().await;
-    let fix = finding(&editor.root()).fixes.remove(0);
-    let mut entry = fix.entry;
-    entry.diff = "--- a/gcd.py\n+++ b/gcd.py\n-```\n+x\n".into();
-    let evidence = EvidenceReport {
+/// What is kept about a fix.
+pub(super) fn evidence(fix: OfferedFix) -> EvidenceReport {
+    EvidenceReport {
         id: fix.id,
         title: fix.title,
-        entry,
+        entry: fix.entry,
         localization: "spectrum".into(),
         suspicious: vec![("gcd.py:1".into(), 0.875)],
         tests: vec![EvidenceTest {
@@ -123,7 +116,19 @@ async fn evidence_is_markdown() {
             elapsed_ms: 2000,
             ..FixStats::default()
         },
-    };
+    }
+}
+
+#[tokio::test]
+async fn evidence_is_markdown() {
+    let (mut editor, mut daemon) = Editor::open(modern()).await;
+    let params = json!({ "command": "greenlit.showEvidence", "arguments": ["fix-1"] });
+    let id = editor.request("workspace/executeCommand", params).await;
+    let (_, answer) = daemon.request().await;
+    let fix = finding(&editor.root()).fixes.remove(0);
+    let mut entry = fix.entry.clone();
+    entry.diff = "--- a/gcd.py\n+++ b/gcd.py\n-```\n+x\n".into();
+    let evidence = EvidenceReport { entry, ..evidence(fix) };
     answer.send(Ok(Response::Evidence(evidence))).unwrap();
     let text = editor.response(id).await.unwrap();
     let text = text.as_str().unwrap();

@@ -7,6 +7,7 @@ mod consent;
 mod diagnostics;
 mod documents;
 mod lifecycle;
+mod test_results;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
