@@ -302,7 +302,7 @@ pub struct Usage {
 pub enum Finish {
     /// The model, or the constraint, says that it is complete.
     Stop,
-    /// [`Sampling::max_tokens`] were written.
+    /// [`Sampling::max_tokens`] were written, or the context is full.
     Length,
 }
 
@@ -348,7 +348,7 @@ pub enum EngineFailureKind {
     DoesNotFit,
     /// The model or adapter is not resident.
     NotLoaded,
-    /// Prompt and answer do not fit the context.
+    /// The prompt leaves no room in the context.
     TooLong,
     /// The constraint is not valid, or nothing satisfies it.
     BadConstraint,
