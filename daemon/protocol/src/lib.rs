@@ -11,6 +11,7 @@
 //! positions in text are UTF-8 byte offsets.
 
 mod diagnostic;
+pub mod engine;
 mod error;
 mod finding;
 pub mod frame;

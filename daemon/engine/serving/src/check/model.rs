@@ -1,0 +1,147 @@
+//! A model directory as a whole.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::safetensors::{self, Tensor};
+use super::{BadFile, Shape, config, tokenizer};
+
+/// The files of a model that can be loaded.
+#[derive(Debug, Clone)]
+pub struct ModelFiles {
+    /// Where they are.
+    pub directory: PathBuf,
+    /// `config.json`.
+    pub config: PathBuf,
+    /// `tokenizer.json`.
+    pub tokenizer: PathBuf,
+    /// `chat_template.jinja`, else `tokenizer_config.json`.
+    pub template: Option<PathBuf>,
+    /// `generation_config.json`.
+    pub generation: Option<PathBuf>,
+    /// Safetensors files, in order.
+    pub weights: Vec<PathBuf>,
+    /// What `config.json` says.
+    pub shape: Shape,
+    /// What the weights' heads say.
+    pub tensors: Vec<Tensor>,
+}
+
+/// Checks a model directory.
+pub fn model(directory: &Path) -> Result<ModelFiles, BadFile> {
+    if !directory.is_dir() {
+        return Err(BadFile::Missing {
+            path: directory.to_owned(),
+            remedy: "name a directory with config.json, tokenizer.json and safetensors",
+        });
+    }
+    let config = directory.join("config.json");
+    let tokenizer = directory.join("tokenizer.json");
+    let shape = config::shape(&config)?;
+    let vocabulary = tokenizer::vocabulary(&tokenizer, shape.vocabulary)?;
+
+    let present = |name: &str| Some(directory.join(name)).filter(|path| path.exists());
+    let tokenizer_config = present("tokenizer_config.json");
+    let generation = present("generation_config.json");
+    let mut ends = false;
+    if let Some(path) = &tokenizer_config {
+        ends |= vocabulary.end_word(path)?;
+    }
+    if let Some(path) = &generation {
+        ends |= vocabulary.end_ids(path)?;
+    }
+    if !ends {
+        return Err(BadFile::Missing {
+            path: directory.join("generation_config.json"),
+            remedy: "without an `eos_token_id` there, or an `eos_token` in tokenizer_config.json, no \
+                     text would ever end",
+        });
+    }
+
+    let weights = weights(directory)?;
+    let mut tensors = Vec::new();
+    for path in &weights {
+        tensors.extend(safetensors::tensors(
+            path,
+            "the weights are not complete: download them again",
+        )?);
+    }
+    fits(&weights[0], &shape, &tensors)?;
+    Ok(ModelFiles {
+        directory: directory.to_owned(),
+        template: present("chat_template.jinja").or(tokenizer_config),
+        config,
+        tokenizer,
+        generation,
+        weights,
+        shape,
+        tensors,
+    })
+}
+
+/// The files with weights: one, or all parts of a set.
+fn weights(directory: &Path) -> Result<Vec<PathBuf>, BadFile> {
+    let unreadable = |error| BadFile::unreadable(directory, error);
+    let mut parts = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let Some(name) = name.to_str().filter(|name| name.ends_with(".safetensors")) else {
+            continue;
+        };
+        if name.starts_with("adapter_") {
+            return Err(BadFile::invalid(
+                &directory.join(name),
+                "is an adapter in a model's directory; move it to a directory of its own",
+            ));
+        }
+        if let Some(part) = part(name) {
+            parts.push(part);
+        }
+    }
+    let single = directory.join("model.safetensors");
+    let Some((_, of)) = parts.first().copied() else {
+        return Ok(vec![single]);
+    };
+    if single.exists() || parts.iter().any(|(_, other)| *other != of) {
+        return Err(BadFile::invalid(directory, "holds more than one set of weights; keep one"));
+    }
+    Ok((1..=of)
+        .map(|part| directory.join(format!("model-{part:05}-of-{of:05}.safetensors")))
+        .collect())
+}
+
+/// `model-00001-of-00003.safetensors`
+fn part(name: &str) -> Option<(u32, u32)> {
+    let (part, of) =
+        name.strip_prefix("model-")?.strip_suffix(".safetensors")?.split_once("-of-")?;
+    let number = |text: &str| if text.len() == 5 { text.parse::<u32>().ok() } else { None };
+    Some((number(part)?, number(of)?))
+}
+
+/// Whether the tensors are those that the configuration asks for.
+fn fits(path: &Path, shape: &Shape, tensors: &[Tensor]) -> Result<(), BadFile> {
+    let mut found = HashMap::new();
+    for tensor in tensors {
+        if found.insert(tensor.name.as_str(), &tensor.shape).is_some() {
+            return Err(BadFile::invalid(path, format!("{} is there twice", tensor.name)));
+        }
+    }
+    for (name, wanted) in shape.tensors() {
+        match found.get(name.as_str()) {
+            None => {
+                return Err(BadFile::invalid(
+                    path,
+                    format!("the tensor {name}, which config.json asks for, is missing"),
+                ));
+            }
+            Some(is) if **is != wanted => {
+                return Err(BadFile::invalid(
+                    path,
+                    format!("{name} has shape {is:?}, config.json asks for {wanted:?}"),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
