@@ -1,5 +1,4 @@
 //! A real Emacs with eglot, set up as the README says: nothing of ours runs in it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 

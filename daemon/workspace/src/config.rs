@@ -98,6 +98,7 @@ pub enum Tier {
 }
 
 /// `[tier.small]` and `[tier.large]`. Without a table a tier is off, and nothing is asked.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tiers {
@@ -108,6 +109,7 @@ pub struct Tiers {
 }
 
 /// A model of a tier, and how it is asked.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierModel {
@@ -142,6 +144,7 @@ pub struct TierModel {
 }
 
 /// `[tier.*] provider`
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {

@@ -27,11 +27,9 @@ pub(super) fn fences(text: &str) -> Fenced<'_> {
         let next = at + line.len();
         let signs = fence_of(line);
         match (opened, signs) {
-            (None, Some((sign, count, info))) => {
-                // ```` ```x``` ```` on one line is no block.
-                if !info.contains(sign) {
-                    opened = Some((sign, count, info, &text[between..at], next));
-                }
+            // ```` ```x``` ```` on one line is no block.
+            (None, Some((sign, count, info))) if !info.contains(sign) => {
+                opened = Some((sign, count, info, &text[between..at], next));
             }
             (Some((sign, count, info, before, body)), Some((closing, length, rest)))
                 if closing == sign && length >= count && rest.is_empty() =>

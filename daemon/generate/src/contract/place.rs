@@ -157,8 +157,8 @@ fn find_lines(text: &str, search: &str) -> Result<(std::ops::Range<usize>, Strin
     starts.push(text.len());
     starts.dedup();
     let lines: Vec<&str> = starts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
-    let alike: [&dyn Fn(&str, &str) -> bool; 2] =
-        [&|a, b| a.trim_end() == b.trim_end(), &|a, b| a.trim() == b.trim()];
+    let alike: [fn(&str, &str) -> bool; 2] =
+        [|a, b| a.trim_end() == b.trim_end(), |a, b| a.trim() == b.trim()];
     for same in alike {
         let at = |index: &usize| {
             lines[*index..].iter().zip(&wanted).all(|(line, wanted)| same(line, wanted))
@@ -183,9 +183,9 @@ fn find_lines(text: &str, search: &str) -> Result<(std::ops::Range<usize>, Strin
 /// Lines without empty ones at both ends.
 fn trimmed(text: &str) -> Vec<&str> {
     let lines: Vec<&str> = text.lines().collect();
-    let full = |line: &&str| !line.trim().is_empty();
-    let first = lines.iter().position(|line| full(&line)).unwrap_or(0);
-    let last = lines.iter().rposition(|line| full(&line)).map_or(0, |last| last + 1);
+    let full = |line: &str| !line.trim().is_empty();
+    let first = lines.iter().position(|line| full(line)).unwrap_or(0);
+    let last = lines.iter().rposition(|line| full(line)).map_or(0, |last| last + 1);
     lines[first..last.max(first)].to_vec()
 }
 

@@ -223,5 +223,5 @@ fn hinted(fence: &Fence<'_>) -> Option<String> {
         let known = greenlit_syntax::Language::from_path(std::path::Path::new(word)).is_some();
         known.then(|| word.to_owned())
     };
-    words.filter_map(name).last()
+    words.filter_map(name).next_back()
 }

@@ -303,7 +303,7 @@ fn a_diff_and_a_plan_name_no_wrong_path_either() {
         let text = format!(
             "Plan: {{\"version\":1,\"intent\":\"fix-test\",\"files\":[{files}],\"symbols\":[\"double\"],\"rationale\":\"}}\",\"run_tests\":[]}} done"
         );
-        super::plan(&text, &scope)
+        plan(&text, &scope)
     };
     assert_eq!(plan("\"src/shop.py\"").unwrap().symbols, ["double"]);
     assert!(plan("\"src/shop.py\",\"tests/test_shop.py\"").is_err());

@@ -162,6 +162,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    type Loaded = Result<Arc<dyn Embedder>, Unavailable>;
+
     fn hash(dims: usize) -> Arc<dyn Embedder> {
         Arc::new(HashEmbedder::new(dims))
     }
@@ -214,12 +216,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_loaded_again_is_an_error_and_tried_again() {
-        let next: Arc<Mutex<Vec<Result<Arc<dyn Embedder>, Unavailable>>>> = Arc::default();
+        let next: Arc<Mutex<Vec<Loaded>>> = Arc::default();
         let of_reload = next.clone();
         let reload: Reload = Box::new(move || of_reload.lock().unwrap().pop().unwrap());
         let model = OnDemand::new(hash(8), LONG, reload);
         assert!(model.let_go(Instant::now() + LONG));
-        let fails = |load: Result<Arc<dyn Embedder>, Unavailable>, why: &str| {
+        let fails = |load: Loaded, why: &str| {
             next.lock().unwrap().push(load);
             let error = model.embed(&["url"]).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

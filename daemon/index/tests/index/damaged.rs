@@ -33,12 +33,15 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
+/// A workspace with the files of its stored index.
+type Whole = (Workspace, Vec<(PathBuf, Vec<u8>)>);
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_damaged_the_answer_is_right(damages in prop::collection::vec((any::<prop::sample::Index>(), damage()), 1..3)) {
-        static WHOLE: LazyLock<(Workspace, Vec<(PathBuf, Vec<u8>)>)> = LazyLock::new(|| {
+        static WHOLE: LazyLock<Whole> = LazyLock::new(|| {
             let workspace = workspace();
             drop(workspace.open());
             let mut files = Vec::new();
