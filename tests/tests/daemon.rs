@@ -241,6 +241,41 @@ async fn next_event(editor: &mut Connection, wanted: impl Fn(&Event) -> bool) ->
     tokio::time::timeout(Duration::from_secs(90), wait).await.expect("an event in time")
 }
 
+#[tokio::test]
+async fn python_tests_run_by_hand_on_an_unsaved_edit_while_fixes_are_looked_for() {
+    let installation = Installation::new();
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let project = python_project("people");
+    let mut editor = session(&installation, &project).await;
+    let document = project.root().join("people.py");
+    let text = project.read("people.py");
+    let opened = Notification::DocumentOpened {
+        document: document.clone(),
+        version: 1,
+        text: Some(text.clone()),
+    };
+    editor.client.notify(opened).unwrap();
+    for version in 2..8 {
+        editor.client.notify(Notification::DocumentSaved { document: document.clone() }).unwrap();
+        // The search goes on for alternatives.
+        next_findings(&mut editor, |fixes| fixes > 0).await;
+        let at = text.find("> 18").unwrap() + 1;
+        let change = |text: &str, length, version| Notification::DocumentChanged {
+            document: document.clone(),
+            version,
+            changes: vec![greenlit_protocol::TextChange {
+                start: at,
+                end: at + length,
+                text: text.into(),
+            }],
+        };
+        editor.client.notify(change("=", 0, version * 2)).unwrap();
+        let report = tokio::time::timeout(Duration::from_secs(60), tests(&editor, &project)).await;
+        assert_eq!(failed(&report.expect("an answer in time")), [""; 0]);
+        editor.client.notify(change("", 1, version * 2 + 1)).unwrap();
+    }
+}
+
 /// Waits for findings with a wanted number of fixes.
 async fn next_findings(editor: &mut Connection, wanted: impl Fn(usize) -> bool) -> usize {
     let fixes = |event: &Event| match event {

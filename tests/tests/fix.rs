@@ -226,9 +226,4 @@ fn python_a_condition_of_a_far_file_is_borrowed_when_the_index_finds_it() {
     assert_eq!(accepted["passages"], passages.len(), "{index:#}");
     assert_eq!(accepted["used"], used.len(), "{index:#}");
     assert!(verified["fixes"].as_u64() >= Some(1), "{index:#}");
-    let status = installation.greenlit(["status", "--json"]).json();
-    let search = &status["roots"][0]["search"];
-    assert_eq!(search["by_use"], index["by_use"], "{status:#}");
-    assert!(search["latency"]["p99_us"].as_u64() >= search["latency"]["p50_us"].as_u64());
-    assert!(search["latency"]["searches"].as_u64() >= Some(1), "{status:#}");
 }
