@@ -106,7 +106,8 @@ fn python_a_model_is_asked_only_as_far_as_somebody_wants() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let ran = fix(&installation, &project, &["--tier", "small"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stdout);
-    assert!(ran.stderr.contains("no model is configured for the tier `small`"), "{}", ran.stderr);
+    let said = ran.json()["error"]["message"].to_string();
+    assert!(said.contains("no model is configured for the tier `small`"), "{said}");
     assert!(endpoint.asked().is_empty());
     // What a repository says about models counts for nothing.
     let theirs = Endpoint::new(|_| RIGHT.to_owned());
