@@ -1,7 +1,7 @@
 //! One request on a thread of its own.
 
 use std::io::{BufReader, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -117,19 +117,11 @@ fn streamed(
         };
         let Some(data) = data else { break };
         for step in steps(endpoint, &data)? {
-            let heard = match step {
-                Step::Piece(text) => Heard::Piece(text),
-                Step::Usage(usage) => Heard::Usage(usage),
-                Step::Finish(how) => {
-                    finish = Some(how);
-                    continue;
-                }
-                Step::Done => {
-                    let _ = tell.send(Heard::End(finish.unwrap_or(Finish::Stop)));
-                    return Ok(());
-                }
-            };
-            if tell.send(heard).is_err() {
+            if step == Step::Done {
+                let _ = tell.send(Heard::End(finish.unwrap_or(Finish::Stop)));
+                return Ok(());
+            }
+            if pass_on(step, &mut finish, tell).is_err() {
                 return Ok(());
             }
         }
@@ -149,19 +141,29 @@ fn whole(endpoint: &Endpoint, body: Body, tell: &SyncSender<Heard>) -> Result<()
     let text = str::from_utf8(&text).map_err(|_| EndpointError::NotText)?;
     let mut finish = None;
     for step in steps(endpoint, text)? {
-        let heard = match step {
-            Step::Piece(text) => Heard::Piece(text),
-            Step::Usage(usage) => Heard::Usage(usage),
-            Step::Finish(how) => {
-                finish = Some(how);
-                continue;
-            }
-            Step::Done => continue,
-        };
-        let _ = tell.send(heard);
+        if pass_on(step, &mut finish, tell).is_err() {
+            return Ok(());
+        }
     }
     let _ = tell.send(Heard::End(finish.ok_or(EndpointError::Cut)?));
     Ok(())
+}
+
+/// Tells what came, and keeps how the text ended for the end. Fails when nobody listens any more.
+fn pass_on(
+    step: Step,
+    finish: &mut Option<Finish>,
+    tell: &SyncSender<Heard>,
+) -> Result<(), SendError<Heard>> {
+    match step {
+        Step::Piece(text) => tell.send(Heard::Piece(text)),
+        Step::Usage(usage) => tell.send(Heard::Usage(usage)),
+        Step::Finish(how) => {
+            *finish = Some(how);
+            Ok(())
+        }
+        Step::Done => Ok(()),
+    }
 }
 
 fn refused(endpoint: &Endpoint, response: Response<Body>) -> EndpointError {

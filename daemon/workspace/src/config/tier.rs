@@ -1,0 +1,78 @@
+//! `[tier.*]`: the models that are asked where templates find nothing.
+
+use serde::{Deserialize, Serialize};
+
+/// `[tier.small]` and `[tier.large]`. Without a table a tier is off, and nothing is asked.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tiers {
+    /// A small model, asked first.
+    pub small: Option<TierModel>,
+    /// A bigger one, asked when the small one found nothing.
+    pub large: Option<TierModel>,
+}
+
+/// A model of a tier, and how it is asked.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TierModel {
+    /// `"openai"` or `"tgi"`.
+    pub provider: Provider,
+    /// What `/chat/completions` (`"http://127.0.0.1:8080/v1"`) or `/generate_stream` is put behind. Source code around a fault
+    /// and the output of failing tests are sent there.
+    pub endpoint: String,
+    /// The model's name there.
+    pub model: String,
+    /// The environment variable that holds the key. Absent: none is sent.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
+    /// Tokens that a prompt and its reply may have together. Default 8192.
+    #[serde(default = "defaults::context_tokens")]
+    pub context_tokens: u32,
+    /// Tokens of the longest reply. Default 1024.
+    #[serde(default = "defaults::max_tokens")]
+    pub max_tokens: u32,
+    /// Replies per round. Default 4.
+    #[serde(default = "defaults::samples")]
+    pub samples: u32,
+    /// Rounds; each hears what became of the ones before. Default 3.
+    #[serde(default = "defaults::rounds")]
+    pub rounds: u32,
+    /// Ask for a plan first. Default `false`.
+    #[serde(default)]
+    pub plan: bool,
+    /// The longest silence of the endpoint. Default 60.
+    #[serde(default = "defaults::timeout_secs")]
+    pub timeout_secs: u64,
+}
+
+/// `[tier.*] provider`
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// OpenAI's chat completions: llama.cpp, vLLM, Ollama, LM Studio and others speak it as well.
+    OpenAi,
+    /// TGI's own `/generate_stream`, which knows no chat template; it speaks the other one as well.
+    Tgi,
+}
+
+mod defaults {
+    pub(super) fn context_tokens() -> u32 {
+        8192
+    }
+    pub(super) fn max_tokens() -> u32 {
+        1024
+    }
+    pub(super) fn samples() -> u32 {
+        4
+    }
+    pub(super) fn rounds() -> u32 {
+        3
+    }
+    pub(super) fn timeout_secs() -> u64 {
+        60
+    }
+}
