@@ -78,6 +78,13 @@ fn nvim_tests_unsaved_edits() {
 }
 
 #[test]
+fn nvim_shares_a_daemon_with_another_whose_edits_it_does_not_see() {
+    let project = python_project("people");
+    nvim(&Installation::new(), &project, "two_editors.lua");
+    assert!(is_green(&project));
+}
+
+#[test]
 fn nvim_survives_a_killed_daemon_quietly() {
     let project = python_project("people");
     nvim(&Installation::new(), &project, "daemon_killed.lua");

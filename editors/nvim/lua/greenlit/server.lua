@@ -17,6 +17,9 @@ function M.config()
       return vim.lsp.rpc.start(command, dispatchers, { env = program.env() })
     end,
     filetypes = root.FILETYPES,
+    -- Neovim holds changes back, and before a request it sends those of the current buffer alone: tests
+    -- would run on an old text of another one.
+    flags = { debounce_text_changes = 0 },
     -- A file outside every project starts nothing, and neither does a program of another version.
     root_dir = function(bufnr, on_dir)
       local found = root.of(bufnr)
