@@ -222,6 +222,44 @@ async fn python_a_written_file_that_is_as_it_was_does_not_start_the_tests_again(
     assert!(matches!(phase, RootPhase::Settled { failing: 1, fixes: 1.., .. }), "{phase:?}");
 }
 
+#[tokio::test]
+async fn python_what_was_changed_since_the_tests_passed_is_suspected_first() {
+    let installation = Installation::new();
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let sound = "def double(x):\n    return x + x\n\n\ndef quadruple(x):\n    y = double(x)\n    return double(y)\n";
+    let project = Project::named("twice")
+        .file("pyproject.toml", "[project]\nname = \"twice\"\nversion = \"1\"\n")
+        .file("twice.py", sound)
+        .file(
+            "test_twice.py",
+            "from twice import quadruple\n\n\ndef test_quadruple():\n    assert quadruple(3) == 12\n",
+        );
+    let mut editor = session(&installation, &project).await;
+    let document = project.root().join("twice.py");
+    let notify = |notification| editor.client.notify(notification).unwrap();
+    notify(Notification::DocumentOpened { document: document.clone(), version: 1, text: None });
+    notify(Notification::DocumentSaved { document: document.clone() });
+    let settled =
+        |event: &Event| matches!(event, Event::Root { phase: RootPhase::Settled { .. }, .. });
+    next_event(&mut editor, settled).await;
+
+    // One test alone cannot tell its lines apart.
+    project.write("twice.py", sound.replace("x + x", "x - x"));
+    editor.client.notify(Notification::DocumentSaved { document }).unwrap();
+    let fixed = |event: &Event| matches!(event, Event::Findings { findings, .. } if findings.iter().any(|f| !f.fixes.is_empty()));
+    let Event::Findings { findings, .. } = next_event(&mut editor, fixed).await else {
+        unreachable!("only findings are waited for")
+    };
+    let fix = findings[0].fixes[0].id.clone();
+    let Response::Evidence(report) =
+        editor.client.request(Request::Evidence { fix }).await.unwrap()
+    else {
+        panic!("no evidence")
+    };
+    assert!(report.localization.contains("changed since the tests passed"), "{report:#?}");
+    next_event(&mut editor, settled).await;
+}
+
 async fn revision(editor: &Connection) -> u64 {
     match editor.client.request(Request::Status).await.unwrap() {
         Response::Status(report) => report.roots[0].revision,

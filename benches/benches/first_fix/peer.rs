@@ -61,7 +61,8 @@ pub(crate) fn candidates(product: &Product, checkout: &Checkout) -> Result<Vec<C
         },
         cancel: Cancel::default(),
     };
-    let baseline = baseline(&bench, &projects, &Selection::All, Purpose::Repair)?;
+    let baseline =
+        baseline(&bench, &projects, &Selection::All, Purpose::Repair { at_once: false })?;
     let targets: Vec<_> = baseline.failing().map(|(id, _)| id.clone()).collect();
     let listen = Listen::default();
     let repair = Repair {
@@ -72,6 +73,7 @@ pub(crate) fn candidates(product: &Product, checkout: &Checkout) -> Result<Vec<C
         generator: &listen,
         authors: &[],
         retriever: None,
+        changes: None,
         // The store is new: nothing is known of any inputs.
         inputs: blake3::hash(b""),
         limits: RepairLimits { budget: Duration::from_secs(600), max_fixes: 1, jobs: 1 },

@@ -19,7 +19,7 @@ pub struct ProjectBaseline {
     pub ids: BTreeSet<TestId>,
     /// Wall time of the run, build included.
     pub wall: Duration,
-    /// Spectra that are being measured.
+    /// What was begun for the repair.
     pub(crate) ahead: Option<Ahead>,
 }
 
@@ -29,7 +29,11 @@ pub enum Purpose {
     /// A report.
     Report,
     /// A repair of what fails: the spectra are measured beside the second run.
-    Repair,
+    Repair {
+        /// Candidates are tried before the spectra are known, because it is known what changed: a
+        /// session for them is opened first.
+        at_once: bool,
+    },
 }
 
 /// A project that could not be run, and why. Never a verdict.
@@ -124,8 +128,8 @@ fn run_project(
         &mut |first| {
             let failed = failed_ids(first);
             let again = first.state == RunState::Completed && !failed.is_empty();
-            if again && purpose == Purpose::Repair {
-                ahead = Ahead::begin(bench, project, first, layer);
+            if let (true, Purpose::Repair { at_once }) = (again, purpose) {
+                ahead = Ahead::begin(bench, project, first, layer, at_once);
             }
             again.then(|| request(Selection::Only(failed), second_limit(bench, first)))
         },

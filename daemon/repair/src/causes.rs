@@ -81,7 +81,7 @@ mod tests {
                 .collect();
             lines.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
             let lines = lines.into_iter().map(|(n, count)| line(n, count as f64)).collect();
-            Localization { method: Method::Spectrum, measured_by: None, lines }
+            Localization { method: Method::Spectrum, measured_by: None, changed: false, lines }
         };
         split(failures, &mut localize, &|id, line| of(id) == line.line)
             .into_iter()
@@ -112,6 +112,7 @@ mod tests {
         let mut none = |_: &Failures| Localization {
             method: Method::Trace,
             measured_by: None,
+            changed: false,
             lines: Vec::new(),
         };
         assert_eq!(split(failures, &mut none, &|_, _| true).len(), 1);

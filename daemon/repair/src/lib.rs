@@ -12,6 +12,7 @@ mod baseline;
 mod cancel;
 mod candidate;
 mod causes;
+mod changes;
 mod compose;
 mod diagnostic;
 mod known;
@@ -36,6 +37,7 @@ pub use author::{Author, Desk, Fate, Fault};
 pub use baseline::{Baseline, ProjectBaseline, ProjectProblem, Purpose, baseline};
 pub use cancel::Cancel;
 pub use candidate::{Candidate, Edit, FaultContext, Generator, Source, SourceFile};
+pub use changes::Changes;
 pub use diagnostic::{
     Checked, DiagnosticFall, DiagnosticFix, DiagnosticOutcome, DiagnosticRepair, SeenDiagnostic,
     TargetOutcome,

@@ -10,6 +10,7 @@ use greenlit_sandbox::CacheMode;
 
 use crate::baseline::{Baseline, ProjectBaseline};
 use crate::causes::{Failures, split};
+use crate::changes::Changes;
 use crate::localize::{Suspicious, from_traces, ochiai, with_loaded};
 use crate::neighbours::neighbours;
 use crate::project_files::{code_files, files_by_suspicion, is_code};
@@ -92,6 +93,7 @@ pub(crate) fn locate(
     baseline: &Baseline,
     project: &Project,
     failures: Failures,
+    changes: Option<&Changes>,
     lenders: impl FnOnce() -> Vec<SourceFile>,
 ) -> Result<Vec<Cause>, WorkError> {
     let spectrum = spectrum(bench, baseline, project, &failures)?;
@@ -114,6 +116,7 @@ pub(crate) fn locate(
     let lenders = lenders();
     let cause = |(failures, localization): (Failures, Localization)| {
         let localization = with_loaded(localization, &lenders);
+        let localization = pointed(bench, changes, &failures, localization);
         let files = suspicious_files(bench, &localization);
         let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
         let neighbours = neighbours(&lenders, &files);
@@ -133,11 +136,29 @@ fn tells(spectrum: &Spectrum, include: &dyn Fn(&Path) -> bool) -> bool {
 
 /// Stack traces and the call graph alone: nothing is run for them. All failures are one cause, and no
 /// other file lends code.
-pub(crate) fn locate_by_traces(bench: &Workbench, project: &Project, failures: Failures) -> Cause {
+pub(crate) fn locate_by_traces(
+    bench: &Workbench,
+    project: &Project,
+    failures: Failures,
+    changes: Option<&Changes>,
+) -> Cause {
     let localization = trace(bench, project, &failures);
+    let localization = pointed(bench, changes, &failures, localization);
     let files = suspicious_files(bench, &localization);
     let (neighbours, retrieved, guards) = (Vec::new(), Vec::new(), Vec::new());
     Cause { failures, localization, files, neighbours, retrieved, guards, spectrum: None }
+}
+
+fn pointed(
+    bench: &Workbench,
+    changes: Option<&Changes>,
+    failures: &Failures,
+    localization: Localization,
+) -> Localization {
+    match changes {
+        Some(changes) => changes.point(failures, &bench.subject, localization),
+        None => localization,
+    }
 }
 
 fn trace(bench: &Workbench, project: &Project, failures: &Failures) -> Localization {
@@ -161,7 +182,7 @@ fn spectrum(
     failing.truncate(FAILING_TRACED);
     let of_project = |run: &&ProjectBaseline| run.project.dir() == project.dir();
     let ahead = baseline.projects.iter().find(of_project).and_then(|run| run.ahead.as_ref());
-    match ahead.and_then(|ahead| ahead.take(&failing)) {
+    match ahead.and_then(|ahead| ahead.spectra(&failing)) {
         Some(Ok(measured)) => return Ok(measured.map(|found| without_flaky(found, baseline))),
         Some(Err(WorkError::Cancelled)) => return Err(WorkError::Cancelled),
         Some(Err(error)) => tracing::debug!(%error, "spectra are measured again"),

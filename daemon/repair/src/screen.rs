@@ -46,12 +46,33 @@ pub(crate) struct Screened {
     pub(crate) progress: Option<u32>,
 }
 
+/// A sandbox in which trials are about to begin.
+pub(crate) struct Warm {
+    trials: Box<dyn Trials>,
+    registration: Registration,
+}
+
+impl Warm {
+    pub(crate) fn open(
+        bench: &Workbench,
+        project: &Project,
+        tests: &[TestId],
+    ) -> Result<Self, WorkError> {
+        let open = bench.open(project, CacheMode::Discard, &[])?;
+        let trials = project
+            .trials(open.sandbox, tests, bench.walls.build)
+            .map_err(|error| bench.run_error(error))?;
+        Ok(Self { trials, registration: open.registration })
+    }
+}
+
 /// A warm sandbox for one worker.
 pub(crate) struct Screen<'a> {
     bench: &'a Workbench,
     baseline: &'a Baseline,
     groups: Vec<Group>,
     trials: Box<dyn Trials>,
+    /// Kept for its effect.
     _registration: Registration,
     /// Time for what is not the tests themselves: starting and importing.
     overhead: Duration,
@@ -69,23 +90,28 @@ impl<'a> Screen<'a> {
         groups: &[Group],
     ) -> Result<Self, WorkError> {
         let started = Instant::now();
-        let open = bench.open(project, CacheMode::Discard, &[])?;
         let tests: Vec<_> = groups.concat();
-        let trials = project
-            .trials(open.sandbox, &tests, bench.walls.build)
-            .map_err(|error| bench.run_error(error))?;
         let whole = baseline.projects.iter().find(|run| run.project.dir() == project.dir());
+        let ahead = whole.and_then(|run| run.ahead.as_ref());
+        let Warm { trials, registration } = match ahead.and_then(|ahead| ahead.session(&tests)) {
+            Some(Ok(warm)) => warm,
+            Some(Err(WorkError::Cancelled)) => return Err(WorkError::Cancelled),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the session is opened again");
+                Warm::open(bench, project, &tests)?
+            }
+            None => Warm::open(bench, project, &tests)?,
+        };
         let tests: Duration = baseline.durations.values().sum();
         let starting = whole.map_or(Duration::ZERO, |run| run.wall.saturating_sub(tests));
         let overhead = starting.min(Duration::from_secs(10));
-        let _registration = open.registration;
         let groups = groups.to_vec();
         let mut screen = Self {
             bench,
             baseline,
             groups,
             trials,
-            _registration,
+            _registration: registration,
             overhead,
             pace: None,
             prepared: 0,

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use greenlit_runner::{RunRequest, Selection, TestId, TestRun};
+use greenlit_runner::{FailureKind, RunRequest, Selection, TestId, TestRun};
 use greenlit_sandbox::{CacheMode, FileWrite, Layer};
 
+use crate::ahead::apart;
 use crate::baseline::{Baseline, ProjectBaseline, selection_of};
 use crate::patch::PatchedFile;
 use crate::verdict::{Fall, compare};
@@ -49,7 +50,7 @@ pub trait Verifier: Sync {
     fn verify(&self, patch: &[PatchedFile]) -> Result<Verdict, WorkError>;
 }
 
-/// Verifies by running the whole baseline selection, then the targets once more.
+/// Verifies by running the whole baseline selection, and the targets once more.
 pub struct SandboxVerifier<'a> {
     /// Opens the sandboxes.
     pub bench: &'a Workbench,
@@ -109,22 +110,38 @@ impl SandboxVerifier<'_> {
             per_test: Some(bench.walls.per_test),
         };
         let judge = |first: &TestRun| compare(&self.baseline.tests, &project.ids, first);
-        let both =
-            project.project.run_twice(&mut open.sandbox, &request(selection), &mut |first| {
-                let targets: Vec<_> = judge(first).ok()?.red_to_green.into_iter().collect();
-                (!targets.is_empty()).then(|| request(Selection::Only(targets)))
+        let failing = self.beside(project, &selection, open.sandbox.layer());
+        let ((first, second), beside) = std::thread::scope(|scope| {
+            let thread = (!failing.is_empty()).then(|| {
+                let request = request(Selection::Only(failing.iter().cloned().collect()));
+                scope.spawn(move || self.once(project, patch, &request))
             });
-        let (first, second) = both.map_err(|error| bench.run_error(error))?;
+            let sequential = thread.is_none();
+            let both =
+                project.project.run_twice(&mut open.sandbox, &request(selection), &mut |first| {
+                    let targets: Vec<_> = judge(first).ok()?.red_to_green.into_iter().collect();
+                    let again = sequential && !targets.is_empty();
+                    again.then(|| request(Selection::Only(targets)))
+                });
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            let beside: Option<Result<TestRun, WorkError>> = thread.map(join);
+            Ok::<_, WorkError>((both.map_err(|error| bench.run_error(error))?, beside))
+        })?;
         total.cpu += first.cpu;
         let comparison = match judge(&first) {
             Ok(comparison) => comparison,
             Err(fall) => return Ok(Err(fall)),
         };
+        let (second, expected) = match beside {
+            Some(run) => (Some(run?), failing),
+            None => (second, comparison.red_to_green.clone()),
+        };
         if let Some(second) = second {
             total.cpu += second.cpu;
-            let again = compare(&self.baseline.tests, &comparison.red_to_green, &second);
-            match again {
-                Ok(again) if again.red_to_green == comparison.red_to_green => {}
+            match compare(&self.baseline.tests, &expected, &second) {
+                Ok(again) if again.red_to_green.is_superset(&comparison.red_to_green) => {}
                 Ok(_) | Err(Fall::NewlyFailing(_)) => return Ok(Err(Fall::Unstable)),
                 Err(fall) => return Ok(Err(fall)),
             }
@@ -134,6 +151,45 @@ impl SandboxVerifier<'_> {
         Ok(Ok(()))
     }
 }
+
+impl SandboxVerifier<'_> {
+    /// Failing tests that are run a second time while all run the first time: a second sandbox shows
+    /// the same, and shares nothing with the first. None where that is not so or gains nothing.
+    fn beside(
+        &self,
+        project: &ProjectBaseline,
+        selection: &Selection,
+        layer: Layer,
+    ) -> BTreeSet<TestId> {
+        let asked = |id: &TestId| match selection {
+            Selection::All => true,
+            Selection::Only(ids) => ids.contains(id),
+        };
+        let failing =
+            self.baseline.failing().filter(|(id, _)| project.ids.contains(*id) && asked(id));
+        let failing: Vec<_> = failing.collect();
+        let hangs = failing.iter().any(|(_, failure)| failure.kind == FailureKind::Timeout);
+        if hangs || failing.len() > BESIDE || !apart(self.bench, &project.project, layer) {
+            return BTreeSet::new();
+        }
+        failing.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// One run in a fresh sandbox.
+    fn once(
+        &self,
+        project: &ProjectBaseline,
+        patch: &[PatchedFile],
+        request: &RunRequest,
+    ) -> Result<TestRun, WorkError> {
+        let mut open = self.bench.open(&project.project, CacheMode::Discard, &writes(patch))?;
+        let run = project.project.run(&mut open.sandbox, request);
+        run.map_err(|error| self.bench.run_error(error))
+    }
+}
+
+/// With more failing tests than this, which of them a patch mends is worth knowing first.
+const BESIDE: usize = 20;
 
 /// A patch as files for a sandbox.
 pub(crate) fn writes(patch: &[PatchedFile]) -> Vec<FileWrite> {

@@ -26,6 +26,7 @@ fn repair_with(fixture: &Fixture, generator: &(dyn Generator + Sync)) -> RepairO
         generator,
         authors: &[],
         retriever: None,
+        changes: None,
         inputs: blake3::hash(b"the inputs of this test never change"),
         limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs: 2 },
         inputs_unchanged: &|| true,

@@ -5,6 +5,7 @@
 
 mod diagnose;
 mod findings;
+mod green;
 mod near;
 mod notices;
 mod places;
@@ -29,6 +30,7 @@ use greenlit_workspace::{Config, StatCache, View};
 
 use crate::tiers::Tiers;
 
+pub(crate) use green::Green;
 pub(crate) use places::places;
 pub(crate) use problem::configuration_error;
 pub(crate) use reports::layer_name;
@@ -85,6 +87,8 @@ pub(crate) struct JobInput {
     pub(crate) stat_cache: Arc<Mutex<StatCache>>,
     /// The index of the root, if it is open.
     pub(crate) index: Option<Index>,
+    /// The state on which the tests passed last.
+    pub(crate) green: Option<Arc<Green>>,
     /// The models that may be asked.
     pub(crate) tiers: Arc<Tiers>,
     /// Stops it.
@@ -127,6 +131,8 @@ pub(crate) struct TestsRun {
     /// Whether these are all tests of the root.
     pub(crate) complete: bool,
     pub(crate) tests: Vec<TestEntry>,
+    /// The state, if later ones are to be compared with it.
+    pub(crate) green: Option<Arc<Green>>,
 }
 
 /// How a job ended.

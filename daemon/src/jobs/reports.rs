@@ -421,8 +421,16 @@ pub(crate) fn evidence(
     }
 }
 
-/// How the suspicious lines were found: `spectrum (V8 coverage)`.
+/// How the suspicious lines were found: `spectrum (V8 coverage), changed lines first`.
 fn method(localization: &Localization) -> String {
+    let mut text = means(localization);
+    if localization.changed {
+        text.push_str(", lines first that changed since the tests passed");
+    }
+    text
+}
+
+fn means(localization: &Localization) -> String {
     match (localization.method, &localization.measured_by) {
         (Method::Spectrum, Some(means)) if !means.is_empty() => format!("spectrum ({means})"),
         (Method::Spectrum, _) => "spectrum".to_owned(),

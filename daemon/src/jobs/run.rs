@@ -7,8 +7,8 @@ use greenlit_protocol::{
     ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
-    Author, Baseline, BaselineOutcome, Localization, Purpose, Repair, RepairEvent, RepairLimits,
-    RepairOutcome, Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject,
+    Author, Baseline, BaselineOutcome, Changes, Localization, Purpose, Repair, RepairEvent,
+    RepairLimits, RepairOutcome, Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject,
     TemplateGenerator, VerifiedFix, Walls, Workbench, baseline,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
@@ -16,6 +16,7 @@ use greenlit_sandbox::Helper;
 use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 
 use super::findings::{findings, offered};
+use super::green::Green;
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::reports;
@@ -77,6 +78,13 @@ struct Known {
     targets: u32,
 }
 
+/// The run of the tests before the repair.
+struct Ran<'a> {
+    baseline: &'a Baseline,
+    selection: &'a Selection,
+    inputs: &'a Inputs,
+}
+
 impl Known {
     fn findings(&self, input: &JobInput, asked: &Asked) -> Vec<greenlit_protocol::Finding> {
         let Some(baseline) = &self.baseline else { return Vec::new() };
@@ -114,7 +122,7 @@ impl Job<'_> {
         let title = "Running tests".to_owned();
         (self.news)(JobNews::Progress(ProgressStage::Begin { title }));
         let purpose = match self.input.work {
-            Work::Fix { .. } => Purpose::Repair,
+            Work::Fix { .. } => Purpose::Repair { at_once: self.input.green.is_some() },
             Work::Test { .. } | Work::Diagnose { .. } => Purpose::Report,
         };
         let baseline =
@@ -127,9 +135,14 @@ impl Job<'_> {
         }
         self.check_unchanged(&inputs)?;
         self.known().baseline = Some(baseline.clone());
+        let complete = matches!(selection, Selection::All) && baseline.problems.is_empty();
+        let before = self.input.green.as_deref();
+        let green =
+            || Green::after(before, &baseline, &projects, &inputs, &bench.subject).map(Arc::new);
         (self.news)(JobNews::Tests(TestsRun {
-            complete: matches!(selection, Selection::All) && baseline.problems.is_empty(),
+            complete,
             tests: reports::test_entries(root, &baseline),
+            green: if complete { green() } else { None },
         }));
         self.tell_findings();
         match &self.input.work {
@@ -139,7 +152,9 @@ impl Job<'_> {
             }
             Work::Fix { tests, .. } => {
                 self.check_known(&baseline, tests)?;
-                self.fix(&bench, &baseline, &selection, &inputs, notices)
+                let changes = before.map(|green| green.since(&projects, &inputs, &bench.subject));
+                let ran = Ran { baseline: &baseline, selection: &selection, inputs: &inputs };
+                self.fix(&bench, &ran, changes.as_ref(), notices)
             }
             Work::Diagnose { .. } => unreachable!("answered above"),
         }
@@ -148,11 +163,11 @@ impl Job<'_> {
     fn fix(
         &self,
         bench: &Workbench,
-        baseline: &Baseline,
-        selection: &Selection,
-        inputs: &Inputs,
+        ran: &Ran<'_>,
+        changes: Option<&Changes>,
         mut notices: Vec<Notice>,
     ) -> Result<Answer, RemoteError> {
+        let Ran { baseline, selection, inputs } = *ran;
         let Work::Fix { tests, budget_secs, .. } = &self.input.work else {
             unreachable!("only called for fix jobs");
         };
@@ -178,6 +193,7 @@ impl Job<'_> {
                 generator: &TemplateGenerator,
                 authors: &authors,
                 retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
+                changes,
                 inputs: inputs.digest(),
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),

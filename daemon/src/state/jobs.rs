@@ -122,6 +122,7 @@ impl State {
             store: jobs::store_of(&self.context.paths.cache_dir, &path),
             stat_cache: root.stat_cache.clone(),
             index,
+            green: known.green.clone(),
             tiers: self.tiers.clone(),
             cancel: cancel.clone(),
             waited_for: request.is_some(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use greenlit_protocol::{Event as Told, Finding, RootPhase, ServerFrame};
 use greenlit_workspace::{Change, StatCache, WatchError, Watcher, git_branch};
 
+use crate::jobs::Green;
 use crate::state::diagnostics::Diagnosed;
 use crate::state::tests_run::KnownTests;
 use crate::state::{Event, State};
@@ -46,6 +47,8 @@ pub(crate) struct Known {
     pub(crate) withdrawn: bool,
     /// The tests as they ended last.
     pub(crate) tests: KnownTests,
+    /// The state on which they passed last.
+    pub(crate) green: Option<Arc<Green>>,
     /// What the editor told of other tools' diagnostics.
     pub(crate) diagnosed: Diagnosed,
 }

@@ -45,7 +45,9 @@ impl Project {
             cancel: Cancel::default(),
         };
         let projects = std::slice::from_ref(&project);
-        let baseline = baseline(&bench, projects, &Selection::All, Purpose::Repair).unwrap();
+        let baseline =
+            baseline(&bench, projects, &Selection::All, Purpose::Repair { at_once: false })
+                .unwrap();
         Self { _dir: dir, bench, baseline }
     }
 }

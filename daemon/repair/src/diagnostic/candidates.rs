@@ -48,8 +48,12 @@ pub(super) fn proposed(
     let (first, last) = found.lines;
     let lines = (first.max(1)..=last.max(first).min(first.saturating_add(MOST_LINES)))
         .map(|line| Suspicious { path: found.path.clone(), line, score: 1.0 });
-    let localization =
-        Localization { method: Method::Diagnostic, measured_by: None, lines: lines.collect() };
+    let localization = Localization {
+        method: Method::Diagnostic,
+        measured_by: None,
+        changed: false,
+        lines: lines.collect(),
+    };
     let file = SourceFile { path: found.path.clone(), text: text.clone() };
     let context = FaultContext {
         files: &[file],

@@ -34,12 +34,12 @@ pub(crate) fn with_loaded(localization: Localization, files: &[SourceFile]) -> L
     if scores.is_empty() {
         return localization;
     }
-    let Localization { method, measured_by, lines } = localization;
+    let Localization { method, measured_by, changed, lines } = localization;
     for line in lines {
         let score = scores.entry((line.path, line.line)).or_insert(0.0);
         *score = score.max(line.score);
     }
-    Localization { measured_by, ..ranked(method, scores) }
+    Localization { measured_by, changed, ..ranked(method, scores) }
 }
 
 /// What is still to be followed.

@@ -20,7 +20,8 @@ fn found(files: &[(&str, &str)]) -> Vec<String> {
         .map(|(path, text)| SourceFile { path: path.clone(), text: Arc::from(text.as_str()) })
         .collect();
     let known = lines.len();
-    let before = Localization { method: Method::Spectrum, measured_by: None, lines };
+    let before =
+        Localization { method: Method::Spectrum, measured_by: None, changed: false, lines };
     let after = with_loaded(before.clone(), &sources);
     assert_eq!(after.lines[..known], before.lines, "what was suspected comes first");
     let text = |line: &Suspicious| {

@@ -1,5 +1,6 @@
 //! Fault localization: which lines to suspect, and how sure the method is.
 
+mod changed;
 mod loaded;
 mod outside;
 mod sources;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use changed::{ChangedLines, with_changed};
 pub(crate) use loaded::with_loaded;
 pub(crate) use sources::imports;
 pub use spectrum::ochiai;
@@ -52,6 +54,8 @@ pub struct Localization {
     pub method: Method,
     /// By what means the spectra were measured.
     pub measured_by: Option<String>,
+    /// Whether lines come first because they changed since the tests passed.
+    pub changed: bool,
     /// Sorted by descending score, then path and line.
     pub lines: Vec<Suspicious>,
 }
@@ -72,5 +76,5 @@ fn ranked(method: Method, scores: Scores) -> Localization {
             .then_with(|| a.path.cmp(&b.path))
             .then_with(|| a.line.cmp(&b.line))
     });
-    Localization { method, measured_by: None, lines }
+    Localization { method, measured_by: None, changed: false, lines }
 }

@@ -90,8 +90,12 @@ fn mutants(
         line,
         score: 1.0,
     });
-    let localization =
-        Localization { method: Method::Trace, measured_by: None, lines: lines.collect() };
+    let localization = Localization {
+        method: Method::Trace,
+        measured_by: None,
+        changed: false,
+        lines: lines.collect(),
+    };
     let files = [SourceFile { path: file.path.clone(), text: fixed.clone() }];
     let context = FaultContext {
         files: &files,

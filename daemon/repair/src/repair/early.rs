@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use greenlit_runner::Project;
 
-use super::{Course, Repair};
+use super::{Course, Repair, RepairEvent};
 use crate::FaultContext;
 use crate::causes::Failures;
 use crate::locate::locate_by_traces;
@@ -14,6 +14,10 @@ use crate::search::{SearchCounts, VerifiedFix, groups};
 
 /// Candidates tried while spectra are measured: few enough for one build.
 const EARLY: usize = 24;
+/// Candidates tried before spectra are measured, where it is known what changed.
+const EARLY_ON_CHANGE: usize = 60;
+/// What they get of the time at most.
+const SHARE_ON_CHANGE: u32 = 3;
 
 /// What was tried before the spectra were known.
 #[derive(Default)]
@@ -25,6 +29,22 @@ pub(super) struct Early<'p> {
 }
 
 impl Repair<'_> {
+    /// Tries candidates where something changed since the failing tests passed, if that is known, before
+    /// anything is measured.
+    pub(super) fn try_change<'p>(
+        &'p self,
+        project: &'p Project,
+        failures: &Failures,
+        deadline: Instant,
+    ) -> Option<Early<'p>> {
+        let explains = self.changes.is_some_and(|changes| changes.explain(failures));
+        explains.then(|| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let until = Instant::now() + left / SHARE_ON_CHANGE;
+            self.try_early(project, failures, until, &AtomicBool::new(false))
+        })
+    }
+
     /// Opens a session, and tries the best candidates for what stack traces and calls tell, until
     /// `localized`: measuring spectra takes a build or a run of the tests, and the processors have
     /// room meanwhile. A session that does not open is tried again by the search, which says why.
@@ -47,7 +67,7 @@ impl Repair<'_> {
         if localized.load(Ordering::Relaxed) {
             return early;
         }
-        let cause = locate_by_traces(self.bench, project, failures.clone());
+        let cause = locate_by_traces(self.bench, project, failures.clone(), self.changes);
         let context = FaultContext {
             files: &cause.files,
             neighbours: &cause.neighbours,
@@ -55,7 +75,10 @@ impl Repair<'_> {
             localization: &cause.localization,
         };
         let mut candidates = self.generator.candidates(&context);
-        candidates.truncate(EARLY);
+        candidates.truncate(if cause.localization.changed { EARLY_ON_CHANGE } else { EARLY });
+        if cause.localization.changed {
+            (self.on_event)(RepairEvent::Localized(cause.localization.clone()));
+        }
         let course = Course { deadline, jobs: 1, ended: Some(localized), found: Vec::new() };
         match self.search(project, &cause, candidates, course, &mut early.screen) {
             Ok(found) => {

@@ -6,6 +6,7 @@ mod written;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use greenlit_runner::{Project, Selection, TestId};
@@ -15,6 +16,7 @@ use self::written::TEMPLATE_SHARE;
 use crate::author::Author;
 use crate::baseline::Baseline;
 use crate::causes::Failures;
+use crate::changes::Changes;
 use crate::compose::{on_top, union};
 use crate::known::KnownFalls;
 use crate::locate::{Cause, locate};
@@ -56,6 +58,8 @@ pub struct Repair<'a> {
     pub authors: &'a [Arc<dyn Author>],
     /// Finds code near the fault, which may lend; nobody waits for it.
     pub retriever: Option<Arc<dyn Retriever>>,
+    /// What changed since tests passed, if that is known.
+    pub changes: Option<&'a Changes>,
     /// Digest of every input of the view.
     pub inputs: blake3::Hash,
     /// Bounds.
@@ -202,17 +206,24 @@ impl Repair<'_> {
         deadline: Instant,
     ) -> Result<(Vec<Cause>, Early<'p>), WorkError> {
         let localized = AtomicBool::new(false);
+        let tried = self.try_change(project, &failures, deadline);
         std::thread::scope(|scope| {
-            let trying = scope.spawn(|| self.try_early(project, &failures, deadline, &localized));
+            let trying = tried
+                .is_none()
+                .then(|| scope.spawn(|| self.try_early(project, &failures, deadline, &localized)));
             let gathering =
                 scope.spawn(|| gather(self.bench, project, &failures, self.retriever.as_ref()));
             let mut gathered = None;
-            let causes = locate(self.bench, self.baseline, project, failures.clone(), || {
-                let done = gathering.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
-                gathered.insert(done).lenders.clone()
-            });
+            let causes =
+                locate(self.bench, self.baseline, project, failures.clone(), self.changes, || {
+                    let done = gathering.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
+                    gathered.insert(done).lenders.clone()
+                });
             localized.store(true, Ordering::Relaxed);
-            let early = trying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let join = |thread: ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            let early = trying.map(join).or(tried).unwrap_or_default();
             let mut causes = causes?;
             if let Some(retrieved) = gathered.as_ref().and_then(Gathered::retrieved) {
                 causes.iter_mut().for_each(|cause| cause.lend(self.bench, project, &retrieved));

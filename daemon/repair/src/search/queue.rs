@@ -73,11 +73,12 @@ pub(super) struct Queue<'a> {
 pub(super) type Texts = BTreeMap<PathBuf, Arc<str>>;
 
 /// What to do with a candidate that was green in screening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Verify it.
     Verify,
-    /// Enough were verified: it was only noted.
-    Noted,
+    /// Enough were verified: only note it.
+    Note,
     /// It mends some tests, and others that were verified mend these too.
     Passed,
 }
@@ -249,8 +250,8 @@ impl<'a> Queue<'a> {
 
     /// Verify a green candidate, or note it when `enough` were verified. Those that leave targets red
     /// do not take the others' places.
-    pub(super) fn next_for(&self, item: &Item, screened: &Screened, enough: usize) -> Next {
-        let mut state = self.lock();
+    pub(super) fn next_for(&self, screened: &Screened, enough: usize) -> Next {
+        let state = self.lock();
         let outcome = &state.outcome;
         if screened.leaves_red {
             let covered = |fix: &VerifiedFix| screened.green.is_subset(&fix.plausible.red_to_green);
@@ -260,13 +261,15 @@ impl<'a> Queue<'a> {
             };
         }
         let whole = outcome.fixes.iter().filter(|fix| outcome.mends_all(fix, self.ends.targets));
-        if whole.count() < enough {
-            return Next::Verify;
+        if whole.count() < enough { Next::Verify } else { Next::Note }
+    }
+
+    /// Keeps a green candidate to compare behaviour with.
+    pub(super) fn note(&self, item: Item) {
+        let promising = &mut self.lock().outcome.promising;
+        if promising.len() < PROMISING {
+            promising.push(item.files);
         }
-        if state.outcome.promising.len() < PROMISING {
-            state.outcome.promising.push(item.files.clone());
-        }
-        Next::Noted
     }
 
     /// Adds a fix; returns the counts so far if it mends every target.

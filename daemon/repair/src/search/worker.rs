@@ -20,6 +20,8 @@ use crate::workbench::WorkError;
 /// chance makes any candidate look like a fix.
 const CONFIRMATIONS: usize = 5;
 
+type Judged = Result<Verdict, WorkError>;
+
 pub(super) struct Worker<'a, 's> {
     search: &'a Search<'a, 's>,
     queue: &'a Queue<'a>,
@@ -163,8 +165,10 @@ impl<'a, 's> Worker<'a, 's> {
             }
             return Ok(());
         }
+        let next = self.queue.next_for(&screened, self.search.limits.max_fixes);
+        let mut verdict = None;
         if !self.queue.is_confirmed() {
-            let flaky = self.screen().green_unpatched(CONFIRMATIONS)?;
+            let (flaky, first) = self.confirm(&item, next)?;
             let judged = self.groups.iter().any(|g| g.iter().all(|id| !flaky.contains(id)));
             self.queue.confirm(flaky.clone());
             if !judged {
@@ -175,25 +179,52 @@ impl<'a, 's> Worker<'a, 's> {
                 self.queue.give_back(vec![item]);
                 return Ok(());
             }
+            verdict = first;
         }
         if let (true, Some(progress)) = (screened.leaves_red, screened.progress) {
             self.queue.step(&item, progress);
         }
-        match self.queue.next_for(&item, &screened, self.search.limits.max_fixes) {
-            Next::Verify => self.verify(item),
+        match next {
+            Next::Verify => {
+                let verdict = match verdict {
+                    Some(verdict) => verdict?,
+                    None => self.search.verifier.verify(&item.files)?,
+                };
+                self.judge(item, verdict);
+            }
             Next::Passed => {
                 fate::tell(&item.candidate, || "green on tests that others mend as well".into());
-                Ok(())
             }
-            Next::Noted => {
+            Next::Note => {
                 fate::tell(&item.candidate, || "green in screening; enough were verified".into());
-                Ok(())
+                self.queue.note(item);
             }
         }
+        Ok(())
     }
 
-    fn verify(&mut self, item: Item) -> Result<(), WorkError> {
-        let plausible = match self.search.verifier.verify(&item.files)? {
+    /// Runs the targets unpatched, several times, and verifies the candidate meanwhile: one needs the
+    /// session, the other a fresh sandbox, and a fix is offered only after both. The targets that were
+    /// ever green, and the verdict if the candidate is to be verified.
+    fn confirm(
+        &mut self,
+        item: &Item,
+        next: Next,
+    ) -> Result<(BTreeSet<TestId>, Option<Judged>), WorkError> {
+        let verifier = self.search.verifier;
+        std::thread::scope(|scope| {
+            let verifying =
+                (next == Next::Verify).then(|| scope.spawn(|| verifier.verify(&item.files)));
+            let flaky = self.screen().green_unpatched(CONFIRMATIONS);
+            let verdict = verifying.map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            Ok((flaky?, verdict))
+        })
+    }
+
+    fn judge(&mut self, item: Item, verdict: Verdict) {
+        let plausible = match verdict {
             Verdict::Plausible(plausible) => plausible,
             Verdict::Fallen(reason) => {
                 tracing::debug!(
@@ -206,7 +237,7 @@ impl<'a, 's> Worker<'a, 's> {
                 if reason == Fall::InputsChanged {
                     self.queue.clear();
                 }
-                return Ok(());
+                return;
             }
         };
         self.queue.spent(plausible.cpu);
@@ -217,7 +248,7 @@ impl<'a, 's> Worker<'a, 's> {
         if !self.groups.iter().any(whole) {
             fate::tell(&item.candidate, || "verification: mends no whole test".into());
             self.queue.count(|counts| counts.fall(&Fall::StillRed));
-            return Ok(());
+            return;
         }
         fate::tell(&item.candidate, || "verified".into());
         let Item { candidate, files, .. } = item;
@@ -225,6 +256,5 @@ impl<'a, 's> Worker<'a, 's> {
         if let Some(counts) = self.queue.found(fix.clone()) {
             (self.search.on_event)(SearchEvent::Found { fix: Box::new(fix), counts });
         }
-        Ok(())
     }
 }

@@ -23,7 +23,8 @@ fn lent(name: &str, marked: &str, neighbours: &[(&str, &str)], expected: &str) -
         })
         .collect();
     let lines = vec![Suspicious { path, line, score: 1.0 }];
-    let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
+    let localization =
+        Localization { method: Method::Spectrum, measured_by: None, changed: false, lines };
     let context = FaultContext {
         files: &files,
         neighbours: &neighbours,
@@ -100,7 +101,8 @@ fn what_a_search_found_lends_before_what_shares_more_names() {
         .map(|(path, text)| SourceFile { path: path.into(), text: Arc::from(text) })
         .collect();
     let lines = vec![Suspicious { path, line: 2, score: 1.0 }];
-    let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
+    let localization =
+        Localization { method: Method::Spectrum, measured_by: None, changed: false, lines };
     let borrowed = |retrieved: &[Passage]| {
         let context = FaultContext {
             files: &files,

@@ -21,7 +21,8 @@ pub(super) fn candidates(name: &str, marked: &str) -> (String, Vec<Candidate>) {
         .collect();
     let text = marked.replace("$0", "");
     let files = [SourceFile { path, text: Arc::from(text.as_str()) }];
-    let localization = Localization { method: Method::Spectrum, measured_by: None, lines };
+    let localization =
+        Localization { method: Method::Spectrum, measured_by: None, changed: false, lines };
     let context = FaultContext {
         files: &files,
         neighbours: &[],

@@ -45,9 +45,13 @@ impl Fixture {
             },
             cancel: Cancel::default(),
         };
-        let baseline =
-            baseline(&bench, std::slice::from_ref(&project), &Selection::All, Purpose::Repair)
-                .unwrap();
+        let baseline = baseline(
+            &bench,
+            std::slice::from_ref(&project),
+            &Selection::All,
+            Purpose::Repair { at_once: false },
+        )
+        .unwrap();
         Self { _dir: dir, bench, baseline }
     }
 }

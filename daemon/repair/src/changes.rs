@@ -1,0 +1,104 @@
+//! What changed since tests passed.
+//!
+//! A test that passed on one state and fails on the next was broken by what lies between the two: where
+//! to look first is known before anything is measured (cf. Zeller, "Yesterday, my program worked. Today,
+//! it does not. Why?", 1999).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use greenlit_runner::TestId;
+use similar::{ChangeTag, TextDiff};
+
+use crate::Localization;
+use crate::causes::Failures;
+use crate::localize::{ChangedLines, with_changed};
+use crate::workbench::Subject;
+
+/// Above this many lines that a change added or took away, it does not tell where to look.
+const MOST_LINES: usize = 400;
+
+/// What was different when tests passed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The tests that passed.
+    pub passed: BTreeSet<TestId>,
+    /// Texts of then, of the source files that are different now; absolute paths. Files that are new
+    /// have none.
+    pub before: BTreeMap<PathBuf, Arc<str>>,
+}
+
+impl Changes {
+    /// Puts the changed lines first, where all of these tests passed before the change.
+    pub(crate) fn point(
+        &self,
+        failures: &Failures,
+        subject: &Subject,
+        localization: Localization,
+    ) -> Localization {
+        if !self.explain(failures) {
+            return localization;
+        }
+        let lines = self.lines(subject);
+        if lines.values().map(BTreeSet::len).sum::<usize>() > MOST_LINES {
+            return localization;
+        }
+        with_changed(localization, &lines)
+    }
+
+    /// Whether all of these tests passed before, and a source file is different.
+    pub(crate) fn explain(&self, failures: &Failures) -> bool {
+        !self.before.is_empty() && failures.iter().all(|(id, _)| self.passed.contains(id))
+    }
+
+    fn lines(&self, subject: &Subject) -> ChangedLines {
+        let changed = |(path, before): (&PathBuf, &Arc<str>)| {
+            let lines = changed_lines(before, &subject.text(path)?);
+            (!lines.is_empty()).then(|| (path.clone(), lines))
+        };
+        self.before.iter().filter_map(changed).collect()
+    }
+}
+
+/// The 1-based lines of `after` that `before` does not have, and those beside what was taken away.
+fn changed_lines(before: &str, after: &str) -> BTreeSet<u32> {
+    let mut lines = BTreeSet::new();
+    let count = after.lines().count();
+    let mut next = 1_usize;
+    for change in TextDiff::from_lines(before, after).iter_all_changes() {
+        match change.tag() {
+            ChangeTag::Equal => next += 1,
+            ChangeTag::Insert => {
+                lines.insert(next);
+                next += 1;
+            }
+            ChangeTag::Delete => lines.extend([next.saturating_sub(1), next]),
+        }
+    }
+    lines
+        .into_iter()
+        .filter(|line| (1..=count).contains(line))
+        .filter_map(|line| u32::try_from(line).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(before: &str, after: &str) -> Vec<u32> {
+        changed_lines(before, after).into_iter().collect()
+    }
+
+    #[test]
+    fn a_changed_line_is_known_with_what_lies_beside_a_deletion() {
+        assert!(lines("a\nb\nc\n", "a\nb\nc\n").is_empty());
+        assert_eq!(lines("a\nb\nc\n", "a\nB\nc\n"), [1, 2]);
+        assert_eq!(lines("a\nc\n", "a\nb\nc\n"), [2]);
+        assert_eq!(lines("a\nb\nc\n", "a\nc\n"), [1, 2]);
+        assert_eq!(lines("a\nb", "a"), [1]);
+        assert_eq!(lines("", "a\nb\n"), [1, 2]);
+        assert!(lines("a\n", "").is_empty());
+    }
+}
