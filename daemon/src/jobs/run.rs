@@ -1,6 +1,6 @@
 //! Carries out one job from its fixed input.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use greenlit_protocol::{
@@ -18,6 +18,7 @@ use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 use super::findings::{findings, offered};
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
+use super::record::Recorded;
 use super::reports;
 use super::walls::{isolation, limits};
 use super::{Answer, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
@@ -31,15 +32,17 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
         Work::Fix { tier, .. } => {
             input.tiers.authors(*tier, input.config.fix.tier, &input.environment)
         }
-        Work::Test { .. } | Work::Diagnose { .. } => Asked::default(),
+        _ => Asked::default(),
     };
-    let job =
-        Job { input, news, started: Instant::now(), asked, known: Mutex::new(Known::default()) };
+    let (started, known) = (Instant::now(), Mutex::new(Known::default()));
+    let job = Job { input, news, started, asked, known, recorded: OnceLock::new() };
     let answer = job.run();
+    let calls: Vec<_> = job.asked.authors.iter().map(|author| author.record()).collect();
+    job.end_record(&answer, job.known().retrieved.clone().as_ref(), &calls);
     let known = std::mem::take(&mut *job.known());
     let cancelled = matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
     let unchanged = matches!(&answer, Ok(Answer::Unchanged));
-    let diagnoses = matches!(input.work, Work::Diagnose { .. });
+    let diagnoses = matches!(input.work, Work::Diagnose { .. } | Work::Replay(_));
     let count = |wanted: fn(&BaselineOutcome) -> bool| {
         let tests = known.baseline.iter().flat_map(|baseline| baseline.tests.values());
         u32::try_from(tests.filter(|outcome| wanted(outcome)).count()).unwrap_or(u32::MAX)
@@ -61,6 +64,8 @@ pub(super) struct Job<'a> {
     /// Who is asked what templates do not mend.
     asked: Asked,
     known: Mutex<Known>,
+    /// What was recorded, once there is a search.
+    pub(super) recorded: OnceLock<Recorded>,
 }
 
 /// What the job found so far.
@@ -93,6 +98,9 @@ impl Job<'_> {
             self.known().inputs = Some(inputs.digest());
             return self.diagnose(done, new, &inputs);
         }
+        if let Work::Replay(kept) = &self.input.work {
+            return self.replay(kept, &inputs);
+        }
         if self.input.unless == Some(inputs.digest()) {
             return Ok(Answer::Unchanged);
         }
@@ -115,7 +123,7 @@ impl Job<'_> {
         (self.news)(JobNews::Progress(ProgressStage::Begin { title }));
         let purpose = match self.input.work {
             Work::Fix { .. } => Purpose::Repair,
-            Work::Test { .. } | Work::Diagnose { .. } => Purpose::Report,
+            _ => Purpose::Report,
         };
         let baseline =
             baseline(&bench, &projects, &selection, purpose).map_err(|e| remote_error(&e))?;
@@ -141,7 +149,7 @@ impl Job<'_> {
                 self.check_known(&baseline, tests)?;
                 self.fix(&bench, &baseline, &selection, &inputs, notices)
             }
-            Work::Diagnose { .. } => unreachable!("answered above"),
+            Work::Diagnose { .. } | Work::Replay(_) => unreachable!("answered above"),
         }
     }
 
@@ -166,6 +174,7 @@ impl Job<'_> {
         if !targets.is_empty() {
             let failing = u32::try_from(targets.len()).unwrap_or(u32::MAX);
             self.known().targets = failing;
+            self.begin_test_record(inputs, baseline, &targets);
             (self.news)(JobNews::Fixing { failing, asking: None });
             let budget = budget_secs.unwrap_or(self.input.config.fix.budget_secs);
             let authors: Vec<Arc<dyn Author>> =
@@ -213,6 +222,7 @@ impl Job<'_> {
         notices: Vec<Notice>,
     ) -> Answer {
         let root = self.input.view.root();
+        self.record_counts(&outcome.counts);
         let retrieved = self.known().retrieved.clone();
         let offered = self.offered(baseline, &outcome.fixes, retrieved.as_ref());
         let cpu = baseline.cpu + outcome.cpu;
@@ -277,6 +287,9 @@ impl Job<'_> {
                 let message = format!("{tried} of {of} candidates, {found} verified");
                 (self.news)(JobNews::Progress(ProgressStage::Report { message, percentage }));
             }
+            RepairEvent::Search(SearchEvent::Judged { candidate, fell, reason, failure }) => {
+                self.record_fall(&candidate, fell, reason, failure);
+            }
             RepairEvent::Search(SearchEvent::Found { fix, counts }) => {
                 let mut known = self.known();
                 known.fixes.push(*fix);
@@ -314,6 +327,7 @@ impl Job<'_> {
     ) {
         let root = self.input.view.root();
         let report = reports::evidence(root, fix, baseline, localization, counts, stats.clone());
+        self.record_fix(fix, &report);
         (self.news)(JobNews::Evidence(Box::new(report)));
     }
 
@@ -347,7 +361,7 @@ impl Job<'_> {
         let ids = match &self.input.work {
             Work::Test { tests } => tests,
             Work::Fix { visible, .. } => visible,
-            Work::Diagnose { .. } => &Vec::new(),
+            Work::Diagnose { .. } | Work::Replay(_) => &Vec::new(),
         };
         if ids.is_empty() {
             Selection::All
@@ -400,7 +414,7 @@ impl Job<'_> {
     fn check_known(&self, baseline: &Baseline, tests: &[String]) -> Result<(), RemoteError> {
         let visible = match &self.input.work {
             Work::Fix { visible, .. } => visible.as_slice(),
-            Work::Test { .. } | Work::Diagnose { .. } => &[],
+            _ => &[],
         };
         let unknown: Vec<_> = tests
             .iter()
@@ -470,7 +484,7 @@ pub(crate) fn inputs(view: &View, stat_cache: &Mutex<StatCache>) -> Result<Input
     Inputs::scan(view.root(), view, &mut cache)
 }
 
-fn no_runner(notices: &[Notice]) -> RemoteError {
+pub(super) fn no_runner(notices: &[Notice]) -> RemoteError {
     if let Some(problem) = notices.first() {
         return RemoteError::new(ErrorKind::ToolMissing, problem.message.clone());
     }
