@@ -52,6 +52,10 @@ pub(crate) fn tidy(
         let mut give_back = connection.prepare("PRAGMA incremental_vacuum")?;
         let mut rows = give_back.query([])?;
         while rows.next()?.is_some() {}
+        drop(rows);
+        drop(give_back);
+        // The file gets shorter when the log is taken over; a reader may be in the way, until the next time.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         tracing::info!(removed, "old attempts were removed");
     }
     Ok(())

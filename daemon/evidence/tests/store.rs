@@ -119,7 +119,7 @@ fn lists_are_filtered_and_newest_first() {
     assert_eq!(list(TraceFilter { tier: Some("small".into()), ..all() }), [3, 1]);
     assert_eq!(list(TraceFilter { offered: true, ..all() }), [2]);
     assert_eq!(list(TraceFilter { since_ms: Some(0), ..all() }), [3, 2, 1]);
-    assert_eq!(list(TraceFilter { since_ms: Some(i64::MAX), ..all() }), []);
+    assert!(list(TraceFilter { since_ms: Some(i64::MAX), ..all() }).is_empty());
     let both = TraceFilter {
         root: Some("/w".into()),
         tier: Some("small".into()),
@@ -285,7 +285,9 @@ fn damage_that_shows_later_is_moved_aside_too_and_numbers_go_on() {
     let store = Store::open(options(dir.path()));
     let next = store.next_attempt();
     assert!(next > 2000);
-    assert!(store.list(&TraceFilter { limit: 10_000, ..TraceFilter::default() }).is_err());
+    // Whoever comes first to a broken page, the thread or this reader, it is not taken for a record.
+    let seen = store.list(&TraceFilter { limit: 10_000, ..TraceFilter::default() });
+    assert!(seen.is_err() || seen.is_ok_and(|list| list.is_empty()));
     store.settle();
     let id = search(&store, "/w");
     store.attempt(Attempt { id: next, ..offered(&store, id, "f2") });
@@ -384,7 +386,7 @@ fn what_is_too_old_or_too_much_leaves_and_sums_stay() {
     connection.execute("UPDATE attempt SET at_ms = 0", []).unwrap();
     drop(connection);
     let store = Store::open(options(dir.path()));
-    assert_eq!(store.list(&all()).unwrap(), []);
+    assert!(store.list(&all()).unwrap().is_empty());
     store.close();
     let connection = rusqlite::Connection::open(dir.path().join("evidence.db")).unwrap();
     let left = "SELECT (SELECT count(*) FROM quote) + (SELECT count(*) FROM text)";

@@ -100,6 +100,13 @@ impl State {
         });
     }
 
+    /// What happened to applied fixes while nobody watched the root.
+    pub(crate) fn look_at_root(&self, root: &Path) {
+        for path in self.attempts.watched_below(root) {
+            self.look_at(root, &path);
+        }
+    }
+
     /// Files of a root changed. Those of another branch say nothing.
     pub(crate) fn look_at_changed(&self, change: &Change) {
         if change.git_head {
@@ -107,10 +114,7 @@ impl State {
         }
         match &change.paths {
             Changed::Paths(paths) => paths.iter().for_each(|path| self.look_at(&change.root, path)),
-            Changed::Everything => {
-                let watched = self.attempts.watched_below(&change.root);
-                watched.iter().for_each(|path| self.look_at(&change.root, path));
-            }
+            Changed::Everything => self.look_at_root(&change.root),
         }
     }
 

@@ -107,6 +107,7 @@ impl State {
             return;
         }
         self.ensure_root(&path);
+        self.look_at_root(&path);
         let Some((root, owner)) = self.roots.get_mut(&path).zip(self.sessions.get(&session)) else {
             return;
         };
