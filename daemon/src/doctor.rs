@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use greenlit_protocol::{Check, CheckState};
+use greenlit_protocol::{Check, CheckState, EvidenceStatus};
 use greenlit_runner::{Environment, detect};
 use greenlit_sandbox::{Helper, probe};
 use greenlit_workspace::{Config, chain, git_branch};
@@ -113,6 +113,35 @@ fn configuration(config: &Config, problem: Option<String>) -> Check {
             check("configuration", CheckState::Ok, detail, None)
         }
     }
+}
+
+/// The record of attempts.
+pub(crate) fn record(status: &EvidenceStatus) -> Check {
+    let EvidenceStatus { state, path, bytes, dropped, notices, totals } = status;
+    let mut detail = match state.as_str() {
+        "kept" => {
+            let attempts = totals.attempts;
+            format!("{attempts} attempts so far, {} MiB in {}", bytes >> 20, path.display())
+        }
+        "off" => "off, as configured".to_owned(),
+        _ => format!("not kept, in {}", path.display()),
+    };
+    if *dropped > 0 {
+        detail = format!("{detail}; {dropped} records were not written");
+    }
+    detail = notices.iter().fold(detail, |all, notice| format!("{all}; {notice}"));
+    let whole = state != "not kept" && *dropped == 0 && notices.is_empty();
+    let (state, remedy) = match (whole, state.as_str()) {
+        (true, _) => (CheckState::Ok, None),
+        (false, "not kept") => (
+            CheckState::Warning,
+            Some(
+                "make room, or move the file away and run `greenlit restart`; fixes work without it",
+            ),
+        ),
+        (false, _) => (CheckState::Warning, None),
+    };
+    check("record of attempts", state, detail, remedy)
 }
 
 fn check(name: &str, state: CheckState, detail: String, remedy: Option<&str>) -> Check {

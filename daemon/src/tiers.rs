@@ -84,6 +84,16 @@ impl Tiers {
         asked
     }
 
+    /// Who answers for a tier, without a password that its address may hold.
+    pub(crate) fn provider(&self, tier: &str) -> Option<String> {
+        let (_, model) = self.models.iter().find(|(known, _)| *known == tier)?;
+        let endpoint = &model.endpoint;
+        let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let host = rest[..end].rsplit('@').next().unwrap_or_default();
+        Some(format!("{scheme}://{host}"))
+    }
+
     /// Lines for `greenlit doctor`.
     pub(crate) fn checks(&self, environment: &Environment) -> Vec<Check> {
         if self.models.is_empty() {

@@ -3,15 +3,16 @@
 mod key;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use greenlit_repair::{
-    Author, Candidate, Desk, Edit, Fate, Fault, PatchedFile, Source, apply, relative, unified_diff,
+    Author, Candidate, Desk, Edit, Fate, Fault, FaultContext, PatchedFile, Source, apply, relative,
+    unified_diff,
 };
 
 use crate::contract::{
@@ -110,6 +111,7 @@ impl Author for ModelAuthor {
             }),
             seen: RefCell::default(),
             silent: Cell::new(0),
+            quoted: quoted(fault),
         };
         if self.useless.load(Ordering::Relaxed) {
             return;
@@ -159,6 +161,19 @@ struct Course<'a> {
     seen: RefCell<HashSet<blake3::Hash>>,
     /// Calls in a row without a reply.
     silent: Cell<usize>,
+    /// See [`Attempt::quoted`].
+    quoted: Arc<[PathBuf]>,
+}
+
+/// Files that a prompt about a fault may quote.
+fn quoted(fault: &Fault<'_>) -> Arc<[PathBuf]> {
+    let FaultContext { files, neighbours, retrieved, localization } = &fault.context;
+    let sources = files.iter().chain(neighbours.iter()).map(|file| &file.path);
+    let passages = retrieved.iter().map(|passage| &passage.path);
+    let lines = localization.lines.iter().map(|line| &line.path);
+    let frames = fault.failures.iter().flat_map(|(_, f)| f.site.iter().chain(&f.trace));
+    let all = sources.chain(passages).chain(lines).chain(frames.map(|frame| &frame.path));
+    all.collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
 impl Course<'_> {
@@ -278,8 +293,18 @@ impl Course<'_> {
         if let Ending::Invalid(reason) = &ending {
             self.told.borrow_mut().earlier.push(Earlier::Invalid { reason: reason.clone() });
         }
-        let temperature = request.sampling.temperature;
-        let attempt = Attempt { round, temperature, usage, wall: started.elapsed(), ending };
+        let attempt = Attempt {
+            round,
+            sampling: request.sampling,
+            messages: Arc::from(request.messages),
+            reply: Arc::from(reply.as_str()),
+            quoted: self.quoted.clone(),
+            edits: Vec::new(),
+            diff: None,
+            usage,
+            wall: started.elapsed(),
+            ending,
+        };
         let mut record = self.author.lock();
         record.attempts.push(attempt);
         let attempt = record.attempts.len() - 1;
@@ -315,6 +340,10 @@ impl Course<'_> {
             return;
         }
         let diff = unified_diff(self.fault.root, &files);
+        if let Some(attempt) = self.author.lock().attempts.get_mut(attempt) {
+            attempt.edits.clone_from(&edits);
+            attempt.diff = Some(diff.clone());
+        }
         let candidate = self.candidate(edits, &files);
         let mut told = self.told.borrow_mut();
         if told.desk.submit(candidate) {

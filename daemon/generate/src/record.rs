@@ -1,11 +1,13 @@
 //! What a model was asked and what came of it: the evidence, and what a person is told.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use greenlit_repair::Fate;
+use greenlit_repair::{Edit, Fate};
 
-use crate::model::{Identity, Usage};
+use crate::model::{Identity, Message, Sampling, Usage};
 
 /// How one call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +33,18 @@ pub enum Ending {
 pub struct Attempt {
     /// Which round of the loop, from 1.
     pub round: usize,
-    /// How adventurous.
-    pub temperature: f32,
+    /// How its tokens were chosen.
+    pub sampling: Sampling,
+    /// What the model was told; the calls of a round share it.
+    pub messages: Arc<[Message]>,
+    /// What it said, as far as it came.
+    pub reply: Arc<str>,
+    /// Files that the messages may quote, absolute. The attempts at a fault share them.
+    pub quoted: Arc<[PathBuf]>,
+    /// What the reply asks for, where it could be read.
+    pub edits: Vec<Edit>,
+    /// The same as a unified diff.
+    pub diff: Option<String>,
     /// What it took.
     pub usage: Usage,
     /// How long it took.

@@ -20,6 +20,7 @@ mod index;
 mod message;
 mod model;
 mod report;
+mod trace;
 
 pub use diagnostic::{DiagnosticTool, MendedDiagnostic, SeenDiagnostic};
 pub use error::{ErrorKind, RemoteError};
@@ -43,4 +44,8 @@ pub use report::{
     LocalizationReport, Merit, Notice, RetrievalReport, RetrievedPassage, RootStatus,
     SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestPlace, TestReport,
     TestStrength, TestsReport, Tier,
+};
+pub use trace::{
+    EvidenceStatus, EvidenceTotals, ReplayReport, TraceAction, TraceCall, TraceEntry, TraceFilter,
+    TraceMessage, TraceReport, TraceSearch,
 };

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Check, EvidenceReport, Finding, FixReport, IndexAction, IndexReport, ModelAction, ModelReport,
-    Notice, OfferedFix, PullPlan, RemoteError, SearchReport, SearchRequest, SeenDiagnostic,
-    StatusReport, TestEntry, TestReport, TestsReport, Tier,
+    Notice, OfferedFix, PullPlan, RemoteError, ReplayReport, SearchReport, SearchRequest,
+    SeenDiagnostic, StatusReport, TestEntry, TestReport, TestsReport, Tier, TraceAction,
+    TraceEntry, TraceReport,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -102,8 +103,12 @@ pub enum Request {
     },
     /// The models of this machine.
     Model(ModelAction),
+    /// The record of attempts.
+    Trace(TraceAction),
     /// How the daemon is.
     Status,
+    /// Everything that is measured, as Prometheus reads it.
+    Metrics,
     /// Check what Greenlit needs for this root.
     Doctor {
         /// Workspace root.
@@ -219,6 +224,14 @@ pub enum Response {
     Models(ModelReport),
     /// To [`ModelAction::Pull`] that nobody agreed to yet, where something would be downloaded.
     PullPlan(PullPlan),
+    /// To [`TraceAction::List`].
+    Traces(Vec<TraceEntry>),
+    /// To [`TraceAction::Show`], one, and [`TraceAction::Export`], a page; an empty one is the last.
+    TraceReports(Vec<TraceReport>),
+    /// To [`TraceAction::Replay`].
+    Replayed(ReplayReport),
+    /// To [`Request::Metrics`]: Prometheus' text format.
+    Metrics(String),
     /// To [`Request::Status`].
     Status(StatusReport),
     /// To [`Request::Doctor`].

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MendedDiagnostic, SearchQuality};
+use crate::{EvidenceStatus, MendedDiagnostic, SearchQuality};
 
 /// How far to go up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -423,6 +423,9 @@ pub struct StatusReport {
     pub roots: Vec<RootStatus>,
     /// Jobs running now.
     pub jobs: u32,
+    /// The record of attempts.
+    #[serde(default)]
+    pub evidence: Option<EvidenceStatus>,
 }
 
 /// One connected session.

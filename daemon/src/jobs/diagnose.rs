@@ -48,6 +48,13 @@ impl Job<'_> {
         let projects = detect(root, &self.input.environment).projects;
         let bench = self.workbench()?;
         let deadline = Instant::now() + Duration::from_secs(self.input.config.fix.budget_secs);
+        let seen: Vec<_> = done.iter().chain(new).collect();
+        let paths: Vec<_> = seen.iter().map(|(path, _)| path.clone()).collect();
+        let what = |(path, diagnostic): &&Located| {
+            let path = greenlit_repair::relative(root, path);
+            format!("{path}: {}", diagnostic.code.as_deref().unwrap_or("no code"))
+        };
+        self.begin_record("diagnostics", inputs, seen.iter().map(what).collect(), &paths);
         let mut findings = Vec::new();
         for group in self.groups(done.iter().chain(new), &projects) {
             findings.extend(self.mend(&bench, &group, &projects, inputs, deadline)?);
@@ -162,6 +169,7 @@ impl Job<'_> {
                 Duration::ZERO,
             );
             let report = reports::diagnostic_evidence(view.root(), path, line, &fix, target, stats);
+            self.record_fix(&fix, &report);
             (self.news)(JobNews::Evidence(Box::new(report)));
             offered.push(fix);
         }

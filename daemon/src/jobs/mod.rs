@@ -10,19 +10,23 @@ mod near;
 mod notices;
 mod places;
 mod problem;
+mod record;
+mod replay;
 mod reports;
 mod run;
 mod search;
+mod setup;
 mod unrun;
 mod walls;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use greenlit_evidence::{Kept, Store};
 use greenlit_index::Index;
 use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
-    SeenDiagnostic, TestEntry, TestReport, Tier,
+    ReplayReport, SeenDiagnostic, TestEntry, TestReport, Tier,
 };
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
@@ -66,6 +70,8 @@ pub(crate) enum Work {
         /// The others.
         new: Vec<(PathBuf, SeenDiagnostic)>,
     },
+    /// Verify a recorded candidate once more.
+    Replay(Box<Kept>),
 }
 
 /// Everything that a job needs, fixed at its start.
@@ -91,6 +97,8 @@ pub(crate) struct JobInput {
     pub(crate) green: Option<Arc<Green>>,
     /// The models that may be asked.
     pub(crate) tiers: Arc<Tiers>,
+    /// Where attempts are recorded.
+    pub(crate) attempts: Store,
     /// Stops it.
     pub(crate) cancel: Cancel,
     /// Whether somebody waits for it.
@@ -166,6 +174,10 @@ impl JobResult {
             Ok(Answer::Diagnosed { findings, .. }) => {
                 format!("{} diagnostics with verified fixes", findings.len())
             }
+            Ok(Answer::Replayed(report)) => match report.agrees {
+                true => "the verdict is the same".to_owned(),
+                false => "the verdict differs".to_owned(),
+            },
             Ok(Answer::Test(_)) => format!("{} passed, {} failing", self.passed, self.failing),
             Ok(Answer::Fix { offered, .. }) => {
                 format!("{} failing, {} verified fixes", self.failing, offered.len())
@@ -188,6 +200,8 @@ pub(crate) enum Answer {
     },
     /// To [`Work::Test`].
     Test(TestReport),
+    /// To [`Work::Replay`].
+    Replayed(ReplayReport),
     /// To [`Work::Fix`].
     Fix {
         /// The public report.

@@ -25,6 +25,12 @@ pub(super) fn withheld(fix: &Withheld) -> Notice {
     Notice { kind: kind.into(), message: format!("not offered, though green: {summary}; {why}") }
 }
 
+/// What a notice says of a fix with this summary that is not offered.
+pub(super) fn why_withheld(notice: &Notice, summary: &str) -> Option<String> {
+    let said = notice.message.strip_prefix("not offered, though green: ")?;
+    Some(said.strip_prefix(summary)?.strip_prefix("; ")?.to_owned())
+}
+
 /// Reasons named of replies that could not be used.
 const REASONS: usize = 4;
 

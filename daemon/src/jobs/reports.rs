@@ -245,14 +245,17 @@ pub(crate) fn diagnostic_fix(
     offered(entry, &fix.candidate.summary)
 }
 
-fn file_edits(root: &Path, candidate: &Candidate) -> Vec<FileEdit> {
-    let edit = |edit: &greenlit_repair::Edit| FileEdit {
+pub(super) fn file_edits(root: &Path, candidate: &Candidate) -> Vec<FileEdit> {
+    candidate.edits.iter().map(|edit| file_edit(root, edit)).collect()
+}
+
+pub(super) fn file_edit(root: &Path, edit: &greenlit_repair::Edit) -> FileEdit {
+    FileEdit {
         path: relative(root, &edit.path),
         start: edit.start,
         end: edit.end,
         new_text: edit.new_text.clone(),
-    };
-    candidate.edits.iter().map(edit).collect()
+    }
 }
 
 /// Hashes of what the fix edits and of where its failures were seen.
@@ -439,7 +442,7 @@ fn means(localization: &Localization) -> String {
     }
 }
 
-fn most_first(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+pub(super) fn most_first(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let mut counts: Vec<_> = counts.iter().map(|(what, count)| (what.clone(), *count)).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     counts

@@ -1,6 +1,6 @@
 //! Carries out one job from its fixed input.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use greenlit_protocol::{
@@ -8,19 +8,18 @@ use greenlit_protocol::{
 };
 use greenlit_repair::{
     Author, Baseline, BaselineOutcome, Changes, Localization, Purpose, Repair, RepairEvent,
-    RepairLimits, RepairOutcome, Retrieved, SandboxSettings, SearchCounts, SearchEvent, Subject,
-    TemplateGenerator, VerifiedFix, Walls, Workbench, baseline,
+    RepairLimits, RepairOutcome, Retrieved, SearchCounts, SearchEvent, TemplateGenerator,
+    VerifiedFix, Workbench, baseline,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
-use greenlit_sandbox::Helper;
 use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 
 use super::findings::{findings, offered};
 use super::green::Green;
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
+use super::record::Recorded;
 use super::reports;
-use super::walls::{isolation, limits};
 use super::{Answer, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
 use crate::tiers::Asked;
 
@@ -32,15 +31,17 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
         Work::Fix { tier, .. } => {
             input.tiers.authors(*tier, input.config.fix.tier, &input.environment)
         }
-        Work::Test { .. } | Work::Diagnose { .. } => Asked::default(),
+        _ => Asked::default(),
     };
-    let job =
-        Job { input, news, started: Instant::now(), asked, known: Mutex::new(Known::default()) };
+    let (started, known) = (Instant::now(), Mutex::new(Known::default()));
+    let job = Job { input, news, started, asked, known, recorded: OnceLock::new() };
     let answer = job.run();
+    let calls: Vec<_> = job.asked.authors.iter().map(|author| author.record()).collect();
+    job.end_record(&answer, job.known().retrieved.clone().as_ref(), &calls);
     let known = std::mem::take(&mut *job.known());
     let cancelled = matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
     let unchanged = matches!(&answer, Ok(Answer::Unchanged));
-    let diagnoses = matches!(input.work, Work::Diagnose { .. });
+    let diagnoses = matches!(input.work, Work::Diagnose { .. } | Work::Replay(_));
     let count = |wanted: fn(&BaselineOutcome) -> bool| {
         let tests = known.baseline.iter().flat_map(|baseline| baseline.tests.values());
         u32::try_from(tests.filter(|outcome| wanted(outcome)).count()).unwrap_or(u32::MAX)
@@ -62,6 +63,8 @@ pub(super) struct Job<'a> {
     /// Who is asked what templates do not mend.
     asked: Asked,
     known: Mutex<Known>,
+    /// What was recorded, once there is a search.
+    pub(super) recorded: OnceLock<Recorded>,
 }
 
 /// What the job found so far.
@@ -101,6 +104,9 @@ impl Job<'_> {
             self.known().inputs = Some(inputs.digest());
             return self.diagnose(done, new, &inputs);
         }
+        if let Work::Replay(kept) = &self.input.work {
+            return self.replay(kept, &inputs);
+        }
         if self.input.unless == Some(inputs.digest()) {
             return Ok(Answer::Unchanged);
         }
@@ -123,7 +129,7 @@ impl Job<'_> {
         (self.news)(JobNews::Progress(ProgressStage::Begin { title }));
         let purpose = match self.input.work {
             Work::Fix { .. } => Purpose::Repair { at_once: self.input.green.is_some() },
-            Work::Test { .. } | Work::Diagnose { .. } => Purpose::Report,
+            _ => Purpose::Report,
         };
         let baseline =
             baseline(&bench, &projects, &selection, purpose).map_err(|e| remote_error(&e))?;
@@ -156,7 +162,7 @@ impl Job<'_> {
                 let ran = Ran { baseline: &baseline, selection: &selection, inputs: &inputs };
                 self.fix(&bench, &ran, changes.as_ref(), notices)
             }
-            Work::Diagnose { .. } => unreachable!("answered above"),
+            Work::Diagnose { .. } | Work::Replay(_) => unreachable!("answered above"),
         }
     }
 
@@ -181,6 +187,7 @@ impl Job<'_> {
         if !targets.is_empty() {
             let failing = u32::try_from(targets.len()).unwrap_or(u32::MAX);
             self.known().targets = failing;
+            self.begin_test_record(inputs, baseline, &targets);
             (self.news)(JobNews::Fixing { failing, asking: None });
             let budget = budget_secs.unwrap_or(self.input.config.fix.budget_secs);
             let authors: Vec<Arc<dyn Author>> =
@@ -229,6 +236,7 @@ impl Job<'_> {
         notices: Vec<Notice>,
     ) -> Answer {
         let root = self.input.view.root();
+        self.record_counts(&outcome.counts);
         let retrieved = self.known().retrieved.clone();
         let offered = self.offered(baseline, &outcome.fixes, retrieved.as_ref());
         let cpu = baseline.cpu + outcome.cpu;
@@ -293,6 +301,9 @@ impl Job<'_> {
                 let message = format!("{tried} of {of} candidates, {found} verified");
                 (self.news)(JobNews::Progress(ProgressStage::Report { message, percentage }));
             }
+            RepairEvent::Search(SearchEvent::Judged { candidate, fell, reason, failure }) => {
+                self.record_fall(&candidate, fell, reason, failure);
+            }
             RepairEvent::Search(SearchEvent::Found { fix, counts }) => {
                 let mut known = self.known();
                 known.fixes.push(*fix);
@@ -330,6 +341,7 @@ impl Job<'_> {
     ) {
         let root = self.input.view.root();
         let report = reports::evidence(root, fix, baseline, localization, counts, stats.clone());
+        self.record_fix(fix, &report);
         (self.news)(JobNews::Evidence(Box::new(report)));
     }
 
@@ -359,64 +371,10 @@ impl Job<'_> {
             .hint("run again when the files are at rest"))
     }
 
-    fn selection(&self) -> Selection {
-        let ids = match &self.input.work {
-            Work::Test { tests } => tests,
-            Work::Fix { visible, .. } => visible,
-            Work::Diagnose { .. } => &Vec::new(),
-        };
-        if ids.is_empty() {
-            Selection::All
-        } else {
-            Selection::Only(ids.iter().cloned().map(TestId).collect())
-        }
-    }
-
-    /// All cores for somebody who waits, the configured share for background work.
-    fn jobs(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        match self.input.config.fix.jobs as usize {
-            0 if self.input.waited_for => cores,
-            0 => (cores / 2).max(1),
-            jobs => jobs,
-        }
-    }
-
-    pub(super) fn workbench(&self) -> Result<Workbench, RemoteError> {
-        let helper = Helper::locate().map_err(|error| {
-            RemoteError::new(ErrorKind::SandboxUnavailable, chain(&error))
-                .hint("reinstall Greenlit: `greenlit-sandbox` belongs next to `greenlitd`")
-        })?;
-        let config = &self.input.config;
-        let root = self.input.view.root();
-        let overlays = self.input.view.overlays();
-        Ok(Workbench {
-            subject: Subject {
-                root: root.to_owned(),
-                overlays: overlays
-                    .map(|(path, overlay)| (path.to_owned(), overlay.text.clone()))
-                    .collect(),
-            },
-            sandbox: SandboxSettings {
-                helper,
-                isolation: isolation(config.sandbox.layer),
-                limits: limits(&config.sandbox),
-                readable: config.sandbox.readable.iter().map(|path| root.join(path)).collect(),
-                store: self.input.store.clone(),
-            },
-            walls: Walls {
-                build: Duration::from_secs(config.run.build_timeout_secs),
-                tests: Duration::from_secs(config.run.timeout_secs),
-                per_test: Duration::from_secs(config.run.test_timeout_secs.max(1)),
-            },
-            cancel: self.input.cancel.clone(),
-        })
-    }
-
     fn check_known(&self, baseline: &Baseline, tests: &[String]) -> Result<(), RemoteError> {
         let visible = match &self.input.work {
             Work::Fix { visible, .. } => visible.as_slice(),
-            Work::Test { .. } | Work::Diagnose { .. } => &[],
+            _ => &[],
         };
         let unknown: Vec<_> = tests
             .iter()
@@ -486,7 +444,7 @@ pub(crate) fn inputs(view: &View, stat_cache: &Mutex<StatCache>) -> Result<Input
     Inputs::scan(view.root(), view, &mut cache)
 }
 
-fn no_runner(notices: &[Notice]) -> RemoteError {
+pub(super) fn no_runner(notices: &[Notice]) -> RemoteError {
     if let Some(problem) = notices.first() {
         return RemoteError::new(ErrorKind::ToolMissing, problem.message.clone());
     }

@@ -16,6 +16,7 @@ mod log_file;
 mod logging;
 mod process;
 mod ready;
+mod scrape;
 mod session;
 mod signals;
 
@@ -26,3 +27,4 @@ pub(crate) use args::{Args, Command};
 pub(crate) use gate::Gate;
 pub(crate) use inbox::{Context, Inbound, Outgoing};
 pub(crate) use process::run;
+pub(crate) use scrape::serve as serve_metrics;

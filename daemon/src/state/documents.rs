@@ -38,13 +38,17 @@ impl State {
                 }
                 self.edited(session, &document);
             }
-            Notification::DocumentSaved { document } => self.saved(session, &document),
+            Notification::DocumentSaved { document } => {
+                self.saved(session, &document);
+                self.look_again(session, &document);
+            }
             Notification::DocumentClosed { document } => {
                 let differed = self.differs(session, &document);
                 self.overlays.close(session, &document);
                 if differed {
                     self.edited(session, &document);
                 }
+                self.look_again(session, &document);
             }
             Notification::RootsChanged { roots } => self.roots_changed(session, &roots),
             Notification::SettingsChanged { settings } => {
@@ -66,13 +70,19 @@ impl State {
             }
             Notification::FixDecision { fix, applied } => {
                 tracing::info!(session, fix, applied, "decision on a fix");
-                self.decided(&fix, applied);
+                self.decided(session, &fix, applied);
             }
         }
     }
 
     fn root_of(&self, session: u64, document: &Path) -> Option<PathBuf> {
         self.sessions.get(&session).and_then(|session| session.root_of(document)).cloned()
+    }
+
+    fn look_again(&self, session: u64, document: &Path) {
+        if let Some(root) = self.root_of(session, document) {
+            self.look_at(&root, document);
+        }
     }
 
     /// Whether an open document differs from the disk.

@@ -1,9 +1,11 @@
 //! Evidence of verified fixes, and what it says of the index: whether what was retrieved was of use.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
+use greenlit_evidence::Decision;
 use greenlit_protocol::{EvidenceReport, UseReport, UsedPassages};
+use greenlit_workspace::{Change, Changed};
 
 use crate::state::State;
 
@@ -12,26 +14,35 @@ const KEPT: usize = 500;
 
 /// What is kept of the fixes of all roots.
 #[derive(Debug, Default)]
-pub(crate) struct Evidence(VecDeque<(PathBuf, EvidenceReport)>);
+pub(crate) struct Evidence {
+    reports: VecDeque<(PathBuf, EvidenceReport)>,
+    /// Fixes that a person does not want to see any more.
+    dismissed: BTreeSet<String>,
+}
 
 impl Evidence {
+    /// Whether a person said that they do not want a fix.
+    pub(crate) fn is_dismissed(&self, fix: &str) -> bool {
+        self.dismissed.contains(fix)
+    }
+
     /// The evidence of a fix.
     pub(crate) fn of(&self, fix: &str) -> Option<&EvidenceReport> {
         self.kept(fix).map(|(_, report)| report)
     }
 
     fn kept(&self, fix: &str) -> Option<&(PathBuf, EvidenceReport)> {
-        self.0.iter().find(|(_, report)| report.id == fix)
+        self.reports.iter().find(|(_, report)| report.id == fix)
     }
 
     /// Replaces what is known of the same fix; says whether nothing was.
     fn keep(&mut self, root: PathBuf, report: EvidenceReport) -> bool {
-        let before = self.0.len();
-        self.0.retain(|(_, kept)| kept.id != report.id);
-        let is_new = self.0.len() == before;
-        self.0.push_back((root, report));
-        if self.0.len() > KEPT {
-            self.0.pop_front();
+        let before = self.reports.len();
+        self.reports.retain(|(_, kept)| kept.id != report.id);
+        let is_new = self.reports.len() == before;
+        self.reports.push_back((root, report));
+        if self.reports.len() > KEPT {
+            self.reports.pop_front();
         }
         is_new
     }
@@ -49,11 +60,61 @@ impl State {
     }
 
     /// A person decided on a fix.
-    pub(crate) fn decided(&mut self, fix: &str, applied: bool) {
-        let Some((root, report)) = self.evidence.kept(fix).filter(|_| applied) else { return };
+    pub(crate) fn decided(&mut self, session: u64, fix: &str, applied: bool) {
+        if !applied {
+            self.dismiss(session, fix);
+            return;
+        }
+        self.attempts.decided(fix, Decision::Applied);
+        self.evidence.dismissed.remove(fix);
+        let Some((root, report)) = self.evidence.kept(fix) else { return };
         let (root, used) = (root.clone(), used(report));
         if let Some(uses) = self.uses_mut(&root) {
             add(&mut uses.accepted, used);
+        }
+    }
+
+    /// It is not shown again for the same contents.
+    fn dismiss(&mut self, session: u64, fix: &str) {
+        self.attempts.decided(fix, Decision::Dismissed);
+        if self.evidence.dismissed.len() < KEPT {
+            self.evidence.dismissed.insert(fix.to_owned());
+        }
+        let roots = self.roots.iter().filter(|(_, root)| root.known.contains_key(&session));
+        let roots: Vec<_> = roots.map(|(path, _)| path.clone()).collect();
+        roots.iter().for_each(|root| self.publish(session, root));
+    }
+
+    /// A file was saved, closed or changed by others: an applied fix may have been taken back.
+    pub(crate) fn look_at(&self, root: &Path, path: &Path) {
+        // What an editor has and has not saved is what counts.
+        let open = |session: &u64| self.overlays.view(*session, root).overlay(path).is_some();
+        if !self.attempts.watches(path) || self.sessions.keys().any(open) {
+            return;
+        }
+        let branch = self.roots.get(root).and_then(|root| root.branch.clone());
+        let (attempts, root, path) = (self.attempts.clone(), root.to_owned(), path.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let text = std::fs::read_to_string(&path).ok().map(Into::into);
+            attempts.looked(root, path, text, branch);
+        });
+    }
+
+    /// What happened to applied fixes while nobody watched the root.
+    pub(crate) fn look_at_root(&self, root: &Path) {
+        for path in self.attempts.watched_below(root) {
+            self.look_at(root, &path);
+        }
+    }
+
+    /// Files of a root changed. Those of another branch say nothing.
+    pub(crate) fn look_at_changed(&self, change: &Change) {
+        if change.git_head {
+            return;
+        }
+        match &change.paths {
+            Changed::Paths(paths) => paths.iter().for_each(|path| self.look_at(&change.root, path)),
+            Changed::Everything => self.look_at_root(&change.root),
         }
     }
 

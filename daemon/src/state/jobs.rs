@@ -107,6 +107,7 @@ impl State {
             return;
         }
         self.ensure_root(&path);
+        self.look_at_root(&path);
         let Some((root, owner)) = self.roots.get_mut(&path).zip(self.sessions.get(&session)) else {
             return;
         };
@@ -124,6 +125,7 @@ impl State {
             index,
             green: known.green.clone(),
             tiers: self.tiers.clone(),
+            attempts: self.attempts.clone(),
             cancel: cancel.clone(),
             waited_for: request.is_some(),
             unless: match request {
@@ -244,13 +246,16 @@ impl State {
         let phase = match result.answer {
             Ok(Answer::Unchanged) => known.settled.clone().unwrap_or(RootPhase::Idle),
             Err(error) => RootPhase::Problem { error },
-            Ok(Answer::Test(_) | Answer::Fix { .. } | Answer::Diagnosed { .. }) => {
-                RootPhase::Settled {
-                    passed: result.passed,
-                    failing: result.failing,
-                    fixes: u32::try_from(fixes).unwrap_or(u32::MAX),
-                }
-            }
+            Ok(
+                Answer::Test(_)
+                | Answer::Fix { .. }
+                | Answer::Diagnosed { .. }
+                | Answer::Replayed(_),
+            ) => RootPhase::Settled {
+                passed: result.passed,
+                failing: result.failing,
+                fixes: u32::try_from(fixes).unwrap_or(u32::MAX),
+            },
         };
         known.settled = Some(phase.clone());
         self.enter(session, path, phase);
@@ -328,6 +333,7 @@ fn response(answer: Answer) -> Response {
     match answer {
         Answer::Unchanged | Answer::Diagnosed { .. } => Response::Done,
         Answer::Test(report) => Response::Test(report),
+        Answer::Replayed(report) => Response::Replayed(report),
         Answer::Fix { report, offered, notices } => Response::Fix { report, offered, notices },
     }
 }

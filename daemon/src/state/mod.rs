@@ -19,6 +19,7 @@ mod root;
 mod session;
 mod status;
 mod tests_run;
+mod trace;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,15 +27,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use greenlit_evidence::{Kept, Limits, Options, Store};
 use greenlit_index::{Dense, News, Shelf};
 use greenlit_protocol::{Event as Told, RemoteError, Response, ServerFrame};
 use greenlit_repair::Cancel;
 use greenlit_workspace::config::FILE_NAME;
 use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher, chain};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::jobs::{JobNews, JobResult};
-use crate::lifecycle::{Context, Inbound};
+use crate::lifecycle::{Context, Inbound, serve_metrics};
 use crate::models::Models;
 use crate::tiers::Tiers;
 use evidence::Evidence;
@@ -63,6 +65,10 @@ pub(crate) enum Event {
     IndexNews { root: PathBuf, news: News },
     /// A download tells how far it is.
     ModelNews { session: u64, told: Told },
+    /// A recorded attempt that is to be replayed, or why there is none.
+    Kept { session: u64, request: u64, kept: Box<Result<Kept, RemoteError>> },
+    /// Somebody on this machine asks what is measured.
+    Scraped { answer: oneshot::Sender<String> },
 }
 
 /// The daemon's state.
@@ -89,6 +95,8 @@ pub(crate) struct State {
     running: BTreeMap<u64, Running>,
     next_job: u64,
     evidence: Evidence,
+    /// The record of attempts.
+    attempts: Store,
     /// Since when there has been nothing to live for.
     idle_since: Instant,
     /// Set when the daemon is to exit; running requests are finished first.
@@ -133,7 +141,9 @@ impl Drop for State {
     /// end of the process does not wait for that: what is stored is right at any point.
     fn drop(&mut self) {
         let ended = (std::mem::take(&mut self.indexes), self.dense.take());
+        let attempts = self.attempts.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || attempts.close());
             runtime.spawn_blocking(move || drop(ended));
         }
     }
@@ -156,6 +166,12 @@ impl State {
         let models = Arc::new(Models::new(&known, &context.paths));
         let dense = models.dense(&context.paths);
         let tiers = Arc::new(Tiers::new(&known));
+        let attempts = record(&known, &context);
+        if let (Some(port), Ok(runtime)) =
+            (known.metrics.port, tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(serve_metrics(port, events.clone()));
+        }
         match own {
             Some(Ok(own)) if own.daemon != Config::default().daemon => {
                 let secs = own.daemon.idle_exit_secs;
@@ -181,6 +197,7 @@ impl State {
             running: BTreeMap::new(),
             next_job: 1,
             evidence: Evidence::default(),
+            attempts,
             idle_since: Instant::now(),
             draining: None,
         }
@@ -206,6 +223,8 @@ impl State {
                 self.answer(session, request, *result);
             }
             Event::ModelNews { session, told } => self.tell(session, told),
+            Event::Kept { session, request, kept } => self.kept(session, request, *kept),
+            Event::Scraped { answer } => self.scraped(answer),
             Event::IndexNews { root, news } => self.index_news(&root, news),
         }
     }
@@ -255,6 +274,18 @@ impl State {
     fn is_finished(&self) -> bool {
         self.draining.is_some() && self.running.is_empty()
     }
+}
+
+/// The record of attempts, as the person wants it.
+fn record(config: &Config, context: &Context) -> Store {
+    let evidence = &config.evidence;
+    if !evidence.keep {
+        return Store::off();
+    }
+    let (days, texts) = (evidence.keep_days, evidence.texts);
+    let limits = Limits { days, bytes: evidence.store_mb << 20, texts };
+    let path = context.paths.data_dir.join("evidence.db");
+    Store::open(Options { limits, ..Options::new(path) })
 }
 
 /// The person's own configuration file: `GREENLIT_CONFIG`, else where the platform keeps such files.

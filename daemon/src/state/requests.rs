@@ -9,6 +9,7 @@ use crate::jobs::{Work, index_check, shelf_check};
 use crate::state::jobs::{Pending, shutting_down};
 use crate::state::session::canonical_root;
 use crate::state::status::with_indexes;
+use crate::state::trace::with_evidence;
 use crate::state::{Event, State};
 
 impl State {
@@ -44,10 +45,14 @@ impl State {
             Request::Search(asked) => self.search(session, id, asked),
             Request::Index { root, action } => self.index_action(session, id, &root, action),
             Request::Model(action) => self.model_action(session, id, action),
+            Request::Trace(action) => self.trace(session, id, action),
+            Request::Metrics => self.metrics(session, id),
             Request::Status => {
                 let (status, indexes) = (self.status(), self.open_indexes());
+                let attempts = self.attempts.clone();
                 self.ask_index(session, id, move || {
-                    Ok(Response::Status(with_indexes(status, &indexes)))
+                    let status = with_evidence(with_indexes(status, &indexes), &attempts);
+                    Ok(Response::Status(status))
                 });
             }
             Request::Doctor { root } => self.doctor(session, id, root),
@@ -61,7 +66,7 @@ impl State {
         }
     }
 
-    fn enqueue(&mut self, session: u64, id: u64, root: PathBuf, work: Work) {
+    pub(crate) fn enqueue(&mut self, session: u64, id: u64, root: PathBuf, work: Work) {
         if self.draining.is_some() {
             self.answer(session, id, Err(shutting_down()));
             return;
@@ -83,12 +88,14 @@ impl State {
         let index = self.open_index(&root).cloned();
         let (models, dense, shelf) = (self.models.clone(), self.dense.clone(), self.shelf.clone());
         let (events, tiers) = (self.events.clone(), self.tiers.clone());
+        let attempts = self.attempts.clone();
         tokio::task::spawn_blocking(move || {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
             checks.push(shelf_check(&shelf));
             checks.push(models.check(&dense));
             checks.extend(tiers.checks(&environment));
+            checks.push(doctor::record(&attempts.status()));
             let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::Answered { session, request, result });

@@ -115,6 +115,7 @@ impl State {
     pub(crate) fn disk_changed(&mut self, change: Change) {
         tracing::debug!(?change, "files changed");
         self.index_changed(&change);
+        self.look_at_changed(&change);
         let Some(root) = self.roots.get_mut(&change.root) else { return };
         root.revision += 1;
         if change.git_head {
@@ -156,6 +157,9 @@ impl State {
             }
         }
         findings.extend_from_slice(known.diagnosed.offered());
+        for finding in &mut findings {
+            finding.fixes.retain(|fix| !self.evidence.is_dismissed(&fix.id));
+        }
         let told = Told::Findings { root: path.clone(), revision: known.revision, findings };
         if let Some(session) = self.sessions.get(&session) {
             session.out.send(ServerFrame::Event(told));

@@ -8,8 +8,10 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+mod evidence;
 mod tier;
 
+pub use evidence::{Evidence, Metrics};
 pub use tier::{Provider, TierModel, Tiers};
 
 /// Name of the workspace's file, directly under the root.
@@ -37,6 +39,11 @@ pub struct Config {
     pub embedding: Embedding,
     /// What may leave this machine. Read from the person's file only.
     pub network: Network,
+    /// The record of attempts. Read from the person's file only, but for `private`, to which workspaces
+    /// and editors add.
+    pub evidence: Evidence,
+    /// What is measured. Read from the person's file only.
+    pub metrics: Metrics,
 }
 
 /// `[run]`
@@ -318,10 +325,14 @@ impl Config {
         workspace.remove("network");
         // Nor where source code is sent. An editor's settings may come with a repository as well.
         workspace.remove("tier");
+        workspace.remove("metrics");
+        evidence::add_private(&mut merged, workspace.remove("evidence"));
         merge(&mut merged, workspace);
         if let Some(text) = settings {
             let mut settings = from_settings(text)?;
             settings.remove("tier");
+            settings.remove("metrics");
+            evidence::add_private(&mut merged, settings.remove("evidence"));
             merge(&mut merged, settings);
         }
         typed(merged).map_err(|e| ConfigError::Invalid {

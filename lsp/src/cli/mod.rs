@@ -23,6 +23,7 @@ mod search;
 mod status;
 mod stop;
 mod test;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -78,7 +79,8 @@ fn run(command: Command) -> Result<u8, Failure> {
             Command::Search(args) => search::run(&args).await,
             Command::Index(args) => index::run(&args).await,
             Command::Model(args) => model::run(&args).await,
-            Command::Status(args) => status::run(args.json).await,
+            Command::Trace(args) => trace::run(&args).await,
+            Command::Status(args) => status::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Logs(args) => logs::run(&args).await,
             Command::Stop(args) => stop::run(&args).await,

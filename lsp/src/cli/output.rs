@@ -33,6 +33,19 @@ pub(crate) fn json<T: Serialize>(value: &T) {
     let _gone = writeln!(output, "{text}").and_then(|()| output.flush());
 }
 
+/// One object of JSON Lines; `false` when nobody reads any more.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> bool {
+    let text = serde_json::to_string(value)
+        .expect("reports hold only strings as keys and no failing serializers");
+    writeln!(std::io::stdout().lock(), "{text}").is_ok()
+}
+
+/// A text as it is.
+pub(crate) fn text(text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _gone = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
 /// A unified diff with colours, indented.
 pub(crate) fn diff(diff: &str) {
     for text in diff.lines() {

@@ -1,9 +1,10 @@
 //! `greenlit status`.
 
 use greenlit_client::{ConnectError, connect};
-use greenlit_protocol::{BUILD_ID, Request, Response, StatusReport};
+use greenlit_protocol::{BUILD_ID, EvidenceStatus, Request, Response, StatusReport};
 use serde::Serialize;
 
+use super::args::StatusArgs;
 use super::daemon;
 use super::failure::Failure;
 use super::output::{self, BOLD, DIM, RESET, count};
@@ -21,7 +22,11 @@ struct Object {
 }
 
 /// Runs the command.
-pub(crate) async fn run(json: bool) -> Result<u8, Failure> {
+pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
+    if args.metrics {
+        return metrics().await;
+    }
+    let json = args.json;
     let options = daemon::options("status", Vec::new()).without_spawn();
     let report = match connect(&options).await {
         Ok(connection) => match connection.client.request(Request::Status).await? {
@@ -44,6 +49,23 @@ pub(crate) async fn run(json: bool) -> Result<u8, Failure> {
     Ok(code)
 }
 
+/// What is measured, as Prometheus' text collectors take it.
+async fn metrics() -> Result<u8, Failure> {
+    let options = daemon::options("status", Vec::new()).without_spawn();
+    match connect(&options).await {
+        Ok(connection) => match connection.client.request(Request::Metrics).await? {
+            Response::Metrics(text) => output::text(&text),
+            other => return Err(daemon::unexpected(&other)),
+        },
+        Err(ConnectError::NotRunning) => {
+            output::notice("greenlitd is not running; a command or an editor starts it");
+            return Ok(NOT_RUNNING);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(0)
+}
+
 fn print(report: &StatusReport) {
     let StatusReport { build, protocol, pid, uptime_secs, .. } = report;
     output::line(format_args!(
@@ -59,6 +81,7 @@ fn print(report: &StatusReport) {
     output::line(format_args!("   socket  {}", report.socket.display()));
     output::line(format_args!("   log     {}", report.log.display()));
     output::line(format_args!("   jobs    {}", report.jobs));
+    report.evidence.iter().for_each(evidence);
     output::line(count(report.sessions.len(), "session"));
     for session in &report.sessions {
         let documents = count(session.documents as usize, "open document");
@@ -77,6 +100,23 @@ fn print(report: &StatusReport) {
         if let Some(index) = &root.index {
             output::line(format_args!("      {DIM}index: {index}{RESET}"));
         }
+    }
+}
+
+fn evidence(status: &EvidenceStatus) {
+    let totals = &status.totals;
+    match status.state.as_str() {
+        "kept" => output::line(format_args!(
+            "   record  {} attempts, {} offered, {} applied, {} reverted, {} dismissed",
+            totals.attempts, totals.offered, totals.applied, totals.reverted, totals.dismissed
+        )),
+        state => output::line(format_args!("   record  {state}")),
+    }
+    if status.dropped > 0 {
+        output::line(format_args!("           {} records were not written", status.dropped));
+    }
+    for notice in &status.notices {
+        output::line(format_args!("           {notice}"));
     }
 }
 

@@ -140,6 +140,17 @@ pub enum SearchEvent {
         /// Verified so far.
         found: usize,
     },
+    /// A candidate that was run is no fix.
+    Judged {
+        /// Which.
+        candidate: Box<Candidate>,
+        /// Whether it fell; else it was green in screening, and others were enough.
+        fell: bool,
+        /// Why, as [`Fall::label`] says it.
+        reason: String,
+        /// The first line of the failure that killed it.
+        failure: Option<String>,
+    },
     /// A fix was verified that mends every target.
     Found {
         /// Which.
@@ -181,6 +192,12 @@ impl<'s> Search<'_, 's> {
     /// When nothing could be tried at all. Fixes found before an error are kept and returned.
     pub fn run(&self, candidates: Vec<Candidate>) -> Result<SearchOutcome, WorkError> {
         self.run_in(candidates, Vec::new(), &mut None)
+    }
+
+    /// Tells how a candidate ended that is no fix.
+    fn judged(&self, candidate: &Candidate, fell: bool, reason: String, failure: Option<&String>) {
+        let (candidate, failure) = (Box::new(candidate.clone()), failure.cloned());
+        (self.on_event)(SearchEvent::Judged { candidate, fell, reason, failure });
     }
 
     /// As [`Self::run`], with fixes that were found before, and with a session that may be open

@@ -125,6 +125,7 @@ impl<'a, 's> Worker<'a, 's> {
                 Prepared::Alone => self.queue.defer(item),
                 Prepared::Invalid(_) => {
                     fate::tell(&item.candidate, || "screening: does not build".into());
+                    self.search.judged(&item.candidate, true, Fall::DoesNotBuild.label(), None);
                     self.queue.count(|counts| counts.fall(&Fall::DoesNotBuild));
                     self.search.known.add(&item.files, &Fall::DoesNotBuild);
                 }
@@ -159,6 +160,8 @@ impl<'a, 's> Worker<'a, 's> {
                 let failure = screened.failure.as_deref().unwrap_or_default();
                 format!("screening: {} {failure}", fall.label())
             });
+            let failure = screened.failure.as_ref();
+            self.search.judged(&item.candidate, true, fall.label(), failure);
             self.search.known.add(&item.files, fall);
             if let Some(progress) = screened.progress {
                 self.queue.step(&item, progress);
@@ -193,10 +196,14 @@ impl<'a, 's> Worker<'a, 's> {
                 self.judge(item, verdict);
             }
             Next::Passed => {
-                fate::tell(&item.candidate, || "green on tests that others mend as well".into());
+                let why = "green on tests that others mend as well";
+                fate::tell(&item.candidate, || why.into());
+                self.search.judged(&item.candidate, false, why.into(), None);
             }
             Next::Note => {
-                fate::tell(&item.candidate, || "green in screening; enough were verified".into());
+                let why = "green in screening; enough were verified";
+                fate::tell(&item.candidate, || why.into());
+                self.search.judged(&item.candidate, false, why.into(), None);
                 self.queue.note(item);
             }
         }
@@ -233,6 +240,8 @@ impl<'a, 's> Worker<'a, 's> {
                     "fell in verification"
                 );
                 fate::tell(&item.candidate, || format!("verification: {reason:?}"));
+                let why = format!("verification: {}", reason.label());
+                self.search.judged(&item.candidate, true, why, None);
                 self.queue.count(|counts| counts.fall(&reason));
                 if reason == Fall::InputsChanged {
                     self.queue.clear();
@@ -246,7 +255,9 @@ impl<'a, 's> Worker<'a, 's> {
             group.iter().all(|id| plausible.red_to_green.contains(id) && !flaky.contains(id))
         };
         if !self.groups.iter().any(whole) {
-            fate::tell(&item.candidate, || "verification: mends no whole test".into());
+            let why = "verification: mends no whole test";
+            fate::tell(&item.candidate, || why.into());
+            self.search.judged(&item.candidate, true, why.into(), None);
             self.queue.count(|counts| counts.fall(&Fall::StillRed));
             return;
         }

@@ -59,6 +59,22 @@ fn a_workspace_does_not_name_a_library_that_the_daemon_loads() {
 }
 
 #[test]
+fn workspaces_and_editors_add_private_paths_and_decide_nothing_else_about_the_record() {
+    let own = "[evidence]\nstore_mb = 7\nprivate = ['/mine']\n[metrics]\nport = 9000";
+    let theirs =
+        "[evidence]\nkeep = false\nstore_mb = 1\nprivate = ['theirs/']\n[metrics]\nport = 1";
+    let settings =
+        r#"{"evidence": {"texts": false, "private": ["editor"]}, "metrics": {"port": 2}}"#;
+    let config = load(theirs, own, Some(settings)).unwrap();
+    let private = ["/mine", "theirs/", "editor"].map(str::to_owned).to_vec();
+    assert_eq!(config.evidence, Evidence { store_mb: 7, private, ..Evidence::default() });
+    assert_eq!(config.metrics, Metrics { port: Some(9000) });
+    let config = load(theirs, "", None).unwrap();
+    assert_eq!(config.evidence.private, ["theirs/"]);
+    assert!(config.evidence.keep);
+}
+
+#[test]
 fn a_workspace_does_not_say_where_source_code_is_sent() {
     let tier = |endpoint: &str| {
         format!("[tier.small]\nprovider = 'openai'\nendpoint = '{endpoint}'\nmodel = 'm'\n")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use greenlit_client::RequestError;
-use greenlit_protocol::{Request, Response, TestOutcome, Tier};
+use greenlit_protocol::{Notification, Request, Response, TestOutcome, Tier};
 use lsp_types::{ExecuteCommandParams, MessageType};
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,11 +16,12 @@ use crate::server::session::Session;
 use crate::server::test_results::TestResults;
 
 /// What can be executed.
-pub(crate) const COMMANDS: [&str; 6] = [
+pub(crate) const COMMANDS: [&str; 7] = [
     "greenlit.runTests",
     "greenlit.fix",
     "greenlit.cancel",
     "greenlit.showEvidence",
+    "greenlit.dismissFix",
     "greenlit.status",
     "greenlit.restart",
 ];
@@ -69,6 +70,12 @@ pub(crate) async fn execute_command(
                 Ok(Response::Evidence(report)) => Ok(Some(evidence::markdown(&report).into())),
                 other => Err(unexpected(other)),
             }
+        }
+        "greenlit.dismissFix" => {
+            let fix = argument.as_str().map(str::to_owned);
+            let fix = fix.ok_or_else(|| Error::invalid_params("expected the id of a fix"))?;
+            session.notify(Notification::FixDecision { fix, applied: false });
+            Ok(None)
         }
         "greenlit.status" => {
             let mut status = serde_json::to_value(session.status()).unwrap_or_default();
