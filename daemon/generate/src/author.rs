@@ -270,7 +270,7 @@ impl Course<'_> {
             Ok(Completion { usage, .. }) if reply.len() > MAX_REPLY => {
                 (Ending::Invalid(ContractError::TooLong.to_string()), *usage)
             }
-            Ok(Completion { usage, finish: Finish::Cancelled }) => (Ending::Cancelled, *usage),
+            Ok(Completion { usage, finish: Finish::Cancelled, .. }) => (Ending::Cancelled, *usage),
             // A reply that was cut off may be whole nevertheless: that is for the contract to say.
             Ok(Completion { usage, .. }) => (Ending::Waiting, *usage),
         };
@@ -279,7 +279,9 @@ impl Course<'_> {
             self.told.borrow_mut().earlier.push(Earlier::Invalid { reason: reason.clone() });
         }
         let temperature = request.sampling.temperature;
-        let attempt = Attempt { round, temperature, usage, wall: started.elapsed(), ending };
+        let first_token = asked.as_ref().ok().and_then(|completion| completion.first_token);
+        let wall = started.elapsed();
+        let attempt = Attempt { round, temperature, usage, wall, first_token, ending };
         let mut record = self.author.lock();
         record.attempts.push(attempt);
         let attempt = record.attempts.len() - 1;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -93,6 +94,8 @@ pub struct Completion {
     pub usage: Usage,
     /// Why it ended.
     pub finish: Finish,
+    /// How long it took until the first token; `None` where there was none, or nobody says.
+    pub first_token: Option<Duration>,
 }
 
 /// Which model it is; part of the evidence.

@@ -12,6 +12,7 @@
 
 mod diagnostic;
 pub mod engine;
+mod engine_report;
 mod error;
 mod finding;
 pub mod frame;
@@ -22,6 +23,10 @@ mod model;
 mod report;
 
 pub use diagnostic::{DiagnosticTool, MendedDiagnostic, SeenDiagnostic};
+pub use engine_report::{
+    AdapterAction, AdapterEntry, AdapterKind, AdapterReport, BenchReport, EngineReport,
+    EngineState, FitReport, ResidentModel,
+};
 pub use error::{ErrorKind, RemoteError};
 pub use finding::{Finding, FindingKind, OfferedFix, Related};
 pub use hello::{

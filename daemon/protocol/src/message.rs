@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, EvidenceReport, Finding, FixReport, IndexAction, IndexReport, ModelAction, ModelReport,
-    Notice, OfferedFix, PullPlan, RemoteError, SearchReport, SearchRequest, SeenDiagnostic,
-    StatusReport, TestEntry, TestReport, TestsReport, Tier,
+    AdapterAction, AdapterReport, BenchReport, Check, EvidenceReport, Finding, FixReport,
+    IndexAction, IndexReport, ModelAction, ModelReport, Notice, OfferedFix, PullPlan, RemoteError,
+    SearchReport, SearchRequest, SeenDiagnostic, StatusReport, TestEntry, TestReport, TestsReport,
+    Tier,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -102,6 +103,8 @@ pub enum Request {
     },
     /// The models of this machine.
     Model(ModelAction),
+    /// Adapters of language models.
+    Adapter(AdapterAction),
     /// How the daemon is.
     Status,
     /// Check what Greenlit needs for this root.
@@ -219,6 +222,10 @@ pub enum Response {
     Models(ModelReport),
     /// To [`ModelAction::Pull`] that nobody agreed to yet, where something would be downloaded.
     PullPlan(PullPlan),
+    /// To [`ModelAction::Bench`].
+    Bench(BenchReport),
+    /// To [`Request::Adapter`].
+    Adapters(AdapterReport),
     /// To [`Request::Status`].
     Status(StatusReport),
     /// To [`Request::Doctor`].

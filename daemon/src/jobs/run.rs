@@ -28,9 +28,13 @@ pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
 /// Runs a job to its end.
 pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     let asked = match &input.work {
-        Work::Fix { tier, .. } => {
-            input.tiers.authors(*tier, input.config.fix.tier, &input.environment)
-        }
+        Work::Fix { tier, .. } => input.tiers.authors(
+            *tier,
+            input.config.fix.tier,
+            &input.environment,
+            input.view.root(),
+            &input.cancel,
+        ),
         Work::Test { .. } | Work::Diagnose { .. } => Asked::default(),
     };
     let job =

@@ -44,6 +44,7 @@ impl State {
             Request::Search(asked) => self.search(session, id, asked),
             Request::Index { root, action } => self.index_action(session, id, &root, action),
             Request::Model(action) => self.model_action(session, id, action),
+            Request::Adapter(action) => self.adapter_action(session, id, action),
             Request::Status => {
                 let (status, indexes) = (self.status(), self.open_indexes());
                 self.ask_index(session, id, move || {
@@ -83,12 +84,14 @@ impl State {
         let index = self.open_index(&root).cloned();
         let (models, dense, shelf) = (self.models.clone(), self.dense.clone(), self.shelf.clone());
         let (events, tiers) = (self.events.clone(), self.tiers.clone());
+        let local = self.local.clone();
         tokio::task::spawn_blocking(move || {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
             checks.push(shelf_check(&shelf));
             checks.push(models.check(&dense));
-            checks.extend(tiers.checks(&environment));
+            checks.extend(tiers.checks(&environment, &root));
+            checks.push(local.check(tiers.want_the_engine()));
             let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.
             let _ = events.send(Event::Answered { session, request, result });

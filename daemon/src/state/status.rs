@@ -34,6 +34,7 @@ impl State {
                 .collect(),
             roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
             jobs: count(self.running.len()),
+            engine: Some(self.local.report()),
         }
     }
 }

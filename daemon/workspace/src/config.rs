@@ -8,8 +8,10 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+mod engine;
 mod tier;
 
+pub use engine::{Engine, Precision};
 pub use tier::{Provider, TierModel, Tiers};
 
 /// Name of the workspace's file, directly under the root.
@@ -27,6 +29,8 @@ pub struct Config {
     pub fix: Fix,
     /// Models that are asked where templates find nothing. Read from the person's file only.
     pub tier: Tiers,
+    /// The process that runs local language models. Read from the person's file only.
+    pub engine: Engine,
     /// Isolation of everything that runs.
     pub sandbox: Sandbox,
     /// The daemon itself. Read from the person's file only.
@@ -316,12 +320,15 @@ impl Config {
         // Nor does one name a library that is loaded into it.
         workspace.remove("embedding");
         workspace.remove("network");
+        // Nor a program that is started.
+        workspace.remove("engine");
         // Nor where source code is sent. An editor's settings may come with a repository as well.
         workspace.remove("tier");
         merge(&mut merged, workspace);
         if let Some(text) = settings {
             let mut settings = from_settings(text)?;
             settings.remove("tier");
+            settings.remove("engine");
             merge(&mut merged, settings);
         }
         typed(merged).map_err(|e| ConfigError::Invalid {
