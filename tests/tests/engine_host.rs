@@ -135,6 +135,19 @@ async fn it_is_started_when_it_is_needed_and_asked_as_the_repair_wants() {
     let report = engine.report();
     assert_eq!(report.state, EngineState::Ready, "{}", report.detail);
     assert_eq!((report.models[0].name.as_str(), report.crashes), ("m", 0));
+    #[cfg(target_os = "linux")]
+    {
+        // Behind editors and tests, and the first to go when memory runs out.
+        let of =
+            |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", report.pid.unwrap()));
+        assert_eq!(of("oom_score_adj").unwrap().trim(), "800");
+        let nice = |stat: String| -> i64 {
+            let numbers = stat.rsplit_once(')').unwrap().1;
+            numbers.split_whitespace().nth(16).unwrap().parse().unwrap()
+        };
+        let own = nice(std::fs::read_to_string("/proc/self/stat").unwrap());
+        assert_eq!(nice(of("stat").unwrap()), (own + 5).min(19));
+    }
     let asked = &asked(&wanted)[0];
     assert_eq!(asked["constraint"], json!({ "json-schema": "{}" }));
     assert_eq!((&asked["sampling"]["max_tokens"], &asked["adapter"]), (&json!(64), &Value::Null));
@@ -355,4 +368,47 @@ async fn a_model_that_left_between_two_questions_is_loaded_again() {
     let again = engine.unload("m").await.unwrap_err();
     let EngineError::Failed(failure) = again else { panic!("{again}") };
     assert_eq!(failure.kind, EngineFailureKind::NotLoaded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swaps_of_adapters_under_load_lose_no_request() {
+    let scene = Scene::new();
+    let (engine, base) = (scene.engine(), scene.model("m", &says("plain")));
+    let adapters: Vec<_> = (1..=3)
+        .map(|version| {
+            let directory = scene.dir.path().join(format!("style{version}"));
+            let mut config = tiny::adapter_config();
+            config["script"] = json!(format!("special {version}"));
+            tiny::adapter(&directory, &config, &tiny::always_tensors(SEED, b'a')).unwrap();
+            Wanted { adapter: Some((format!("style@{version}"), directory)), ..base.clone() }
+        })
+        .collect();
+    let over = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..3)
+        .map(|_| {
+            let (engine, base, over) = (engine.clone(), base.clone(), over.clone());
+            tokio::spawn(async move {
+                let mut answers = 0;
+                while !over.load(Ordering::SeqCst) {
+                    assert_eq!(answered(&engine, &base).await, "plain");
+                    answers += 1;
+                }
+                answers
+            })
+        })
+        .collect();
+    for round in 0..4 {
+        for (at, wanted) in adapters.iter().enumerate() {
+            assert_eq!(answered(&engine, wanted).await, format!("special {}", at + 1));
+            let (name, _) = wanted.adapter.as_ref().unwrap();
+            if (round + at) % 2 == 0 {
+                engine.unload_adapter("m", name).await.unwrap();
+            }
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+    for task in load {
+        assert!(task.await.unwrap() > 0);
+    }
+    assert_eq!(engine.report().crashes, 0);
 }

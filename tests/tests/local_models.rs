@@ -329,3 +329,28 @@ fn offline_no_model_is_asked_for_and_one_that_cannot_be_run_is_not_offered() {
     let said = refused(&installation, &["model", "pull", "qwen3-coder-30b-a3b", "--yes"]);
     assert!(said.contains("Qwen3MoeForCausalLM"), "{said}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_engine_ends_with_the_daemon_however_that_ends() {
+    let (installation, _) = installed(&says("here"));
+    for kill in [true, false] {
+        let loaded = run(&installation, &["model", "load", "tiny"]);
+        let engine = loaded["engine"]["pid"].as_i64().unwrap();
+        let runs = || {
+            let status = std::fs::read_to_string(format!("/proc/{engine}/status"));
+            // Nobody may have waited for one that ended.
+            status.is_ok_and(|text| !text.contains("State:\tZ"))
+        };
+        assert!(runs());
+        if kill {
+            let daemon = nix::unistd::Pid::from_raw(installation.daemon_pid().unwrap());
+            nix::sys::signal::kill(daemon, nix::sys::signal::SIGKILL).unwrap();
+        } else {
+            assert_eq!(installation.greenlit(["stop"]).code, Some(0));
+        }
+        while runs() {
+            std::thread::yield_now();
+        }
+    }
+}

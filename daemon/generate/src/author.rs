@@ -83,6 +83,11 @@ impl ModelAuthor {
         }
     }
 
+    /// It may be needed soon: a model that has to be loaded may begin with that.
+    pub fn prepare(&self) {
+        self.model.prepare();
+    }
+
     /// What was asked so far.
     pub fn record(&self) -> Record {
         self.lock().clone()

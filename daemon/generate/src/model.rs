@@ -144,6 +144,9 @@ pub trait Model: Send + Sync {
     /// How many tokens a text has; may err towards more.
     fn count_tokens(&self, text: &str) -> usize;
 
+    /// It is about to be asked, perhaps: what takes long may begin. Does not block.
+    fn prepare(&self) {}
+
     /// Asks, and hands over the reply piece by piece; `Break` ends it. Blocks.
     ///
     /// # Errors

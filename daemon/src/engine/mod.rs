@@ -84,8 +84,7 @@ impl Local {
         }
     }
 
-    /// The model of a tier for a workspace, with the adapter that is active there. It begins to be loaded:
-    /// templates come first and take their time.
+    /// The model of a tier for a workspace, with the adapter that is active there. Nothing is loaded yet.
     pub(crate) fn model(
         &self,
         tier: &TierModel,
@@ -94,7 +93,6 @@ impl Local {
     ) -> Result<Arc<dyn Model>, String> {
         let wanted = self.usable(&tier.model, Some(root))?;
         let record = self.shelf.model(&tier.model).map_err(|error| words(&error))?;
-        self.engine.warm(&wanted);
         let limits = [
             u64::from(tier.context_tokens),
             u64::from(self.engine.options().context),

@@ -171,6 +171,7 @@ impl Job<'_> {
             let failing = u32::try_from(targets.len()).unwrap_or(u32::MAX);
             self.known().targets = failing;
             (self.news)(JobNews::Fixing { failing, asking: None });
+            self.asked.authors.iter().for_each(|author| author.prepare());
             let budget = budget_secs.unwrap_or(self.input.config.fix.budget_secs);
             let authors: Vec<Arc<dyn Author>> =
                 self.asked.authors.iter().map(|author| author.clone() as Arc<dyn Author>).collect();

@@ -11,6 +11,9 @@ use crate::error::EngineError;
 
 /// A log that is longer is put aside before the next start.
 const LONGEST_LOG: u64 = 4 << 20;
+/// How far behind the daemon it stands, as `nice` has it.
+#[cfg(unix)]
+const BEHIND: libc::c_int = 5;
 /// So much of the end of a log is looked at.
 const TAIL: u64 = 4 << 10;
 
@@ -42,6 +45,7 @@ pub(crate) fn launch(program: &Path, log: &Path) -> Result<Launched, EngineError
     let stdin = child.stdin.take().expect("it was asked for");
     let stdout = child.stdout.take().expect("it was asked for");
     offer_to_the_system(child.id());
+    put_behind(child.id());
     Ok(Launched { child, stdin, stdout, log_from })
 }
 
@@ -67,6 +71,22 @@ fn offer_to_the_system(pid: Option<u32>) {
 
 #[cfg(not(target_os = "linux"))]
 fn offer_to_the_system(_: Option<u32>) {}
+
+/// Tests and editors go first: loading a model takes all processors.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "a call to the system without a safe wrapper")]
+fn put_behind(pid: Option<u32>) {
+    let Some(pid) = pid else { return };
+    // SAFETY: takes and gives only numbers. A process that is gone already is an error, which is of no
+    // interest here; our own child cannot be confused with another one before it was waited for.
+    unsafe {
+        let now = libc::getpriority(libc::PRIO_PROCESS, pid);
+        libc::setpriority(libc::PRIO_PROCESS, pid, now + BEHIND);
+    }
+}
+
+#[cfg(not(unix))]
+fn put_behind(_: Option<u32>) {}
 
 /// The last line that was written after `from`.
 pub(crate) fn last_line(log: &Path, from: u64) -> Option<String> {

@@ -143,6 +143,10 @@ impl Model for LocalModel {
         counted.flatten().unwrap_or_else(|| greenlit_syntax::chunk::tokens(text))
     }
 
+    fn prepare(&self) {
+        self.engine.warm(&self.wanted);
+    }
+
     fn generate(
         &self,
         request: &Request<'_>,
