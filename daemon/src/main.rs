@@ -4,6 +4,7 @@
 //! [`state`] is the main loop that owns everything else, [`jobs`] what it has running.
 
 mod doctor;
+mod engine;
 mod jobs;
 mod lifecycle;
 mod models;

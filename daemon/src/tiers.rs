@@ -2,20 +2,25 @@
 //!
 //! Nobody else can: neither a workspace's file nor an editor's settings say where source code is sent.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings};
 use greenlit_protocol::{Check, CheckState, ErrorKind, Notice, RemoteError, Tier};
+use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::config::{self, Provider, TierModel};
 use greenlit_workspace::{Config, chain};
 
+use crate::engine::Local;
+
 /// The configured tiers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tiers {
     /// Cheapest first.
     models: Vec<(&'static str, TierModel)>,
+    local: Arc<Local>,
     offline: bool,
 }
 
@@ -28,11 +33,11 @@ pub(crate) struct Asked {
 
 impl Tiers {
     /// As the person's own configuration has it.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, local: Arc<Local>) -> Self {
         let config::Tiers { small, large } = config.tier.clone();
         let all = [("small", small), ("large", large)];
         let models = all.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
-        Self { models, offline: config.network.offline }
+        Self { models, local, offline: config.network.offline }
     }
 
     /// Whether a tier that is asked for by name is there.
@@ -47,8 +52,8 @@ impl Tiers {
         }
         let message = format!("no model is configured for the tier `{name}`");
         Err(RemoteError::new(ErrorKind::BadRequest, message).hint(format!(
-            "put `[tier.{name}]` with `provider`, `endpoint` and `model` into your own configuration \
-             file and run `greenlit restart`, or use `--tier template`"
+            "put `[tier.{name}]` with `provider`, `model` and, unless the provider is `engine`, \
+             `endpoint` into your own configuration file and run `greenlit restart`, or use `--tier template`"
         )))
     }
 
@@ -59,6 +64,8 @@ impl Tiers {
         asked: Tier,
         configured: config::Tier,
         environment: &Environment,
+        root: &Path,
+        cancel: &Cancel,
     ) -> Asked {
         let most = match limit(asked, configured) {
             Tier::Template => return Asked::default(),
@@ -67,14 +74,22 @@ impl Tiers {
         };
         let mut asked = Asked::default();
         for (tier, configured) in &self.models {
-            match open(tier, configured, environment, self.offline) {
+            let notice = |message| Notice { kind: "model".into(), message };
+            let opened = match protocol(configured.provider) {
+                None => {
+                    let unused = self.local.unused_adapter(tier, &configured.model, root);
+                    asked.notices.extend(unused.map(notice));
+                    self.local.model(configured, root, cancel)
+                }
+                Some(protocol) => remote(tier, protocol, configured, environment, self.offline),
+            };
+            match opened {
                 Ok(model) => {
                     let author = ModelAuthor::new(tier, model, settings(configured));
                     asked.authors.push(Arc::new(author));
                 }
                 Err(why) => {
-                    let message = format!("the tier `{tier}` is not asked: {why}");
-                    asked.notices.push(Notice { kind: "model".into(), message });
+                    asked.notices.push(notice(format!("the tier `{tier}` is not asked: {why}")));
                 }
             }
             if *tier == most {
@@ -84,18 +99,23 @@ impl Tiers {
         asked
     }
 
-    /// Who answers for a tier, without a password that its address may hold.
+    /// Who answers for a tier: `engine`, or an endpoint without a password that its address may hold.
     pub(crate) fn provider(&self, tier: &str) -> Option<String> {
         let (_, model) = self.models.iter().find(|(known, _)| *known == tier)?;
-        let endpoint = &model.endpoint;
+        let Some(endpoint) = &model.endpoint else { return Some("engine".to_owned()) };
         let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let host = rest[..end].rsplit('@').next().unwrap_or_default();
         Some(format!("{scheme}://{host}"))
     }
 
+    /// Whether a tier asks the local engine.
+    pub(crate) fn want_the_engine(&self) -> bool {
+        self.models.iter().any(|(_, model)| model.provider == Provider::Engine)
+    }
+
     /// Lines for `greenlit doctor`.
-    pub(crate) fn checks(&self, environment: &Environment) -> Vec<Check> {
+    pub(crate) fn checks(&self, environment: &Environment, root: &Path) -> Vec<Check> {
         if self.models.is_empty() {
             let detail = "no model is configured: fixes come from templates alone".to_owned();
             return vec![Check {
@@ -107,10 +127,19 @@ impl Tiers {
         }
         let check = |(tier, configured): &(&'static str, TierModel)| {
             let TierModel { model, endpoint, .. } = configured;
-            let (state, detail) = match open(tier, configured, environment, self.offline) {
-                Ok(_) => {
-                    (CheckState::Ok, format!("{model} at {endpoint}; not asked by this check"))
+            let usable = match protocol(configured.provider) {
+                None => self.local.usable(model, Some(root)).map(|wanted| {
+                    let adapter = wanted.adapter.map(|(name, _)| format!(" with {name}"));
+                    format!("{model} on the engine{}", adapter.unwrap_or_default())
+                }),
+                Some(protocol) => {
+                    let at = endpoint.as_deref().unwrap_or_default();
+                    remote(tier, protocol, configured, environment, self.offline)
+                        .map(|_| format!("{model} at {at}"))
                 }
+            };
+            let (state, detail) = match usable {
+                Ok(who) => (CheckState::Ok, format!("{who}; not asked by this check")),
                 Err(why) => (CheckState::Warning, why),
             };
             let remedy = (state != CheckState::Ok)
@@ -131,18 +160,26 @@ fn limit(asked: Tier, configured: config::Tier) -> Tier {
     }
 }
 
-/// The model behind a tier; nobody is asked anything yet.
-fn open(
+/// What is spoken with an endpoint; `None` for the local engine, which has none.
+fn protocol(provider: Provider) -> Option<Protocol> {
+    match provider {
+        Provider::Engine => None,
+        Provider::OpenAi => Some(Protocol::OpenAi),
+        Provider::Tgi => Some(Protocol::Tgi),
+    }
+}
+
+/// The model behind the endpoint of a tier; nobody is asked anything yet.
+fn remote(
     tier: &str,
+    protocol: Protocol,
     configured: &TierModel,
     environment: &Environment,
     offline: bool,
 ) -> Result<Arc<dyn Model>, String> {
-    let protocol = match configured.provider {
-        Provider::OpenAi => Protocol::OpenAi,
-        Provider::Tgi => Protocol::Tgi,
-    };
-    let mut endpoint = Endpoint::new(protocol, &configured.endpoint, &configured.model);
+    let missing = || format!("`tier.{tier}.endpoint` is missing");
+    let at = configured.endpoint.as_deref().ok_or_else(missing)?;
+    let mut endpoint = Endpoint::new(protocol, at, &configured.model);
     endpoint.context_tokens = configured.context_tokens as usize;
     endpoint.patience = Duration::from_secs(configured.timeout_secs.max(1));
     if let Some(name) = &configured.api_key_env {

@@ -7,11 +7,13 @@
 mod editor;
 mod endpoint;
 mod installation;
+mod model_hub;
 mod projects;
 
 pub use editor::Editor;
 pub use endpoint::Endpoint;
 pub use installation::{Installation, Ran};
+pub use model_hub::ModelHub;
 pub use projects::{Project, node_project, python_project, rust_project};
 
 /// An executable of this workspace.

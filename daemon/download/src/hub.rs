@@ -12,6 +12,14 @@ pub fn hub_url(endpoint: &str, repo: &str, revision: &str, file: &str) -> String
     format!("{}/{repo}/resolve/{revision}/{file}", endpoint.trim_end_matches('/'))
 }
 
+/// The address of what a hub knows of a repository at a revision, as JSON: the commit (`sha`), and its
+/// files (`siblings`) with sizes and, for large ones, digests.
+#[must_use]
+pub fn hub_listing_url(endpoint: &str, repo: &str, revision: &str) -> String {
+    let endpoint = endpoint.trim_end_matches('/');
+    format!("{endpoint}/api/models/{repo}/revision/{revision}?blobs=true")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

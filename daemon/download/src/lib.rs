@@ -23,5 +23,5 @@ mod way;
 pub use client::{Client, Fetched, Options, Progress, Size, Wanted};
 pub use digest::{Digest, DigestError};
 pub use error::DownloadError;
-pub use hub::{HUB, hub_url};
+pub use hub::{HUB, hub_listing_url, hub_url};
 pub use way::{is_loopback, way};

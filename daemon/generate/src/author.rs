@@ -84,6 +84,11 @@ impl ModelAuthor {
         }
     }
 
+    /// It may be needed soon: a model that has to be loaded may begin with that.
+    pub fn prepare(&self) {
+        self.model.prepare();
+    }
+
     /// What was asked so far.
     pub fn record(&self) -> Record {
         self.lock().clone()
@@ -285,7 +290,7 @@ impl Course<'_> {
             Ok(Completion { usage, .. }) if reply.len() > MAX_REPLY => {
                 (Ending::Invalid(ContractError::TooLong.to_string()), *usage)
             }
-            Ok(Completion { usage, finish: Finish::Cancelled }) => (Ending::Cancelled, *usage),
+            Ok(Completion { usage, finish: Finish::Cancelled, .. }) => (Ending::Cancelled, *usage),
             // A reply that was cut off may be whole nevertheless: that is for the contract to say.
             Ok(Completion { usage, .. }) => (Ending::Waiting, *usage),
         };
@@ -293,6 +298,7 @@ impl Course<'_> {
         if let Ending::Invalid(reason) = &ending {
             self.told.borrow_mut().earlier.push(Earlier::Invalid { reason: reason.clone() });
         }
+        let first_token = asked.as_ref().ok().and_then(|completion| completion.first_token);
         let attempt = Attempt {
             round,
             sampling: request.sampling,
@@ -303,6 +309,7 @@ impl Course<'_> {
             diff: None,
             usage,
             wall: started.elapsed(),
+            first_token,
             ending,
         };
         let mut record = self.author.lock();

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -93,6 +94,8 @@ pub struct Completion {
     pub usage: Usage,
     /// Why it ended.
     pub finish: Finish,
+    /// How long it took until the first token; `None` where there was none, or nobody says.
+    pub first_token: Option<Duration>,
 }
 
 /// Which model it is; part of the evidence.
@@ -140,6 +143,9 @@ pub trait Model: Send + Sync {
 
     /// How many tokens a text has; may err towards more.
     fn count_tokens(&self, text: &str) -> usize;
+
+    /// It is about to be asked, perhaps: what takes long may begin. Does not block.
+    fn prepare(&self) {}
 
     /// Asks, and hands over the reply piece by piece; `Break` ends it. Blocks.
     ///

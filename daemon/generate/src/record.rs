@@ -49,6 +49,8 @@ pub struct Attempt {
     pub usage: Usage,
     /// How long it took.
     pub wall: Duration,
+    /// How long it took until the first token, where the model says it.
+    pub first_token: Option<Duration>,
     /// How it ended.
     pub ending: Ending,
 }
@@ -74,6 +76,14 @@ impl Record {
             sum.estimated |= attempt.usage.estimated;
         }
         sum
+    }
+
+    /// Mean time to the first token, of the calls that say it.
+    pub fn first_token(&self) -> Option<Duration> {
+        let times: Vec<_> =
+            self.attempts.iter().filter_map(|attempt| attempt.first_token).collect();
+        let calls = u32::try_from(times.len()).ok().filter(|calls| *calls > 0)?;
+        Some(times.iter().sum::<Duration>() / calls)
     }
 
     /// Replies that could not be used and calls that failed, by why.

@@ -54,6 +54,7 @@ impl Remote {
     ) -> Result<Completion, EndpointError> {
         let mut said = String::new();
         let mut usage = None;
+        let (asked, mut first_token) = (Instant::now(), None);
         let heard =
             Call::start(&self.agent, &self.endpoint, self.dialect.body(&self.endpoint, request));
         let mut finish = loop {
@@ -64,6 +65,7 @@ impl Remote {
                 None => {}
                 Some(Heard::Piece(text)) => {
                     *begun = true;
+                    first_token.get_or_insert_with(|| asked.elapsed());
                     said.push_str(&text);
                     if piece(&text).is_break() {
                         break Finish::Cancelled;
@@ -93,7 +95,7 @@ impl Remote {
         if said.is_empty() {
             usage.completion_tokens = 0;
         }
-        Ok(Completion { usage, finish })
+        Ok(Completion { usage, finish, first_token })
     }
 
     /// Tokens of the messages, estimated.
@@ -151,7 +153,7 @@ impl Model for Remote {
             }
             if !pause(again, request.stop) {
                 let usage = Usage::default();
-                return Ok(Completion { usage, finish: Finish::Cancelled });
+                return Ok(Completion { usage, finish: Finish::Cancelled, first_token: None });
             }
         }
     }

@@ -12,6 +12,7 @@
 
 mod diagnostic;
 pub mod engine;
+mod engine_report;
 mod error;
 mod finding;
 pub mod frame;
@@ -23,6 +24,10 @@ mod report;
 mod trace;
 
 pub use diagnostic::{DiagnosticTool, MendedDiagnostic, SeenDiagnostic};
+pub use engine_report::{
+    AdapterAction, AdapterEntry, AdapterKind, AdapterReport, BenchReport, EngineReport,
+    EngineState, FitReport, ResidentModel,
+};
 pub use error::{ErrorKind, RemoteError};
 pub use finding::{Finding, FindingKind, OfferedFix, Related};
 pub use hello::{

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, EvidenceReport, Finding, FixReport, IndexAction, IndexReport, ModelAction, ModelReport,
-    Notice, OfferedFix, PullPlan, RemoteError, ReplayReport, SearchReport, SearchRequest,
-    SeenDiagnostic, StatusReport, TestEntry, TestReport, TestsReport, Tier, TraceAction,
-    TraceEntry, TraceReport,
+    AdapterAction, AdapterReport, BenchReport, Check, EvidenceReport, Finding, FixReport,
+    IndexAction, IndexReport, ModelAction, ModelReport, Notice, OfferedFix, PullPlan, RemoteError,
+    ReplayReport, SearchReport, SearchRequest, SeenDiagnostic, StatusReport, TestEntry, TestReport,
+    TestsReport, Tier, TraceAction, TraceEntry, TraceReport,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -105,6 +105,8 @@ pub enum Request {
     Model(ModelAction),
     /// The record of attempts.
     Trace(TraceAction),
+    /// Adapters of language models.
+    Adapter(AdapterAction),
     /// How the daemon is.
     Status,
     /// Everything that is measured, as Prometheus reads it.
@@ -232,6 +234,10 @@ pub enum Response {
     Replayed(ReplayReport),
     /// To [`Request::Metrics`]: Prometheus' text format.
     Metrics(String),
+    /// To [`ModelAction::Bench`].
+    Bench(BenchReport),
+    /// To [`Request::Adapter`].
+    Adapters(AdapterReport),
     /// To [`Request::Status`].
     Status(StatusReport),
     /// To [`Request::Doctor`].

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{EngineReport, FitReport};
+
 /// What is wanted of the models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,6 +28,23 @@ pub enum ModelAction {
     },
     /// The person wants none, and no more questions about it.
     Decline,
+    /// Bring a language model into memory.
+    Load {
+        /// Its name.
+        name: String,
+    },
+    /// Take a language model out of memory, when what it writes is written.
+    Unload {
+        /// Its name; `None` for all, with the engine.
+        name: Option<String>,
+        /// End the engine at once, whatever it does.
+        kill: bool,
+    },
+    /// Measure a language model.
+    Bench {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// A download. Progress comes as [`Event::Progress`](crate::Event::Progress) of the request, on the
@@ -67,7 +86,7 @@ pub struct PullPlan {
 pub struct PullItem {
     /// For people.
     pub name: String,
-    /// `embedding` or `runtime`.
+    /// `embedding`, `language` or `runtime`.
     pub kind: String,
     /// Where it comes from.
     pub from: String,
@@ -94,6 +113,9 @@ pub struct ModelReport {
     pub offline: bool,
     /// The directory of the models.
     pub directory: PathBuf,
+    /// How the engine is, which runs language models.
+    #[serde(default)]
+    pub engine: Option<EngineReport>,
 }
 
 /// One model.
@@ -101,7 +123,7 @@ pub struct ModelReport {
 pub struct ModelEntry {
     /// What a person writes.
     pub name: String,
-    /// `embedding` or `runtime`.
+    /// `embedding`, `language` or `runtime`.
     pub kind: String,
     /// What it is good for.
     pub about: String,
@@ -115,4 +137,10 @@ pub struct ModelEntry {
     pub in_use: bool,
     /// Where it is.
     pub path: Option<PathBuf>,
+    /// Whether a language model fits into memory; `None` for others, and where its files cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fit: Option<FitReport>,
+    /// What is wrong with its files.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<String>,
 }

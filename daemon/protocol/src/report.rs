@@ -169,6 +169,9 @@ pub struct GenerationReport {
     /// What its weights hash to, where that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<String>,
+    /// Adapter `name@version` that was applied.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub adapter: Option<String>,
     /// Calls until the report was made.
     pub calls: u64,
     /// Tokens of all prompts.
@@ -179,6 +182,9 @@ pub struct GenerationReport {
     pub estimated: bool,
     /// Time that the calls took.
     pub model_ms: u64,
+    /// Mean time to the first token, where the model says it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_token_ms: Option<u64>,
     /// Why replies could not be used, most frequent first.
     pub unusable: Vec<(String, u64)>,
 }
@@ -426,6 +432,9 @@ pub struct StatusReport {
     /// The record of attempts.
     #[serde(default)]
     pub evidence: Option<EvidenceStatus>,
+    /// How the engine is, which runs language models.
+    #[serde(default)]
+    pub engine: Option<crate::EngineReport>,
 }
 
 /// One connected session.

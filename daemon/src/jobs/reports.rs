@@ -143,11 +143,13 @@ pub(super) fn generation(record: &Record) -> GenerationReport {
     GenerationReport {
         model: record.model.name.clone(),
         digest: record.model.digest.clone(),
+        adapter: record.model.adapter.clone(),
         calls: record.attempts.len() as u64,
         prompt_tokens: usage.prompt_tokens,
         completion_tokens: usage.completion_tokens,
         estimated: usage.estimated,
         model_ms: millis(wall),
+        first_token_ms: record.first_token().map(millis),
         unusable,
     }
 }

@@ -28,9 +28,13 @@ pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
 /// Runs a job to its end.
 pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     let asked = match &input.work {
-        Work::Fix { tier, .. } => {
-            input.tiers.authors(*tier, input.config.fix.tier, &input.environment)
-        }
+        Work::Fix { tier, .. } => input.tiers.authors(
+            *tier,
+            input.config.fix.tier,
+            &input.environment,
+            input.view.root(),
+            &input.cancel,
+        ),
         _ => Asked::default(),
     };
     let (started, known) = (Instant::now(), Mutex::new(Known::default()));
@@ -189,6 +193,7 @@ impl Job<'_> {
             self.known().targets = failing;
             self.begin_test_record(inputs, baseline, &targets);
             (self.news)(JobNews::Fixing { failing, asking: None });
+            self.asked.authors.iter().for_each(|author| author.prepare());
             let budget = budget_secs.unwrap_or(self.input.config.fix.budget_secs);
             let authors: Vec<Arc<dyn Author>> =
                 self.asked.authors.iter().map(|author| author.clone() as Arc<dyn Author>).collect();

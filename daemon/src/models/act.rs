@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use greenlit_embed::{Availability, ModelError, Unavailable};
+use greenlit_host::Shelf;
 use greenlit_index::{Dense, Meaning};
 use greenlit_protocol::{
     ErrorKind, ModelAction, ModelEntry, ModelReport, ProgressStage, PullRequest, RemoteError,
@@ -12,11 +13,13 @@ use greenlit_protocol::{
 use greenlit_repair::Cancel;
 
 use super::Models;
+use crate::engine::Local;
 use greenlit_workspace::chain;
 
 /// What an action may use besides the models.
 pub(crate) struct Asked<'a> {
     pub(crate) dense: &'a Dense,
+    pub(crate) local: &'a Local,
     pub(crate) cancel: &'a Cancel,
     pub(crate) progress: &'a mut dyn FnMut(ProgressStage),
 }
@@ -27,13 +30,27 @@ pub(crate) fn act(
     action: &ModelAction,
     mut asked: Asked<'_>,
 ) -> Result<Response, RemoteError> {
+    let (local, cancel) = (asked.local, asked.cancel);
     match action {
         ModelAction::List => {}
+        ModelAction::Load { name } => local.load(name, cancel)?,
+        ModelAction::Unload { name, kill } => local.unload(name.as_deref(), *kill, cancel)?,
+        ModelAction::Bench { name } => return Ok(Response::Bench(local.bench(name, cancel)?)),
         ModelAction::Pull(request) => {
+            if let Some(language) = local.pull(request, &mut asked)? {
+                return Ok(match language {
+                    Some(plan) => Response::PullPlan(plan),
+                    None => Response::Models(models.report(asked.dense, local)),
+                });
+            }
             if let Some(plan) = models.pull(request, &mut asked)? {
                 return Ok(Response::PullPlan(plan));
             }
             asked.dense.reload(models.loader());
+        }
+        ModelAction::Add { path, name } if Shelf::takes(path) => {
+            models.must_not_have(name.as_deref(), path)?;
+            local.add(path, name.as_deref(), cancel)?;
         }
         ModelAction::Add { path, name } => {
             models.add(path, name.as_deref())?;
@@ -42,6 +59,7 @@ pub(crate) fn act(
         ModelAction::Remove { name } if name == PullRequest::RUNTIME => {
             models.remove_runtime()?;
         }
+        ModelAction::Remove { name } if local.has(name) => local.remove(name, cancel)?,
         ModelAction::Remove { name } => {
             let removed = models.shelf.remove(name).map_err(|error| refused(&error))?;
             tracing::info!(name, added = removed.added, "a model was removed");
@@ -49,11 +67,11 @@ pub(crate) fn act(
         }
         ModelAction::Decline => models.shelf.decline().map_err(|error| refused(&error))?,
     }
-    Ok(Response::Models(models.report(asked.dense)))
+    Ok(Response::Models(models.report(asked.dense, local)))
 }
 
 impl Models {
-    fn report(&self, dense: &Dense) -> ModelReport {
+    fn report(&self, dense: &Dense, local: &Local) -> ModelReport {
         let selected = self.selected();
         let in_use = selected.as_ref().ok().and_then(Option::as_ref);
         let installed = self.shelf.installed();
@@ -72,6 +90,8 @@ impl Models {
                     installed: place.is_some(),
                     in_use: is_used(&model.name),
                     path: place.map(|known| known.directory.clone()),
+                    fit: None,
+                    problem: None,
                 }
             })
             .collect();
@@ -87,8 +107,11 @@ impl Models {
             installed: known.directory.is_dir(),
             in_use: is_used(&known.name),
             path: Some(known.directory.clone()),
+            fit: None,
+            problem: None,
         }));
         models.extend(self.runtime_entry());
+        models.extend(local.entries());
         let unusable = match (&selected, dense.meaning()) {
             (Err(error), _) => Some(format!("{} ({})", chain(error), error.remedy())),
             (Ok(_), Meaning::Degraded { reason, remedy }) => Some(format!("{reason} ({remedy})")),
@@ -102,7 +125,20 @@ impl Models {
             declined: self.shelf.is_declined(),
             offline: self.offline,
             directory: self.shelf.directory().to_owned(),
+            engine: Some(local.report()),
         }
+    }
+
+    /// A language model and an embedding one are told apart by their names.
+    fn must_not_have(&self, name: Option<&str>, path: &Path) -> Result<(), RemoteError> {
+        let own = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name.map_or_else(own, str::to_owned);
+        let offered = self.shelf.offered(&name).is_ok();
+        if !offered && self.shelf.installed().iter().all(|known| known.name != name) {
+            return Ok(());
+        }
+        let message = format!("there is an embedding model `{name}`");
+        Err(RemoteError::new(ErrorKind::BadRequest, message).hint("give another `--name`"))
     }
 
     /// Takes in a directory, after its model was tried where there is something to try it with.

@@ -117,6 +117,8 @@ impl Models {
             path: found
                 .map(|found| found.path)
                 .or_else(|| installed.then(|| packages.library(wheel))),
+            fit: None,
+            problem: None,
         })
     }
 

@@ -35,6 +35,7 @@ use greenlit_workspace::config::FILE_NAME;
 use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher, chain};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::Local;
 use crate::jobs::{JobNews, JobResult};
 use crate::lifecycle::{Context, Inbound, serve_metrics};
 use crate::models::Models;
@@ -84,6 +85,8 @@ pub(crate) struct State {
     shelf: Shelf,
     /// Who is asked when templates find nothing.
     tiers: Arc<Tiers>,
+    /// Language models that run here.
+    local: Arc<Local>,
     /// The models of this machine.
     models: Arc<Models>,
     /// Search by meaning with one of them.
@@ -165,7 +168,8 @@ impl State {
         let shelf = Shelf { directory, quota_bytes: known.index.store_mb << 20 };
         let models = Arc::new(Models::new(&known, &context.paths));
         let dense = models.dense(&context.paths);
-        let tiers = Arc::new(Tiers::new(&known));
+        let local = Arc::new(Local::new(&known, &context.paths));
+        let tiers = Arc::new(Tiers::new(&known, local.clone()));
         let attempts = record(&known, &context);
         if let (Some(port), Ok(runtime)) =
             (known.metrics.port, tokio::runtime::Handle::try_current())
@@ -189,6 +193,7 @@ impl State {
             indexes: BTreeMap::new(),
             shelf,
             tiers,
+            local,
             models,
             dense,
             modelling: BTreeMap::new(),

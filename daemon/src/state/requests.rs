@@ -47,6 +47,7 @@ impl State {
             Request::Model(action) => self.model_action(session, id, action),
             Request::Trace(action) => self.trace(session, id, action),
             Request::Metrics => self.metrics(session, id),
+            Request::Adapter(action) => self.adapter_action(session, id, action),
             Request::Status => {
                 let (status, indexes) = (self.status(), self.open_indexes());
                 let attempts = self.attempts.clone();
@@ -89,12 +90,14 @@ impl State {
         let (models, dense, shelf) = (self.models.clone(), self.dense.clone(), self.shelf.clone());
         let (events, tiers) = (self.events.clone(), self.tiers.clone());
         let attempts = self.attempts.clone();
+        let local = self.local.clone();
         tokio::task::spawn_blocking(move || {
             let mut checks = doctor::checks(&root, &environment, &config, problem, watch.flatten());
             checks.push(index_check(index.as_ref()));
             checks.push(shelf_check(&shelf));
             checks.push(models.check(&dense));
-            checks.extend(tiers.checks(&environment));
+            checks.extend(tiers.checks(&environment, &root));
+            checks.push(local.check(tiers.want_the_engine()));
             checks.push(doctor::record(&attempts.status()));
             let result = Box::new(Ok(Response::Doctor(checks)));
             // The receiver only goes away with the daemon.

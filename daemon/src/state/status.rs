@@ -35,6 +35,7 @@ impl State {
             roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
             jobs: count(self.running.len()),
             evidence: None,
+            engine: Some(self.local.report()),
         }
     }
 }

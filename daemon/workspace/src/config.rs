@@ -8,9 +8,11 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+mod engine;
 mod evidence;
 mod tier;
 
+pub use engine::{Engine, Precision};
 pub use evidence::{Evidence, Metrics};
 pub use tier::{Provider, TierModel, Tiers};
 
@@ -29,6 +31,8 @@ pub struct Config {
     pub fix: Fix,
     /// Models that are asked where templates find nothing. Read from the person's file only.
     pub tier: Tiers,
+    /// The process that runs local language models. Read from the person's file only.
+    pub engine: Engine,
     /// Isolation of everything that runs.
     pub sandbox: Sandbox,
     /// The daemon itself. Read from the person's file only.
@@ -323,6 +327,8 @@ impl Config {
         // Nor does one name a library that is loaded into it.
         workspace.remove("embedding");
         workspace.remove("network");
+        // Nor a program that is started.
+        workspace.remove("engine");
         // Nor where source code is sent. An editor's settings may come with a repository as well.
         workspace.remove("tier");
         workspace.remove("metrics");
@@ -333,6 +339,7 @@ impl Config {
             settings.remove("tier");
             settings.remove("metrics");
             evidence::add_private(&mut merged, settings.remove("evidence"));
+            settings.remove("engine");
             merge(&mut merged, settings);
         }
         typed(merged).map_err(|e| ConfigError::Invalid {

@@ -6,10 +6,12 @@
 //! Invariant: with `--json` standard output holds exactly one object, also for an error.
 //! Invariant: progress and notices go to standard error, progress only to a terminal.
 
+mod adapter;
 mod apply;
 mod args;
 mod daemon;
 mod doctor;
+mod engine;
 mod failure;
 mod fix;
 mod index;
@@ -79,6 +81,7 @@ fn run(command: Command) -> Result<u8, Failure> {
             Command::Search(args) => search::run(&args).await,
             Command::Index(args) => index::run(&args).await,
             Command::Model(args) => model::run(&args).await,
+            Command::Adapter(args) => adapter::run(&args).await,
             Command::Trace(args) => trace::run(&args).await,
             Command::Status(args) => status::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,

@@ -7,9 +7,9 @@ use greenlit_protocol::{
 };
 
 use super::args::{ModelArgs, ModelVerb, PullArgs};
-use super::daemon;
 use super::failure::Failure;
 use super::output::{self, BOLD, DIM, GREEN, RESET, YELLOW};
+use super::{daemon, engine};
 
 /// Runs the command.
 pub(crate) async fn run(args: &ModelArgs) -> Result<u8, Failure> {
@@ -38,7 +38,19 @@ pub(crate) async fn run(args: &ModelArgs) -> Result<u8, Failure> {
             ask(ModelAction::Add { path, name: name.clone() }).await?
         }
         ModelVerb::Remove { name } => ask(ModelAction::Remove { name: name.clone() }).await?,
+        ModelVerb::Load { name } => ask(ModelAction::Load { name: name.clone() }).await?,
+        ModelVerb::Unload { name, kill } => {
+            ask(ModelAction::Unload { name: name.clone(), kill: *kill }).await?
+        }
+        ModelVerb::Bench { name } => ask(ModelAction::Bench { name: name.clone() }).await?,
     };
+    if let Response::Bench(report) = &response {
+        match args.json {
+            true => output::json(report),
+            false => engine::bench(report),
+        }
+        return Ok(0);
+    }
     let Response::Models(report) = response else { return Err(daemon::unexpected(&response)) };
     if args.json {
         output::json(&report);
@@ -79,6 +91,7 @@ fn agree(plan: &PullPlan, pull: &PullArgs, json: bool) -> Result<(), Failure> {
 fn print(report: &ModelReport) {
     for entry in &report.models {
         let state = match (entry.in_use, entry.installed) {
+            (true, _) if entry.kind == "language" => format!("{GREEN}in memory{RESET}"),
             (true, _) => format!("{GREEN}in use{RESET}"),
             (false, true) => "installed".to_owned(),
             (false, false) => format!("{DIM}not installed{RESET}"),
@@ -88,6 +101,15 @@ fn print(report: &ModelReport) {
         if let Some(path) = entry.path.as_ref().filter(|_| entry.installed) {
             output::line(format_args!("   {DIM}{}{RESET}", path.display()));
         }
+        if let Some(fit) = &entry.fit {
+            output::line(format_args!("   {}", engine::fit(fit)));
+        }
+        if let Some(problem) = &entry.problem {
+            output::line(format_args!("   {YELLOW}{problem}{RESET}"));
+        }
+    }
+    if let Some(report) = &report.engine {
+        engine::print(report);
     }
     if report.configured {
         output::notice("note: `embedding.model` in your configuration says which model is used");

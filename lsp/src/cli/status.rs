@@ -5,9 +5,9 @@ use greenlit_protocol::{BUILD_ID, EvidenceStatus, Request, Response, StatusRepor
 use serde::Serialize;
 
 use super::args::StatusArgs;
-use super::daemon;
 use super::failure::Failure;
 use super::output::{self, BOLD, DIM, RESET, count};
+use super::{daemon, engine};
 
 /// Exit code when no daemon runs, as `systemctl status` has it.
 const NOT_RUNNING: u8 = 3;
@@ -82,6 +82,9 @@ fn print(report: &StatusReport) {
     output::line(format_args!("   log     {}", report.log.display()));
     output::line(format_args!("   jobs    {}", report.jobs));
     report.evidence.iter().for_each(evidence);
+    if let Some(report) = &report.engine {
+        engine::print(report);
+    }
     output::line(count(report.sessions.len(), "session"));
     for session in &report.sessions {
         let documents = count(session.documents as usize, "open document");

@@ -25,4 +25,5 @@ pub mod tiny;
 
 pub use backend::{Backend, Plan, Runner, cancelled, failure};
 pub use client::{Call, CallError, Client, ConnectError};
+pub use memory::free;
 pub use serve::{ServeError, serve};

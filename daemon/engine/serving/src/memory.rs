@@ -3,7 +3,7 @@
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Memory that can be taken without pushing anything out, in bytes; within a control group, its rest.
-pub(crate) fn free() -> u64 {
+pub fn free() -> u64 {
     let mut system = System::new();
     system.refresh_memory();
     let group = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);

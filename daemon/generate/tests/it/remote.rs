@@ -65,7 +65,9 @@ fn a_reply_comes_in_pieces_with_what_it_took() {
     let (said, completion) = ask(endpoint, &Constraint::Free);
     assert_eq!(said, "ab\nç");
     let usage = Usage { prompt_tokens: 12, completion_tokens: 5, estimated: false };
-    assert_eq!(completion.unwrap(), Completion { usage, finish: Finish::Stop });
+    let completion = completion.unwrap();
+    assert!(completion.first_token.is_some());
+    assert_eq!((completion.usage, completion.finish), (usage, Finish::Stop));
     let asked = &server.asked()[0];
     assert_eq!(asked.path, "/v1/chat/completions");
     assert_eq!(asked.authorization.as_deref(), Some("Bearer secret"));

@@ -94,6 +94,7 @@ impl Model for Script {
         Ok(Completion {
             usage: Usage { prompt_tokens: 100, completion_tokens: 10, estimated: false },
             finish,
+            first_token: None,
         })
     }
 }

@@ -75,6 +75,16 @@ fn workspaces_and_editors_add_private_paths_and_decide_nothing_else_about_the_re
 }
 
 #[test]
+fn a_workspace_does_not_name_a_program_that_the_daemon_starts() {
+    let theirs = "[engine]\nprogram = '/theirs'\nidle_unload_secs = 0";
+    let settings = r#"{"engine": {"program": "/theirs"}}"#;
+    let config = load(theirs, "", Some(settings)).unwrap();
+    assert_eq!(config.engine, Engine::default());
+    let config = load(theirs, "[engine]\nprogram = '/mine'", Some(settings)).unwrap();
+    assert_eq!(config.engine.program.as_deref(), Some(Path::new("/mine")));
+}
+
+#[test]
 fn a_workspace_does_not_say_where_source_code_is_sent() {
     let tier = |endpoint: &str| {
         format!("[tier.small]\nprovider = 'openai'\nendpoint = '{endpoint}'\nmodel = 'm'\n")
@@ -85,7 +95,8 @@ fn a_workspace_does_not_say_where_source_code_is_sent() {
     assert_eq!(config.tier, Tiers::default());
     let config = load(&tier("http://theirs"), &tier("http://mine"), Some(settings)).unwrap();
     let small = config.tier.small.unwrap();
-    assert_eq!((small.endpoint.as_str(), small.samples, small.plan), ("http://mine", 4, false));
+    assert_eq!(small.endpoint.as_deref(), Some("http://mine"));
+    assert_eq!((small.samples, small.plan), (4, false));
     assert_eq!(small.api_key_env, None);
 }
 

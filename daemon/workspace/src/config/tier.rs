@@ -18,12 +18,13 @@ pub struct Tiers {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierModel {
-    /// `"openai"` or `"tgi"`.
+    /// `"engine"`, `"openai"` or `"tgi"`.
     pub provider: Provider,
-    /// What `/chat/completions` (`"http://127.0.0.1:8080/v1"`) or `/generate_stream` is put behind. Source code around a fault
+    /// Not for `"engine"`. What `/chat/completions` (`"http://127.0.0.1:8080/v1"`) or `/generate_stream` is put behind. Source code around a fault
     /// and the output of failing tests are sent there.
-    pub endpoint: String,
-    /// The model's name there.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// The model's name there, or of `greenlit model list`.
     pub model: String,
     /// The environment variable that holds the key. Absent: none is sent.
     #[serde(default)]
@@ -53,6 +54,8 @@ pub struct TierModel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
+    /// Greenlit's own engine, on this machine; nothing leaves it.
+    Engine,
     /// OpenAI's chat completions: llama.cpp, vLLM, Ollama, LM Studio and others speak it as well.
     OpenAi,
     /// TGI's own `/generate_stream`, which knows no chat template; it speaks the other one as well.

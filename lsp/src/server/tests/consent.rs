@@ -97,6 +97,7 @@ async fn a_person_who_agrees_gets_the_model_with_progress_and_is_not_asked_again
         declined: false,
         offline: false,
         directory: "/models".into(),
+        engine: None,
     };
     answer.send(Ok(Response::Models(report))).unwrap();
     let shown = editor.received("window/showMessage").await;

@@ -1,0 +1,282 @@
+//! Adapters, and which one a workspace uses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use greenlit_protocol::AdapterKind;
+use greenlit_serving::check;
+use serde::{Deserialize, Serialize};
+
+use super::digest::digest;
+use super::{Record, Shelf, ShelfError, is_name, name_of};
+use crate::Wanted;
+
+/// An adapter on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdapterRecord {
+    /// The name of the model that it is for.
+    pub model: String,
+    /// What that model's files hash to.
+    pub model_digest: String,
+    /// What it is for.
+    pub kind: AdapterKind,
+    /// blake3 (hex) of its files; names its directory.
+    pub digest: String,
+    /// Of its files.
+    pub bytes: u64,
+    /// Its rank.
+    pub rank: u64,
+    /// The linear layers that it changes.
+    pub targets: Vec<String>,
+}
+
+/// An adapter to take in.
+#[derive(Debug, Clone)]
+pub struct AdapterAdd<'a> {
+    /// A PEFT directory.
+    pub place: &'a Path,
+    /// What it is called; `None` for the directory's name.
+    pub name: Option<&'a str>,
+    /// Its version; `None` for the next number.
+    pub version: Option<&'a str>,
+    /// The model that it is for; `None` where there is only one.
+    pub model: Option<&'a str>,
+    /// What it is for.
+    pub kind: AdapterKind,
+}
+
+const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
+impl Shelf {
+    /// All of them, by `name@version`, with the workspaces that use it.
+    #[must_use]
+    pub fn adapters(&self) -> Vec<(String, AdapterRecord, Vec<PathBuf>)> {
+        let record = self.record();
+        let entry = |(name, adapter): (&String, &AdapterRecord)| {
+            let roots = record.active.iter().filter(|(_, active)| *active == name);
+            (name.clone(), adapter.clone(), roots.map(|(root, _)| root.clone()).collect())
+        };
+        record.adapters.iter().map(entry).collect()
+    }
+
+    /// Takes in a copy of an adapter, after it was checked against its model. Gives its `name@version`.
+    ///
+    /// # Errors
+    /// When it cannot be used with the model, or the version exists with another content.
+    pub fn add_adapter(&self, add: &AdapterAdd<'_>) -> Result<String, ShelfError> {
+        let name = name_of(add.name, add.place)?;
+        let model_name = self.model_for(add.model)?;
+        let model = self.model(&model_name)?;
+        let files = check::model(&model.directory)?;
+        let checked = check::adapter(add.place, &files)?;
+        let from = FILES.map(|file| add.place.join(file));
+        let digest = digest(&from, &|| true)?;
+        let directory = self.adapter_directory(&digest);
+        let copied = copy(&from, &directory);
+        let bytes = copied.map_err(|source| ShelfError::Write { path: directory, source })?;
+        let record = AdapterRecord {
+            model: model_name,
+            model_digest: model.digest,
+            kind: add.kind,
+            digest,
+            bytes,
+            rank: checked.rank,
+            targets: checked.targets,
+        };
+        let version = match add.version {
+            Some(version) if !is_name(version) => {
+                return Err(ShelfError::Name { name: version.to_owned() });
+            }
+            Some(version) => version.to_owned(),
+            None => self.record().next_version(&name),
+        };
+        let full = format!("{name}@{version}");
+        let known = self.record().adapters.get(&full).cloned();
+        if known.is_some_and(|known| known != record) {
+            return Err(ShelfError::Taken { what: "adapter", name: full });
+        }
+        self.change(|all| all.adapters.insert(full.clone(), record))?;
+        Ok(full)
+    }
+
+    /// The adapter of a name; without a version, the newest one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn adapter(&self, name: &str) -> Result<(String, AdapterRecord), ShelfError> {
+        let record = self.record();
+        let full = match name.contains('@') {
+            true => Some(name.to_owned()),
+            false => record.newest(name),
+        };
+        let found = full.and_then(|full| Some((full.clone(), record.adapters.get(&full)?.clone())));
+        found.ok_or_else(|| ShelfError::Unknown {
+            what: "adapter",
+            name: name.to_owned(),
+            known: record.adapters.keys().cloned().collect(),
+        })
+    }
+
+    /// Whether a workspace may use an adapter.
+    ///
+    /// # Errors
+    /// When there is none, its model is not the one it was checked against, or one of another kind is
+    /// active there.
+    pub fn may_activate(
+        &self,
+        name: &str,
+        root: &Path,
+    ) -> Result<(String, AdapterRecord), ShelfError> {
+        let (full, adapter) = self.adapter(name)?;
+        self.wanted_with(&full, &adapter)?;
+        let active = self.active(root).filter(|active| *active != full);
+        if let Some(active) = active
+            && let Ok((_, other)) = self.adapter(&active)
+            && other.kind != adapter.kind
+        {
+            return Err(ShelfError::Stacked {
+                active,
+                active_kind: label(other.kind),
+                kind: label(adapter.kind),
+            });
+        }
+        Ok((full, adapter))
+    }
+
+    /// A workspace uses an adapter from now on.
+    ///
+    /// # Errors
+    /// As [`Self::may_activate`], or when that cannot be recorded.
+    pub fn activate(&self, name: &str, root: &Path) -> Result<(), ShelfError> {
+        let (full, _) = self.may_activate(name, root)?;
+        self.change(|all| drop(all.active.insert(root.to_owned(), full)))
+    }
+
+    /// A workspace uses no adapter from now on.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub fn deactivate(&self, root: &Path) -> Result<Option<String>, ShelfError> {
+        self.change(|all| all.active.remove(root))
+    }
+
+    /// The adapter that a workspace uses.
+    #[must_use]
+    pub fn active(&self, root: &Path) -> Option<String> {
+        self.record().active.get(root).cloned()
+    }
+
+    /// Forgets an adapter; its files go with the last one that has them.
+    ///
+    /// # Errors
+    /// When there is none, or its files cannot be removed.
+    pub fn remove_adapter(&self, name: &str) -> Result<(String, AdapterRecord), ShelfError> {
+        let (full, adapter) = self.adapter(name)?;
+        let shared = self.change(|all| {
+            all.adapters.remove(&full);
+            all.active.retain(|_, active| *active != full);
+            all.adapters.values().any(|other| other.digest == adapter.digest)
+        })?;
+        if !shared {
+            let path = self.adapter_directory(&adapter.digest);
+            fs::remove_dir_all(&path).map_err(|source| ShelfError::Write { path, source })?;
+        }
+        Ok((full, adapter))
+    }
+
+    /// What is to be in memory for a model, with the adapter of a workspace where there is one for it.
+    ///
+    /// # Errors
+    /// When the model or the adapter cannot be used.
+    pub fn wanted(&self, model: &str, root: Option<&Path>) -> Result<Wanted, ShelfError> {
+        let found = self.model(model)?;
+        if let Some(active) = root.and_then(|root| self.active(root)) {
+            let (full, adapter) = self.adapter(&active)?;
+            if adapter.model == model {
+                return self.wanted_with(&full, &adapter);
+            }
+        }
+        Ok(Wanted { model: model.to_owned(), directory: found.directory, adapter: None })
+    }
+
+    /// What is to be in memory for an adapter.
+    ///
+    /// # Errors
+    /// When its model is not the one it was checked against, or its files are gone.
+    pub fn wanted_with(&self, full: &str, adapter: &AdapterRecord) -> Result<Wanted, ShelfError> {
+        let model = self.model(&adapter.model)?;
+        if model.digest != adapter.model_digest {
+            return Err(ShelfError::OtherWeights {
+                adapter: full.to_owned(),
+                model: adapter.model.clone(),
+            });
+        }
+        let directory = self.adapter_directory(&adapter.digest);
+        let missing =
+            FILES.map(|file| directory.join(file)).into_iter().find(|file| !file.is_file());
+        if let Some(path) = missing {
+            return Err(ShelfError::Changed { name: full.to_owned(), path });
+        }
+        Ok(Wanted {
+            model: adapter.model.clone(),
+            directory: model.directory,
+            adapter: Some((full.to_owned(), directory)),
+        })
+    }
+
+    fn adapter_directory(&self, digest: &str) -> PathBuf {
+        self.directory.join("adapters").join(digest)
+    }
+
+    fn model_for(&self, named: Option<&str>) -> Result<String, ShelfError> {
+        if let Some(name) = named {
+            return Ok(name.to_owned());
+        }
+        let known: Vec<_> = self.record().models.keys().cloned().collect();
+        match <[String; 1]>::try_from(known) {
+            Ok([only]) => Ok(only),
+            Err(known) => Err(ShelfError::WhichModel { known }),
+        }
+    }
+}
+
+impl Record {
+    fn versions<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let all = self.adapters.keys().filter_map(|full| full.split_once('@'));
+        all.filter(move |(known, _)| *known == name).map(|(_, version)| version)
+    }
+
+    fn next_version(&self, name: &str) -> String {
+        let numbers = self.versions(name).filter_map(|version| version.parse::<u64>().ok());
+        (numbers.max().unwrap_or(0) + 1).to_string()
+    }
+
+    /// Numbers count as such and come after words.
+    fn newest(&self, name: &str) -> Option<String> {
+        let order = |version: &&str| (version.parse::<u64>().ok(), (*version).to_owned());
+        self.versions(name).max_by_key(order).map(|version| format!("{name}@{version}"))
+    }
+}
+
+/// For people.
+fn label(kind: AdapterKind) -> &'static str {
+    match kind {
+        AdapterKind::Functional => "functional",
+        AdapterKind::Guardrail => "guardrail",
+    }
+}
+
+/// Copies files into a directory, which appears whole; gives their size.
+fn copy(from: &[PathBuf], to: &Path) -> std::io::Result<u64> {
+    let beside = to.with_extension("new");
+    fs::create_dir_all(&beside)?;
+    let mut bytes = 0;
+    for path in from {
+        bytes += fs::copy(path, beside.join(path.file_name().unwrap_or_default()))?;
+    }
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::rename(beside, to)?;
+    Ok(bytes)
+}

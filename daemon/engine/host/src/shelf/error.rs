@@ -1,0 +1,125 @@
+//! Why a model or an adapter is not taken, or not used.
+
+use std::io;
+use std::path::PathBuf;
+
+use greenlit_serving::check::BadFile;
+
+/// Why a model or an adapter is not taken, or not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// Its files cannot be used; the message names one and the remedy.
+    #[error(transparent)]
+    BadFile(#[from] BadFile),
+    /// A format that the engine does not read.
+    #[error("{}: the engine reads no GGUF files", .0.display())]
+    Gguf(PathBuf),
+    /// No name.
+    #[error("`{name}` is no name: letters, digits, `-`, `_` and `.` are allowed")]
+    Name {
+        /// What was given.
+        name: String,
+    },
+    /// Another one has the name.
+    #[error("there is a {what} `{name}` already")]
+    Taken {
+        /// `model` or `adapter`
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// There is none.
+    #[error("there is no {what} `{name}`; there are: {}", list(known))]
+    Unknown {
+        /// `language model` or `adapter`
+        what: &'static str,
+        /// What was given.
+        name: String,
+        /// Those that exist.
+        known: Vec<String>,
+    },
+    /// Its files are not those that were checked.
+    #[error("{} is not what it was when `{name}` was added", path.display())]
+    Changed {
+        /// Its name.
+        name: String,
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// An adapter without its model cannot be checked.
+    #[error("the adapter needs a model that it is for; there are: {}", list(known))]
+    WhichModel {
+        /// Those that exist.
+        known: Vec<String>,
+    },
+    /// An adapter for other weights.
+    #[error("the adapter `{adapter}` is for another `{model}` than the one that is here now")]
+    OtherWeights {
+        /// The adapter.
+        adapter: String,
+        /// Its model.
+        model: String,
+    },
+    /// Stacking.
+    #[error(
+        "`{active}` ({active_kind}) is active for this workspace, and the engine applies one adapter \
+         at a time: a {kind} adapter cannot be stacked on it"
+    )]
+    Stacked {
+        /// The one that is active.
+        active: String,
+        /// What it is for.
+        active_kind: &'static str,
+        /// What the other one is for.
+        kind: &'static str,
+    },
+    /// Somebody stopped it.
+    #[error("cancelled")]
+    Cancelled,
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written or removed.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ShelfError {
+    /// What can be done, where the message does not say it.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Gguf(_) => {
+                Some("add a directory with config.json, tokenizer.json and safetensors")
+            }
+            Self::Taken { what: "adapter", .. } => Some("give another `--version`"),
+            Self::Taken { .. } => Some("give another `--name`, or remove that one first"),
+            Self::Unknown { what: "adapter", .. } => Some("see `greenlit adapter list`"),
+            Self::Unknown { .. } => {
+                Some("see `greenlit model list`; `greenlit model add` and `pull` bring one")
+            }
+            Self::Changed { .. } => Some("remove it and add it again"),
+            Self::WhichModel { .. } => Some("name it with `--model`"),
+            Self::OtherWeights { .. } => Some("add the adapter again"),
+            Self::Stacked { .. } => Some("`greenlit adapter deactivate` first"),
+            Self::BadFile(_) | Self::Name { .. } | Self::Cancelled => None,
+            Self::Read { .. } | Self::Write { .. } => None,
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,167 @@
+use greenlit_protocol::AdapterKind;
+use greenlit_serving::check::Architecture;
+use greenlit_serving::tiny;
+
+use super::*;
+
+const SEED: u64 = 7;
+
+struct Scene {
+    dir: tempfile::TempDir,
+    shelf: Shelf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(dir.path().join("engine"));
+        tiny::model(&dir.path().join("tiny"), Architecture::Qwen2, SEED).unwrap();
+        Self { shelf, dir }
+    }
+
+    fn with_model() -> Self {
+        let scene = Self::new();
+        scene.add("tiny").unwrap();
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn add(&self, name: &str) -> Result<String, ShelfError> {
+        self.shelf.add_model(&self.path(name), None, None, &|| true)
+    }
+
+    fn adapter(&self, name: &str, letter: u8) -> AdapterAdd<'static> {
+        let place = self.path(name);
+        tiny::always(&place, SEED, letter).unwrap();
+        let place: &'static Path = Box::leak(place.into_boxed_path());
+        let kind = AdapterKind::Functional;
+        AdapterAdd { place, name: None, version: None, model: None, kind }
+    }
+}
+
+#[test]
+fn a_model_is_kept_with_what_it_hashes_to_and_only_used_as_it_was() {
+    let scene = Scene::with_model();
+    let again = Shelf::open(scene.path("engine"));
+    let model = again.model("tiny").unwrap();
+    assert_eq!((model.architecture.as_str(), model.context), ("Qwen2ForCausalLM", 1024));
+    assert_eq!(model.digest.len(), 64);
+    assert!(model.bytes > 1 << 20);
+    fs::write(scene.path("tiny/config.json"), "{}").unwrap();
+    let error = again.model("tiny").unwrap_err();
+    assert!(error.to_string().contains("config.json is not what it was"), "{error}");
+    fs::remove_dir_all(scene.path("tiny")).unwrap();
+    assert!(matches!(again.model("tiny"), Err(ShelfError::Changed { .. })));
+    again.remove_model("tiny").unwrap();
+    let error = again.model("tiny").unwrap_err();
+    assert!(error.to_string().contains("there is no language model `tiny`"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_by_the_name_of_the_file() {
+    let scene = Scene::new();
+    fs::remove_file(scene.path("tiny/tokenizer.json")).unwrap();
+    let error = scene.add("tiny").unwrap_err().to_string();
+    assert!(error.contains("tokenizer.json is missing"), "{error}");
+    fs::write(scene.path("m.gguf"), "GGUF").unwrap();
+    let error = scene.add("m.gguf").unwrap_err();
+    assert!(matches!(error, ShelfError::Gguf(_)), "{error}");
+    assert!(error.remedy().unwrap().contains("safetensors"));
+    assert!(scene.shelf.models().is_empty());
+}
+
+#[test]
+fn a_name_stands_for_one_directory() {
+    let scene = Scene::with_model();
+    scene.add("tiny").unwrap();
+    tiny::model(&scene.path("other/tiny"), Architecture::Llama, SEED).unwrap();
+    assert!(matches!(scene.add("other/tiny"), Err(ShelfError::Taken { .. })));
+    let name = scene.shelf.add_model(&scene.path("other/tiny"), Some("../x"), None, &|| true);
+    assert!(matches!(name, Err(ShelfError::Name { .. })));
+    let unwanted = scene.shelf.add_model(&scene.path("other/tiny"), Some("b"), None, &|| false);
+    assert!(matches!(unwanted, Err(ShelfError::Cancelled)));
+    scene.shelf.add_model(&scene.path("other/tiny"), Some("b"), None, &|| true).unwrap();
+    assert_eq!(scene.shelf.models().len(), 2);
+}
+
+#[test]
+fn adapters_are_copied_numbered_and_used_by_workspace() {
+    let scene = Scene::with_model();
+    let first = scene.shelf.add_adapter(&scene.adapter("style", b'a')).unwrap();
+    let second = scene.shelf.add_adapter(&scene.adapter("style", b'b')).unwrap();
+    assert_eq!((first.as_str(), second.as_str()), ("style@1", "style@2"));
+    fs::remove_dir_all(scene.path("style")).unwrap();
+    let root = Path::new("/repo");
+    scene.shelf.activate("style", root).unwrap();
+    let again = Shelf::open(scene.path("engine"));
+    assert_eq!(again.active(root).as_deref(), Some("style@2"));
+    let wanted = again.wanted("tiny", Some(root)).unwrap();
+    let (name, directory) = wanted.adapter.unwrap();
+    assert_eq!(name, "style@2");
+    assert!(directory.starts_with(scene.path("engine")) && directory.is_dir());
+    assert_eq!(again.wanted("tiny", Some(Path::new("/else"))).unwrap().adapter, None);
+    again.remove_adapter("style@2").unwrap();
+    assert_eq!(again.active(root), None);
+    assert!(!directory.exists());
+    assert!(again.adapter("style@2").is_err() && again.adapter("style").is_ok());
+}
+
+#[test]
+fn a_version_stands_for_one_content_and_equal_contents_share_their_files() {
+    let scene = Scene::with_model();
+    let mut add = scene.adapter("style", b'a');
+    add.version = Some("one");
+    assert_eq!(scene.shelf.add_adapter(&add).unwrap(), "style@one");
+    assert_eq!(scene.shelf.add_adapter(&add).unwrap(), "style@one");
+    add.name = Some("twin");
+    scene.shelf.add_adapter(&add).unwrap();
+    let mut other = scene.adapter("style", b'b');
+    other.version = Some("one");
+    assert!(matches!(scene.shelf.add_adapter(&other), Err(ShelfError::Taken { .. })));
+    scene.shelf.remove_adapter("twin@one").unwrap();
+    let (full, record) = scene.shelf.adapter("style@one").unwrap();
+    scene.shelf.wanted_with(&full, &record).unwrap();
+}
+
+#[test]
+fn an_adapter_belongs_to_the_weights_that_it_was_checked_against() {
+    let scene = Scene::new();
+    let add = scene.adapter("style", b'a');
+    assert!(matches!(scene.shelf.add_adapter(&add), Err(ShelfError::WhichModel { .. })));
+    scene.add("tiny").unwrap();
+    scene.shelf.add_adapter(&add).unwrap();
+    tiny::model(&scene.path("tiny"), Architecture::Qwen2, SEED + 1).unwrap();
+    scene.add("tiny").unwrap();
+    let error = scene.shelf.activate("style", Path::new("/repo")).unwrap_err();
+    assert!(matches!(error, ShelfError::OtherWeights { .. }), "{error}");
+}
+
+#[test]
+fn kinds_are_not_stacked_silently() {
+    let scene = Scene::with_model();
+    scene.shelf.add_adapter(&scene.adapter("style", b'a')).unwrap();
+    let mut guard = scene.adapter("guard", b'b');
+    guard.kind = AdapterKind::Guardrail;
+    scene.shelf.add_adapter(&guard).unwrap();
+    let root = Path::new("/repo");
+    scene.shelf.activate("guard", root).unwrap();
+    let error = scene.shelf.activate("style", root).unwrap_err().to_string();
+    assert!(error.contains("`guard@1` (guardrail) is active"), "{error}");
+    assert_eq!(scene.shelf.deactivate(root).unwrap().as_deref(), Some("guard@1"));
+    scene.shelf.activate("style", root).unwrap();
+}
+
+#[test]
+fn what_the_library_would_ignore_is_refused_by_name() {
+    let scene = Scene::with_model();
+    let add = scene.adapter("style", b'a');
+    let mut config = tiny::adapter_config();
+    config["use_dora"] = true.into();
+    fs::write(scene.path("style/adapter_config.json"), config.to_string()).unwrap();
+    let error = scene.shelf.add_adapter(&add).unwrap_err().to_string();
+    assert!(error.contains("`use_dora` is not supported"), "{error}");
+    assert!(scene.shelf.adapters().is_empty());
+}
