@@ -5,10 +5,10 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use greenlit_tests::{Endpoint, Installation, Project, Ran, python_project};
+use greenlit_tests::{Editor, Endpoint, Installation, Project, Ran, python_project};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn root(project: &Project) -> &str {
     project.root().to_str().unwrap()
@@ -52,10 +52,7 @@ fn python_a_fix_has_its_lineage_and_what_became_of_it() {
     let shown = trace(&installation, &["show", &id]);
     let search = &shown["search"];
     assert_eq!(search["kind"], "tests");
-    assert_eq!(
-        search["tests"],
-        report["failing"][0]["id"].as_str().map(|id| vec![id]).unwrap().into()
-    );
+    assert_eq!(search["tests"], serde_json::json!([report["failing"][0]["id"]]));
     assert_eq!((&search["background"], &search["ended"]), (&false.into(), &"fixed".into()));
     assert_eq!(search["inputs"].as_str().unwrap().len(), 64);
     assert!(search["localization"]["lines"].as_array().is_some_and(|lines| !lines.is_empty()));
@@ -110,7 +107,7 @@ fn python_a_replay_agrees_also_from_the_record_and_differs_where_the_tests_do() 
     project.write("people.py", &fixed);
     let replay = trace(&installation, &["replay", &id]);
     assert_eq!((&replay["agrees"], &replay["exact"]), (&true.into(), &true.into()), "{replay:#}");
-    assert_eq!(replay["restored"], vec!["people.py"].into());
+    assert_eq!(replay["restored"], serde_json::json!(["people.py"]));
     assert_eq!(project.read("people.py"), fixed);
     // Another test: another verdict, and no wonder.
     project.write(
@@ -120,6 +117,44 @@ fn python_a_replay_agrees_also_from_the_record_and_differs_where_the_tests_do() 
     let replay = trace(&installation, &["replay", &id]);
     assert_eq!((&replay["agrees"], &replay["exact"]), (&false.into(), &false.into()), "{replay:#}");
     assert!(replay["differences"][0].as_str().unwrap().contains("falls now"), "{replay:#}");
+}
+
+#[test]
+fn python_an_editor_takes_a_fix_back_and_dismisses_it() {
+    let (installation, project) = (Installation::new(), python_project("people"));
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("people.py", None);
+    let ended = editor.job("Running tests");
+    assert!(ended.contains("verified fixes"), "{ended}");
+    let fixes = editor.ask("greenlit/fixes", &json!({}));
+    let fix = fixes[0].clone();
+    let id = fix["id"].as_str().unwrap().to_owned();
+    let before = project.read("people.py");
+    let fixed = editor.applied(&json!({ "title": "x", "data": fix["data"] }), &before);
+    editor.change("people.py", 2, &fixed);
+    // Answers come in order: what was told before is known.
+    editor.ask("workspace/executeCommand", &json!({ "command": "greenlit.status" }));
+    let entry = |installation: &Installation| trace(installation, &["show", &id])["entry"].clone();
+    assert!(!entry(&installation)["applied_ms"].is_null(), "{:#}", entry(&installation));
+    assert!(entry(&installation)["reverted_ms"].is_null());
+    // Undone, and saved so.
+    editor.change("people.py", 3, &before);
+    let uri = format!("file://{}/people.py", root(&project));
+    editor.notify("textDocument/didSave", &json!({ "textDocument": { "uri": uri } }));
+    editor.ask("workspace/executeCommand", &json!({ "command": "greenlit.status" }));
+    while entry(&installation)["reverted_ms"].is_null() {}
+    assert_eq!(totals(&installation)["reverted"], 1);
+    // It is offered again, until nobody wants to see it.
+    let offers = |editor: &mut Editor| {
+        let fixes = editor.ask("greenlit/fixes", &json!({}));
+        fixes.as_array().unwrap().iter().any(|fix| fix["id"] == *id)
+    };
+    while !offers(&mut editor) {}
+    let command = json!({ "command": "greenlit.dismissFix", "arguments": [id] });
+    editor.ask("workspace/executeCommand", &command);
+    while offers(&mut editor) {}
+    assert!(!entry(&installation)["dismissed_ms"].is_null());
+    assert_eq!(totals(&installation)["dismissed"], 1);
 }
 
 /// Templates do not know what is wanted.

@@ -47,6 +47,11 @@ const SUMS: &[Sum] = &[
     },
     counter("candidates", "candidates_total", "Candidates, by how far they got."),
     counter(
+        "verification_falls",
+        "verification_falls_total",
+        "Candidates that screening let through and the whole suite did not, by why.",
+    ),
+    counter(
         "model_calls",
         "model_calls_total",
         "Calls of models; invalid ones break the contract.",

@@ -182,6 +182,10 @@ impl<'a> Batch<'a> {
         if known.is_none() {
             let label = [("tier", &*attempt.tier), ("verdict", &*attempt.verdict)];
             self.sums.add("attempts", &label, 1);
+            let why = attempt.reason.as_ref().and_then(|why| why.strip_prefix("verification: "));
+            if let Some(why) = why {
+                self.sums.add("verification_falls", &[("why", why)], 1);
+            }
         }
         if attempt.offered && !offered {
             self.sums.add("offered", &[("tier", &attempt.tier)], 1);

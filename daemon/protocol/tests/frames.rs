@@ -5,7 +5,7 @@ use greenlit_protocol::frame::{MAX_FRAME, codec, decode, encode};
 use greenlit_protocol::{
     ClientFrame, DiagnosticTool, ErrorKind, Event, Hello, HelloHead, IndexAction, Notification,
     ProgressStage, RemoteError, Request, Response, SearchRequest, SeenDiagnostic, ServerFrame,
-    SessionParams, TextChange, Tier, Welcome,
+    SessionParams, TextChange, Tier, TraceAction, TraceFilter, Welcome,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -52,6 +52,14 @@ fn requests() -> impl Strategy<Value = Request> {
         paths().prop_map(|root| Request::CancelBackground { root }),
         ".*".prop_map(|fix| Request::Evidence { fix }),
         Just(Request::Status),
+        Just(Request::Metrics),
+        (option::of(paths()), option::of(any::<i64>()), any::<u64>()).prop_map(
+            |(root, since_ms, after)| {
+                let filter = TraceFilter { root, since_ms, ..TraceFilter::default() };
+                Request::Trace(TraceAction::Export { filter, after })
+            }
+        ),
+        ".*".prop_map(|id| Request::Trace(TraceAction::Show { id })),
         paths().prop_map(|root| Request::Doctor { root }),
         any::<bool>().prop_map(|kill| Request::Stop { kill }),
     ]

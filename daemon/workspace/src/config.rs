@@ -320,26 +320,20 @@ impl Config {
             merge(&mut merged, from_file(path, Trust::Person)?);
         }
         let mut workspace = from_file(&root.join(FILE_NAME), Trust::Workspace)?;
-        // One daemon serves many workspaces: none of them decides how long it lives.
-        workspace.remove("daemon");
-        // Nor what others may keep.
-        workspace.remove("index");
-        // Nor does one name a library that is loaded into it.
-        workspace.remove("embedding");
-        workspace.remove("network");
-        // Nor a program that is started.
-        workspace.remove("engine");
-        // Nor where source code is sent. An editor's settings may come with a repository as well.
-        workspace.remove("tier");
-        workspace.remove("metrics");
+        // One daemon serves many workspaces: none of them decides how long it lives, what others may
+        // keep, which library or program it runs, or where source code is sent.
+        for section in ["daemon", "index", "embedding", "network", "engine", "tier", "metrics"] {
+            workspace.remove(section);
+        }
         evidence::add_private(&mut merged, workspace.remove("evidence"));
         merge(&mut merged, workspace);
         if let Some(text) = settings {
             let mut settings = from_settings(text)?;
-            settings.remove("tier");
-            settings.remove("metrics");
+            // An editor's settings may come with a repository as well.
+            for section in ["engine", "tier", "metrics"] {
+                settings.remove(section);
+            }
             evidence::add_private(&mut merged, settings.remove("evidence"));
-            settings.remove("engine");
             merge(&mut merged, settings);
         }
         typed(merged).map_err(|e| ConfigError::Invalid {

@@ -78,7 +78,12 @@ fn world() -> World {
     };
     World {
         files,
-        localization: Localization { method: Method::Trace, measured_by: None, lines },
+        localization: Localization {
+            method: Method::Trace,
+            measured_by: None,
+            changed: false,
+            lines,
+        },
         retrieved: vec![passage(200, 0.9)],
         failures: vec![(TestId("test_shop.py::test_total".into()), failure)],
     }

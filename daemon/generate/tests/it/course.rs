@@ -77,7 +77,8 @@ fn write(script: Arc<Script>, judge: &Judge, settings: Settings) -> Record {
         .unwrap();
     let files = [SourceFile { path: path.clone(), text: Arc::from(SHOP) }];
     let lines = vec![Suspicious { path, line: 2, score: 1.0 }];
-    let localization = Localization { method: Method::Trace, measured_by: None, lines };
+    let localization =
+        Localization { method: Method::Trace, measured_by: None, changed: false, lines };
     let failure = Failure {
         kind: FailureKind::Assertion,
         message: "assert 4 == 3".into(),

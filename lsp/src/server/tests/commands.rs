@@ -87,12 +87,22 @@ async fn bad_arguments_are_named() {
         ("greenlit.runTests", json!(["/elsewhere"]), "`/elsewhere` is not open"),
         ("greenlit.runTests", json!([{ "rot": "x" }]), "unknown field `rot`"),
         ("greenlit.showEvidence", json!([]), "expected the id of a fix"),
+        ("greenlit.dismissFix", json!([7]), "expected the id of a fix"),
         ("greenlit.explode", json!([]), "there is no command `greenlit.explode`"),
     ] {
         let error = execute(&mut editor, command, arguments).await.unwrap_err();
         assert_eq!(error["code"], -32602);
         assert!(error["message"].as_str().unwrap().contains(expected), "{error}");
     }
+    editor.finish(daemon).await;
+}
+
+#[tokio::test]
+async fn a_dismissed_fix_is_told() {
+    let (mut editor, mut daemon) = Editor::open(modern()).await;
+    execute(&mut editor, "greenlit.dismissFix", json!(["fix-1"])).await.unwrap();
+    let decision = Notification::FixDecision { fix: "fix-1".into(), applied: false };
+    assert_eq!(daemon.notification().await, decision);
     editor.finish(daemon).await;
 }
 
