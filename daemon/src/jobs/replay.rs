@@ -42,6 +42,9 @@ impl Job<'_> {
             false => self.inputs_of(&view)?.digest(),
         };
         let exact = exact.to_hex().as_str() == kept.search.inputs;
+        if !exact && kept.files.is_empty() {
+            return Err(refuse(id, "files changed since, and their texts of then are not kept"));
+        }
         let bench = self.bench_of(&view)?;
         let root = view.root();
         let text_of = |path: &Path| view.read_text(path).ok();
