@@ -36,6 +36,7 @@ impl Scene {
             memory: None,
             adapter_memory: None,
             idle_unload: None,
+            health: Duration::from_secs(600),
         };
         Self { dir, options }
     }
@@ -117,9 +118,9 @@ async fn error(engine: &Engine, wanted: &Wanted) -> (bool, EngineError) {
 }
 
 #[cfg(unix)]
-fn kill(engine: &Engine) {
+fn signal(engine: &Engine, signal: nix::sys::signal::Signal) {
     let pid = i32::try_from(engine.report().pid.unwrap()).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +177,7 @@ async fn killed_in_the_middle_of_a_request_it_says_so_and_the_next_one_works() {
     }
     let before = engine.report().pid;
     rewrite(&wanted.directory, &says("again"));
-    kill(&engine);
+    signal(&engine, nix::sys::signal::SIGKILL);
     let (lasting, error) = request.await.unwrap();
     assert!(!lasting);
     assert_eq!(error.to_string(), "the engine was ended by signal 9");
@@ -211,6 +212,20 @@ async fn after_three_crashes_in_a_row_it_is_left_alone_and_the_log_is_named() {
     engine.forgive();
     assert_eq!(answered(&engine, &wanted).await, "at last");
     assert_eq!(engine.report().crashes, 0);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_not_answer_any_more_is_ended_and_started_anew() {
+    let mut scene = Scene::new();
+    scene.options.health = Duration::from_secs(2);
+    let (engine, wanted) = (scene.engine(), scene.model("m", &says("here")));
+    assert_eq!(answered(&engine, &wanted).await, "here");
+    signal(&engine, nix::sys::signal::SIGSTOP);
+    let (lasting, error) = error(&engine, &wanted).await;
+    assert!(!lasting);
+    assert_eq!(error.to_string(), "the engine did not answer for 2s and was ended");
+    assert_eq!(answered(&engine, &wanted).await, "here");
 }
 
 #[tokio::test(flavor = "multi_thread")]

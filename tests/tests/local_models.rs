@@ -190,18 +190,14 @@ fn python_without_an_engine_templates_mend_and_everybody_says_what_is_missing() 
 }
 
 #[test]
-fn without_any_engine_it_is_said_how_to_build_one() {
+fn recommended_models_are_listed_with_their_licence_before_they_are_here() {
     let installation = Installation::new();
-    let mut command = installation.command(binary("greenlit"));
-    // Neither beside the daemon nor here.
-    let output = command.env("PATH", installation.path("empty")).args(["model", "list", "--json"]);
-    let output = output.output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let engine = &report["engine"];
-    assert_eq!(engine["state"], "absent", "{engine:#}");
-    assert!(engine["remedy"].as_str().unwrap().contains("cargo xtask engine"), "{engine:#}");
+    configure(&installation, "");
+    let report = run(&installation, &["model", "list"]);
+    assert_eq!(report["engine"]["state"], "stopped", "{report:#}");
     for name in ["qwen2.5-coder-1.5b", "qwen2.5-coder-7b", "qwen3-coder-30b-a3b"] {
-        assert_eq!(entry(&report, name)["licence"], "Apache-2.0", "{name}");
+        let entry = entry(&report, name);
+        assert_eq!((&entry["licence"], &entry["installed"]), (&json!("Apache-2.0"), &json!(false)));
     }
 }
 

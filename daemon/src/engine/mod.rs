@@ -24,6 +24,9 @@ use greenlit_workspace::{Config, chain};
 
 pub(crate) use adapters::act as act_on_adapters;
 
+/// So often the engine is asked how it is. Much longer than any answer takes on a machine that is busy.
+const HEALTH: Duration = Duration::from_secs(60);
+
 /// Local language models.
 #[derive(Debug)]
 pub(crate) struct Local {
@@ -58,6 +61,7 @@ impl Local {
             idle_unload: Some(own.idle_unload_secs)
                 .filter(|secs| *secs > 0)
                 .map(Duration::from_secs),
+            health: HEALTH,
         };
         Self {
             engine: Engine::new(options),

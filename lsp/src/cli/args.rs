@@ -276,7 +276,7 @@ pub(crate) enum AdapterVerb {
         #[arg(long)]
         name: Option<String>,
         /// Its version [default: the next number]
-        #[arg(long = "as-version", value_name = "VERSION")]
+        #[arg(long)]
         version: Option<String>,
         /// The language model that it is for [default: the only one]
         #[arg(long)]

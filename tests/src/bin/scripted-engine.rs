@@ -112,7 +112,7 @@ impl Runner for Voice {
                 return Err(cancelled());
             }
             let reply = self.script.replies.iter().find(|reply| prompt.contains(&reply.when));
-            let words = reply.map_or("nothing", |reply| &reply.say);
+            let words = reply.map_or("nothing", |reply| reply.say.as_str());
             let mut tokens = 0;
             for word in words.split_inclusive(' ') {
                 tokens += 1;

@@ -45,6 +45,8 @@ pub struct Options {
     pub adapter_memory: Option<u64>,
     /// A model that nobody used for so long leaves the memory.
     pub idle_unload: Option<Duration>,
+    /// So often it is asked how it is; one that takes as long to answer is ended.
+    pub health: Duration,
 }
 
 /// The engine. Clones are the same one.
@@ -381,15 +383,21 @@ impl Inner {
         self.state.send_modify(|state| state.running = Some(Arc::clone(&running)));
         let (inner, watched) = (Arc::clone(self), Arc::clone(&running));
         self.handle.spawn(async move {
-            let status = tokio::select! {
-                status = child.wait() => status,
-                () = watched.kill.cancelled() => {
-                    let _already_gone = child.start_kill();
-                    child.wait().await
-                }
-            };
+            let patience = inner.options.health;
+            let mut silent = false;
+            tokio::select! {
+                // How it went is asked below.
+                _ = child.wait() => {}
+                () = watched.kill.cancelled() => {}
+                () = silence(&watched, patience) => silent = true,
+            }
+            let _already_gone = child.start_kill();
+            let status = child.wait().await;
             let wanted = watched.ends.load(Ordering::SeqCst);
-            let end = (!wanted).then(|| inner.end(status, log_from, kills));
+            let mut end = (!wanted).then(|| inner.end(status, log_from, kills));
+            if let Some(end) = end.as_mut().filter(|_| silent) {
+                end.words = format!("the engine did not answer for {patience:?} and was ended");
+            }
             match &end {
                 Some(end) => tracing::error!(why = end.words, "the engine ended"),
                 None => tracing::info!("the engine ended, as it was asked to"),
@@ -601,6 +609,18 @@ impl Inner {
             state.touched = Instant::now();
         });
         done
+    }
+}
+
+/// Returns when the process does not say any more how it is.
+async fn silence(running: &Running, patience: Duration) {
+    loop {
+        tokio::time::sleep(patience).await;
+        let health = running.client.ask(EngineRequest::Health);
+        // An answer of any kind is one; and where the pipe is closed, the process is about to end.
+        if tokio::time::timeout(patience, health).await.is_err() {
+            return;
+        }
     }
 }
 
