@@ -421,8 +421,22 @@ pub struct StatusReport {
     pub sessions: Vec<SessionStatus>,
     /// Workspaces.
     pub roots: Vec<RootStatus>,
+    /// Models that are asked when templates find nothing, cheapest first.
+    #[serde(default)]
+    pub models: Vec<ModelStatus>,
     /// Jobs running now.
     pub jobs: u32,
+}
+
+/// The model behind a tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// `small` or `large`.
+    pub tier: String,
+    /// Its name.
+    pub model: String,
+    /// The adapter in use, if any.
+    pub adapter: Option<String>,
 }
 
 /// One connected session.
@@ -451,6 +465,9 @@ pub struct RootStatus {
     pub failing: u32,
     /// Fixes on offer.
     pub fixes: u32,
+    /// The sandbox layer that tests ran in last; `None` before they ran.
+    #[serde(default)]
+    pub layer: Option<String>,
     /// The index, in words; `None` when nothing asked for one yet.
     #[serde(default)]
     pub index: Option<String>,

@@ -127,6 +127,8 @@ pub(crate) struct TestsRun {
     /// Whether these are all tests of the root.
     pub(crate) complete: bool,
     pub(crate) tests: Vec<TestEntry>,
+    /// The sandbox layer that they ran in.
+    pub(crate) layer: &'static str,
 }
 
 /// How a job ended.

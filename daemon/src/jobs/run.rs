@@ -130,6 +130,7 @@ impl Job<'_> {
         (self.news)(JobNews::Tests(TestsRun {
             complete: matches!(selection, Selection::All) && baseline.problems.is_empty(),
             tests: reports::test_entries(root, &baseline),
+            layer: layer(&baseline),
         }));
         self.tell_findings();
         match &self.input.work {
@@ -456,12 +457,16 @@ impl Job<'_> {
             revision: self.input.revision,
             tests: reports::test_entries(root, baseline),
             runners: projects.iter().map(Project::label).collect(),
-            layer: baseline.layer.map_or("none", reports::layer_name).to_owned(),
+            layer: layer(baseline).to_owned(),
             duration_ms: reports::millis(baseline.wall),
             cpu_ms: reports::millis(baseline.cpu),
             notices,
         }
     }
+}
+
+fn layer(baseline: &Baseline) -> &'static str {
+    baseline.layer.map_or("none", reports::layer_name)
 }
 
 /// Everything that tests of a view can read.

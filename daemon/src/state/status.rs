@@ -34,6 +34,7 @@ impl State {
                 .collect(),
             roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
             jobs: count(self.running.len()),
+            models: self.tiers.status(),
         }
     }
 }
@@ -86,6 +87,7 @@ fn root_status(path: PathBuf, root: &Root) -> RootStatus {
         phase: words + &watch,
         failing,
         fixes,
+        layer: root.layer.map(str::to_owned),
         index: None,
         search: None,
     }

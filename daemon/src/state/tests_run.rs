@@ -39,7 +39,7 @@ impl State {
         let Some(known) = self.known_mut(session, path) else { return };
         known.tests.take_over(revision, &run);
         if tell {
-            let TestsRun { complete, tests } = run;
+            let TestsRun { complete, tests, .. } = run;
             self.tell(session, Told::Tests { root: path.clone(), revision, complete, tests });
         }
     }
@@ -86,7 +86,7 @@ mod tests {
             message: None,
             duration_ms: 0,
         };
-        TestsRun { complete, tests: tests.iter().map(entry).collect() }
+        TestsRun { complete, tests: tests.iter().map(entry).collect(), layer: "none" }
     }
 
     #[test]
