@@ -17,7 +17,14 @@ fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
     std::fs::create_dir(&scratch).unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    directories.insert(0, binary("greenlit").parent().unwrap().to_owned());
+    // Elsewhere it is the package that brings the programs along.
+    directories.retain(|directory| !directory.join("greenlit").exists());
+    let package = extension.join("../../target/package/greenlit-linux-x64.vsix");
+    if what[0] == "suite" {
+        directories.insert(0, binary("greenlit").parent().unwrap().to_owned());
+    } else {
+        assert!(package.is_file(), "no {}: `cargo xtask package --debug`", package.display());
+    }
     let output = installation
         .command(&node)
         .arg(extension.join("test/e2e/drive.mjs"))
@@ -26,7 +33,7 @@ fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
         .env("VSCODE", node.ancestors().nth(4).unwrap())
         .env("CHROMIUM", chromium)
         .env("EXTENSION", &extension)
-        .env("VSIX", extension.join("../../target/package/greenlit.vsix"))
+        .env("VSIX", package)
         .envs(open.map(|open| ("OPEN", open)))
         .env("SCRATCH", &scratch)
         .output()
