@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings};
-use greenlit_protocol::{Check, CheckState, ErrorKind, Notice, RemoteError, Tier};
+use greenlit_protocol::{Check, CheckState, ErrorKind, ModelStatus, Notice, RemoteError, Tier};
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::config::{self, Provider, TierModel};
@@ -112,6 +112,17 @@ impl Tiers {
     /// Whether a tier asks the local engine.
     pub(crate) fn want_the_engine(&self) -> bool {
         self.models.iter().any(|(_, model)| model.provider == Provider::Engine)
+    }
+
+    /// For `greenlit status`.
+    pub(crate) fn status(&self) -> Vec<ModelStatus> {
+        let status = |(tier, configured): &(&'static str, TierModel)| ModelStatus {
+            tier: (*tier).to_owned(),
+            model: configured.model.clone(),
+            // What an endpoint serves under this name, only its operator knows.
+            adapter: None,
+        };
+        self.models.iter().map(status).collect()
     }
 
     /// Lines for `greenlit doctor`.

@@ -22,11 +22,11 @@ if (process.argv.includes("--tests")) {
     minify: true,
     sourcemap: true,
   });
-  // Runs in the extension host of the end-to-end test; not part of the package.
+  // They run in the extension host of the end-to-end tests; not part of the package.
   await build({
     ...common,
-    entryPoints: ["test/e2e/api.ts"],
-    outfile: "dist/e2e/api.js",
+    entryPoints: ["api", "awkward", "nofolder"].map((name) => `test/e2e/${name}.ts`),
+    outdir: "dist/e2e",
     external: ["vscode"],
   });
 }

@@ -47,7 +47,11 @@ end
 
 function M.start(plugin)
   M.load(plugin)
-  vim.lsp.enable('greenlit')
+  if vim.lsp.enable then
+    vim.lsp.enable('greenlit')
+  else
+    require('greenlit').enable()
+  end
 end
 
 --- How often the person was told something that contains this text.
@@ -149,7 +153,8 @@ function M.actions(bufnr, line)
     range = { start = { line = line, character = 0 }, ['end'] = { line = line, character = 0 } },
     context = { diagnostics = {}, triggerKind = 1 },
   }
-  local reply = M.client():request_sync('textDocument/codeAction', params, 5000, bufnr)
+  local replies = vim.lsp.buf_request_sync(bufnr, 'textDocument/codeAction', params, 5000)
+  local _, reply = next(replies or {})
   return reply and reply.result or {}
 end
 

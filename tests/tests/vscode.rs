@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use greenlit_tests::{Installation, Project, binary, python_project, tool};
 
-/// Runs one half of `editors/vscode/test/e2e` to its end.
-fn vscode(installation: &Installation, project: &Project, what: &str) {
+/// Runs one part of `editors/vscode/test/e2e` to its end, with this folder or workspace open.
+fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
     let extension = Path::new(env!("CARGO_MANIFEST_DIR")).join("../editors/vscode");
     let extension = extension.canonicalize().unwrap();
     let bundle = extension.join("dist/extension.js");
@@ -17,17 +17,24 @@ fn vscode(installation: &Installation, project: &Project, what: &str) {
     std::fs::create_dir(&scratch).unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    directories.insert(0, binary("greenlit").parent().unwrap().to_owned());
+    // Elsewhere it is the package that brings the programs along.
+    directories.retain(|directory| !directory.join("greenlit").exists());
+    let package = extension.join("../../target/package/greenlit-linux-x64.vsix");
+    if what[0] == "suite" {
+        directories.insert(0, binary("greenlit").parent().unwrap().to_owned());
+    } else {
+        assert!(package.is_file(), "no {}: `cargo xtask package --debug`", package.display());
+    }
     let output = installation
         .command(&node)
         .arg(extension.join("test/e2e/drive.mjs"))
-        .arg(what)
+        .args(what)
         .env("PATH", std::env::join_paths(directories).unwrap())
         .env("VSCODE", node.ancestors().nth(4).unwrap())
         .env("CHROMIUM", chromium)
         .env("EXTENSION", &extension)
-        .env("VSIX", extension.join("../../target/package/greenlit.vsix"))
-        .env("PROJECT", project.root())
+        .env("VSIX", package)
+        .envs(open.map(|open| ("OPEN", open)))
         .env("SCRATCH", &scratch)
         .output()
         .unwrap();
@@ -43,19 +50,46 @@ fn vscode(installation: &Installation, project: &Project, what: &str) {
 
 #[test]
 fn vscode_extension_host_goes_from_a_red_test_to_a_green_one() {
-    vscode(&Installation::new(), &python_project("people"), "api");
+    let project = python_project("people");
+    vscode(&Installation::new(), Some(project.root()), &["suite", "api"]);
+}
+
+#[test]
+fn vscode_bears_two_folders_a_long_file_undo_and_renaming() {
+    let people = python_project("people");
+    let filler: String = (0..50_000).map(|n| format!("value_{n} = {n}  # 𝕏\n")).collect();
+    let long = Project::named("long")
+        .file("pyproject.toml", "[project]\nname = \"long\"\nversion = \"1\"\n")
+        .file("long.py", filler + "\n\ndef is_old(number):\n    return number > 18\n")
+        .file(
+            "test_long.py",
+            "from long import is_old\n\n\n\
+             def test_first():\n    assert not is_old(17)\n\n\n\
+             def test_last():\n    assert is_old(18)\n",
+        );
+    let folders = [people.root(), long.root()].map(|root| serde_json::json!({ "path": root }));
+    let workspace = people.outside().join("both.code-workspace");
+    std::fs::write(&workspace, serde_json::json!({ "folders": folders }).to_string()).unwrap();
+    vscode(&Installation::new(), Some(&workspace), &["suite", "awkward"]);
+}
+
+#[test]
+fn vscode_without_a_folder_is_quiet() {
+    let installation = Installation::new();
+    vscode(&installation, None, &["suite", "nofolder"]);
+    assert!(!installation.path("state/daemon.log").exists(), "a daemon was started");
 }
 
 #[test]
 fn vscode_shows_fixes_evidence_and_preview_to_a_person() {
     let project = python_project("people");
-    vscode(&Installation::new(), &project, "ui");
+    vscode(&Installation::new(), Some(project.root()), &["ui"]);
     assert!(project.read("people.py").contains(">= 18"));
 }
 
 #[test]
 fn vscode_runs_nothing_in_an_untrusted_workspace() {
     let installation = Installation::new();
-    vscode(&installation, &python_project("people"), "untrusted");
+    vscode(&installation, Some(python_project("people").root()), &["untrusted"]);
     assert!(!installation.path("state/daemon.log").exists(), "a daemon was started");
 }

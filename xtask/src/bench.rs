@@ -3,10 +3,10 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::run::{cargo, root, run};
+use crate::run::{built, cargo, run};
 
 /// The benchmarks of `benches/`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Bench {
     /// The thin server: start, code actions, memory, typing; beside `ruff server`
@@ -26,12 +26,17 @@ pub(crate) enum Bench {
 }
 
 pub(crate) fn bench(name: Bench, debug: bool, args: &[String]) -> Result<()> {
-    let (profile, place) = if debug { ("dev", "debug") } else { ("release", "release") };
-    run(cargo().args(["build", "--workspace", "--bins", "--profile", profile]))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
-    let program =
-        target.join(place).join("greenlit").with_extension(std::env::consts::EXE_EXTENSION);
+    let profile = if debug { "dev" } else { "release" };
+    let mut build = cargo();
+    build.args(["build", "--bins", "--profile", profile]);
+    // There the daemon is played by the benchmark.
+    build.args(if name == Bench::Editor {
+        ["--package", "greenlit"].as_slice()
+    } else {
+        &["--workspace"]
+    });
+    run(&mut build)?;
+    let program = built(debug).join("greenlit").with_extension(std::env::consts::EXE_EXTENSION);
     let name = name.to_possible_value().expect("no benchmark is hidden");
     let mut bench = cargo();
     // `cargo bench` starts programs in their package's directory: paths are the caller's.

@@ -1,11 +1,11 @@
 //! `cargo xtask demo`: a small broken project, mended before one's eyes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{cargo, root, run, say, step};
+use crate::run::{built, cargo, root, run, say, step};
 
 pub(crate) fn demo() -> Result<()> {
     step("building Greenlit (unoptimized; the first time takes some minutes)");
@@ -18,8 +18,7 @@ pub(crate) fn demo() -> Result<()> {
         "--package",
         "greenlit-sandbox",
     ]))?;
-    let target = target_dir();
-    let greenlit = target.join("debug/greenlit");
+    let greenlit = built(true).join("greenlit");
 
     let scratch = tempfile::Builder::new().prefix("greenlit-demo-").tempdir()?;
     let project = scratch.path().canonicalize()?.join("shop");
@@ -68,11 +67,6 @@ fn plain_tests(project: &Path) -> Command {
     command.args(["test", "--offline", "--quiet"]).current_dir(project);
     command.env_remove("CARGO_TARGET_DIR");
     command
-}
-
-fn target_dir() -> PathBuf {
-    let configured = std::env::var_os("CARGO_TARGET_DIR");
-    configured.map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -30,7 +30,8 @@ const CODE: [&str; 5] = ["code", "codium", "code-insiders", "code-oss", "code-se
 /// Builds the extension and hands it to the first VS Code in `PATH`.
 fn install_vscode() -> Result<()> {
     let npm = which::which("npm").context("the VS Code extension is built with npm")?;
-    let file = vscode::package(&npm, &package::directory()?)?;
+    vscode::build(&npm)?;
+    let file = vscode::package(&package::directory()?)?;
     let Some(code) = CODE.iter().find_map(|name| which::which(name).ok()) else {
         bail!(
             "none of {} is in PATH: choose \"Install from VSIX…\" in VS Code, then {}",

@@ -39,8 +39,13 @@ enum Task {
         #[arg(long)]
         vscode: bool,
     },
-    /// Make the `.vsix` and the archive of the Neovim plugin, in `target/package`.
-    Package,
+    /// Make the extension for VS Code, without the programs and with those for this platform, and the
+    /// archive of the Neovim plugin, in `target/package`.
+    Package {
+        /// Pack debug builds
+        #[arg(long)]
+        debug: bool,
+    },
     /// Build Greenlit and run a benchmark; ARGS go to it, `-- --help` says which there are.
     Bench {
         /// Which
@@ -61,7 +66,7 @@ fn main() -> Result<()> {
         Task::Test => test::test(),
         Task::Embedding => embedding::show(),
         Task::Install { nvim, vscode } => install::install(nvim, vscode),
-        Task::Package => package::package(),
+        Task::Package { debug } => package::package(debug),
         Task::Bench { name, debug, args } => bench::bench(name, debug, &args),
     }
 }

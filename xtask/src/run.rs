@@ -18,6 +18,13 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Where cargo puts the programs of a profile.
+pub(crate) fn built(debug: bool) -> PathBuf {
+    let configured = std::env::var_os("CARGO_TARGET_DIR");
+    let target = configured.map_or_else(|| root().join("target"), |dir| root().join(dir));
+    target.join(if debug { "debug" } else { "release" })
+}
+
 /// Runs a command to its end; a failure is an error that names it.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::embedding;
 use crate::package;
-use crate::run::{cargo, output, root, run, say, step};
+use crate::run::{built, cargo, output, root, run, say, step};
 use crate::tools;
 use crate::vscode;
 
@@ -56,7 +56,7 @@ pub(crate) fn test() -> Result<()> {
 
     if let Some(npm) = &npm {
         step("the extension for VS Code");
-        vscode::package(npm, &package::directory()?)?;
+        vscode::build(npm)?;
         vscode::check(npm)?;
     } else {
         not_run.push("checks of the VS Code extension: there is no npm, or no node");
@@ -64,6 +64,9 @@ pub(crate) fn test() -> Result<()> {
 
     step("tests");
     run(cargo().args(["build", "--workspace", "--bins"]))?;
+    if workbench.is_some() {
+        vscode::package_with(&built(true), &package::directory()?)?;
+    }
     let mut tests = Command::new(nextest);
     tests.current_dir(root()).args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     let mut without = Vec::new();

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::demo::copy;
 use crate::run::{root, run, say};
 use crate::tools;
 
@@ -15,6 +16,9 @@ const WORKBENCH: [&str; 4] = [
     "@sparticuz/chromium@153.0.0",
     "playwright-core@1.65.1",
 ];
+
+/// What the extension starts, and what that starts.
+const PROGRAMS: [&str; 3] = ["greenlit", "greenlitd", "greenlit-sandbox"];
 
 /// What the end-to-end tests need.
 pub(crate) struct Workbench {
@@ -54,14 +58,75 @@ pub(crate) fn check(tool: &Path) -> Result<()> {
     run(npm(tool, &extension()).args(["run", "--silent", "test"]))
 }
 
-/// Makes `target/package/greenlit.vsix`.
-pub(crate) fn package(tool: &Path, into: &Path) -> Result<PathBuf> {
-    build(tool)?;
+/// Makes `target/package/greenlit.vsix`, which finds the program in `PATH`; [`build`] comes before.
+pub(crate) fn package(into: &Path) -> Result<PathBuf> {
     let file = into.join("greenlit.vsix");
-    run(npm(tool, &extension())
-        .args(["exec", "--", "vsce", "package", "--no-dependencies", "--out"])
-        .arg(&file))?;
+    run(vsce(&extension())?.arg("--out").arg(&file))?;
     Ok(file)
+}
+
+/// What the extension is made of, for `.vscodeignore` to choose from.
+const PARTS: [&str; 8] = [
+    ".vscodeignore",
+    "LICENSE",
+    "README.md",
+    "dist",
+    "media",
+    "package.json",
+    "schemas",
+    "walkthrough",
+];
+
+/// Makes `target/package/greenlit-TARGET.vsix` with the programs that lie in `programs`; [`build`] comes
+/// before. `None` where VS Code has no name for this platform.
+pub(crate) fn package_with(programs: &Path, into: &Path) -> Result<Option<PathBuf>> {
+    let Some(target) = target() else { return Ok(None) };
+    // Beside the sources they would be found by an extension under development, for ever.
+    let stage = tempfile::tempdir()?;
+    for part in PARTS {
+        let (from, to) = (extension().join(part), stage.path().join(part));
+        if from.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            std::fs::copy(&from, to).with_context(|| format!("cannot copy {part}"))?;
+        }
+    }
+    let bin = stage.path().join("bin");
+    std::fs::create_dir(&bin)?;
+    for program in PROGRAMS {
+        let name = Path::new(program).with_extension(std::env::consts::EXE_EXTENSION);
+        std::fs::copy(programs.join(&name), bin.join(&name))
+            .with_context(|| format!("{program} is not in {}", programs.display()))?;
+    }
+    let file = into.join(format!("greenlit-{target}.vsix"));
+    run(vsce(stage.path())?.args(["--target", target, "--out"]).arg(&file))?;
+    Ok(Some(file))
+}
+
+/// `vsce package` in a directory.
+fn vsce(directory: &Path) -> Result<Command> {
+    let node = which::which("node").context("the VS Code extension is packaged with node")?;
+    let mut command = Command::new(node);
+    command.arg(extension().join("node_modules/@vscode/vsce/vsce")).current_dir(directory);
+    command.args(["package", "--no-dependencies"]);
+    Ok(command)
+}
+
+/// VS Code's name for the platform that this was built for.
+fn target() -> Option<&'static str> {
+    let musl = cfg!(target_env = "musl");
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") if musl => Some("alpine-x64"),
+        ("linux", "aarch64") if musl => Some("alpine-arm64"),
+        ("linux", "x86_64") => Some("linux-x64"),
+        ("linux", "aarch64") => Some("linux-arm64"),
+        ("linux", "arm") => Some("linux-armhf"),
+        ("macos", "x86_64") => Some("darwin-x64"),
+        ("macos", "aarch64") => Some("darwin-arm64"),
+        ("windows", "x86_64") => Some("win32-x64"),
+        ("windows", "aarch64") => Some("win32-arm64"),
+        _ => None,
+    }
 }
 
 /// The workbench in `.tools/vscode`. `None` where the registry has none for this system.

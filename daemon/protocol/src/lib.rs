@@ -46,7 +46,7 @@ pub use model::{ModelAction, ModelEntry, ModelReport, PullItem, PullPlan, PullRe
 pub use report::{
     Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
     FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, GenerationReport,
-    LocalizationReport, Merit, Notice, RetrievalReport, RetrievedPassage, RootStatus,
+    LocalizationReport, Merit, ModelStatus, Notice, RetrievalReport, RetrievedPassage, RootStatus,
     SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestPlace, TestReport,
     TestStrength, TestsReport, Tier,
 };

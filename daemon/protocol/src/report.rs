@@ -427,6 +427,9 @@ pub struct StatusReport {
     pub sessions: Vec<SessionStatus>,
     /// Workspaces.
     pub roots: Vec<RootStatus>,
+    /// Models that are asked when templates find nothing, cheapest first.
+    #[serde(default)]
+    pub models: Vec<ModelStatus>,
     /// Jobs running now.
     pub jobs: u32,
     /// The record of attempts.
@@ -435,6 +438,17 @@ pub struct StatusReport {
     /// How the engine is, which runs language models.
     #[serde(default)]
     pub engine: Option<crate::EngineReport>,
+}
+
+/// The model behind a tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// `small` or `large`.
+    pub tier: String,
+    /// Its name.
+    pub model: String,
+    /// The adapter in use, if any.
+    pub adapter: Option<String>,
 }
 
 /// One connected session.
@@ -463,6 +477,9 @@ pub struct RootStatus {
     pub failing: u32,
     /// Fixes on offer.
     pub fixes: u32,
+    /// The sandbox layer that tests ran in last; `None` before they ran.
+    #[serde(default)]
+    pub layer: Option<String>,
     /// The index, in words; `None` when nothing asked for one yet.
     #[serde(default)]
     pub index: Option<String>,

@@ -141,6 +141,8 @@ pub(crate) struct TestsRun {
     pub(crate) tests: Vec<TestEntry>,
     /// The state, if later ones are to be compared with it.
     pub(crate) green: Option<Arc<Green>>,
+    /// The sandbox layer that they ran in.
+    pub(crate) layer: &'static str,
 }
 
 /// How a job ended.

@@ -153,6 +153,7 @@ impl Job<'_> {
             complete,
             tests: reports::test_entries(root, &baseline),
             green: if complete { green() } else { None },
+            layer: layer(&baseline),
         }));
         self.tell_findings();
         match &self.input.work {
@@ -435,12 +436,16 @@ impl Job<'_> {
             revision: self.input.revision,
             tests: reports::test_entries(root, baseline),
             runners: projects.iter().map(Project::label).collect(),
-            layer: baseline.layer.map_or("none", reports::layer_name).to_owned(),
+            layer: layer(baseline).to_owned(),
             duration_ms: reports::millis(baseline.wall),
             cpu_ms: reports::millis(baseline.cpu),
             notices,
         }
     }
+}
+
+fn layer(baseline: &Baseline) -> &'static str {
+    baseline.layer.map_or("none", reports::layer_name)
 }
 
 /// Everything that tests of a view can read.

@@ -182,6 +182,9 @@ impl State {
             }
             JobNews::Tests(run) => {
                 let (revision, answered) = (running.revision, running.answers_tests);
+                if let Some(root) = self.roots.get_mut(&path) {
+                    root.layer = Some(run.layer);
+                }
                 self.tests_run(session, &path, revision, run, !answered);
             }
             JobNews::Diagnosed(finding) => self.diagnosis_found(session, &path, finding),

@@ -24,6 +24,8 @@ pub(crate) struct Root {
     /// Grows with every change of a document or a file.
     pub(crate) revision: u64,
     pub(crate) stat_cache: Arc<Mutex<StatCache>>,
+    /// The sandbox layer that tests ran in last.
+    pub(crate) layer: Option<&'static str>,
     pub(crate) known: BTreeMap<u64, Known>,
 }
 
@@ -61,6 +63,7 @@ impl Root {
             branch: branch_name(path),
             revision: 1,
             stat_cache: Arc::default(),
+            layer: None,
             known: BTreeMap::new(),
         }
     }

@@ -36,6 +36,7 @@ impl State {
             jobs: count(self.running.len()),
             evidence: None,
             engine: Some(self.local.report()),
+            models: self.tiers.status(),
         }
     }
 }
@@ -88,6 +89,7 @@ fn root_status(path: PathBuf, root: &Root) -> RootStatus {
         phase: words + &watch,
         failing,
         fixes,
+        layer: root.layer.map(str::to_owned),
         index: None,
         search: None,
     }

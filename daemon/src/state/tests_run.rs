@@ -38,7 +38,7 @@ impl State {
     ) {
         let Some(known) = self.known_mut(session, path) else { return };
         known.tests.take_over(revision, &run);
-        let TestsRun { complete, tests, green } = run;
+        let TestsRun { complete, tests, green, .. } = run;
         if green.is_some() {
             known.green = green;
         }
@@ -89,7 +89,8 @@ mod tests {
             message: None,
             duration_ms: 0,
         };
-        TestsRun { complete, tests: tests.iter().map(entry).collect(), green: None }
+        let tests = tests.iter().map(entry).collect();
+        TestsRun { complete, tests, green: None, layer: "none" }
     }
 
     #[test]

@@ -18,6 +18,8 @@ import { TestExplorer } from "./tests/explorer";
 /** What other extensions, and our own tests, can see. */
 export interface Api {
   status(): string;
+  tooltip(): string;
+  problems(): string[];
   evidenceHtml(): string | undefined;
   issueBody(): Promise<string>;
   outcome(test: string): string | undefined;
@@ -66,6 +68,8 @@ export function activate(context: vscode.ExtensionContext): Api {
   void own.start();
   return {
     status: () => status.text,
+    tooltip: () => status.tooltip,
+    problems: () => own.problems,
     evidenceHtml: () => evidence.html(),
     issueBody: () => issueBody(own),
     outcome: (test) => explorer.outcome(test),

@@ -110,13 +110,24 @@ export interface FixEvidence {
   merit?: { shortcut: boolean };
 }
 
+/** A root as `greenlit.status` has it. */
+export interface RootReport {
+  root: string;
+  branch: string | null;
+  phase: string;
+  /** The sandbox layer that tests ran in last. */
+  layer: string | null;
+  index: string | null;
+}
+
 /** The part of `greenlit.status` that the tooltip shows. */
 export interface StatusReport extends Status {
   report?: {
     build: string;
     pid: number;
     log: string;
-    roots: { root: string; branch: string | null; phase: string; index: string | null }[];
+    roots: RootReport[];
+    models: { tier: string; model: string; adapter: string | null }[];
   };
 }
 

@@ -58,6 +58,11 @@ export class StatusBar implements vscode.Disposable {
     return this.item.text;
   }
 
+  /** What it says when one points at it. */
+  get tooltip(): string {
+    return (this.item.tooltip as vscode.MarkdownString).value;
+  }
+
   /** The failing tests and fixes of all roots, as last told. */
   phase(): string[] {
     return [...this.known.roots.values()].map((status) => status.phase ?? "");

@@ -2,9 +2,16 @@
 
 import type { Status, StatusReport } from "./protocol";
 
+/** Why no server runs. */
+export interface Reason {
+  message: string;
+  /** Nothing is wrong: there is nothing to do. */
+  idle: boolean;
+}
+
 export interface Known {
-  /** Why no server runs; `undefined` while one does. */
-  problem?: string | undefined;
+  /** `undefined` while a server runs. */
+  problem?: Reason | undefined;
   /** The daemon's own status. */
   daemon?: Status;
   /** The last status of each root, by URI. */
@@ -19,7 +26,9 @@ export interface Shown {
 /** One line for the bar: the busiest root counts, then the one with the most to do. */
 export function shown(known: Known): Shown {
   if (known.problem !== undefined) {
-    return { text: "$(error) Greenlit", severity: "error" };
+    return known.problem.idle
+      ? { text: "$(circle-slash) Greenlit", severity: "plain" }
+      : { text: "$(error) Greenlit", severity: "error" };
   }
   switch (known.daemon?.daemon) {
     case undefined:
@@ -67,7 +76,7 @@ function plural(count: number, one: string, many: string): string {
 export function lines(known: Known, report: StatusReport["report"] | undefined): string[] {
   const text: string[] = [];
   if (known.problem !== undefined) {
-    text.push(escape(known.problem));
+    text.push(escape(known.problem.message));
   } else if (known.daemon?.message) {
     text.push(`Daemon ${known.daemon.daemon}: ${escape(known.daemon.message)}`);
   }
@@ -75,12 +84,16 @@ export function lines(known: Known, report: StatusReport["report"] | undefined):
     const name = root.root.split(/[\\/]/).pop() ?? root.root;
     const branch = root.branch ? ` (${escape(root.branch)})` : "";
     text.push(`**${escape(name)}**${branch}: ${escape(root.phase)}`);
+    text.push(`Sandbox: ${escape(root.layer ?? "nothing ran yet")}`);
     text.push(`Index: ${escape(root.index ?? "not asked for yet")}`);
   }
   for (const status of known.roots.values()) {
     if (status.phase === "problem" && status.message) {
       text.push(escape(status.message));
     }
+  }
+  for (const { tier, model, adapter } of report?.models ?? []) {
+    text.push(`Model (${tier}): ${escape(model)}${adapter ? ` with ${escape(adapter)}` : ""}`);
   }
   if (report) {
     text.push(`greenlitd ${escape(report.build)}, process ${report.pid}`);

@@ -100,9 +100,17 @@ fn print(report: &StatusReport) {
             count(root.failing as usize, "failing test"),
             count(root.fixes as usize, "verified fix"),
         ));
+        if let Some(layer) = &root.layer {
+            output::line(format_args!("      {DIM}sandbox: {layer}{RESET}"));
+        }
         if let Some(index) = &root.index {
             output::line(format_args!("      {DIM}index: {index}{RESET}"));
         }
+    }
+    for model in &report.models {
+        let adapter =
+            model.adapter.as_ref().map(|name| format!(" with {name}")).unwrap_or_default();
+        output::line(format_args!("tier {}: {}{adapter}", model.tier, model.model));
     }
 }
 

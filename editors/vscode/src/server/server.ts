@@ -8,6 +8,7 @@ import type * as lsp from "vscode-languageclient/node";
 import { LanguageClient, State } from "vscode-languageclient/node";
 
 import type { Status, TestResults } from "../protocol";
+import type { Reason } from "../statusText";
 import { type Found, type Machine, type Problem, find } from "./binary";
 import { type Actions, options } from "./options";
 
@@ -33,7 +34,7 @@ export class Server implements vscode.Disposable {
   private found: Found | undefined;
   private readonly statusEmitter = new vscode.EventEmitter<Status>();
   private readonly testsEmitter = new vscode.EventEmitter<TestResults>();
-  private readonly problemEmitter = new vscode.EventEmitter<string | undefined>();
+  private readonly problemEmitter = new vscode.EventEmitter<Reason | undefined>();
 
   readonly onStatus = this.statusEmitter.event;
   readonly onTests = this.testsEmitter.event;
@@ -50,6 +51,11 @@ export class Server implements vscode.Disposable {
   /** The program in use. */
   get program(): string | undefined {
     return this.found?.ok ? this.found.program : undefined;
+  }
+
+  /** The problems that the person was told of. */
+  get problems(): string[] {
+    return [...this.told];
   }
 
   get version(): string {
@@ -71,7 +77,8 @@ export class Server implements vscode.Disposable {
   private async startNow(): Promise<void> {
     await this.stop();
     if (!vscode.workspace.workspaceFolders?.some((folder) => folder.uri.scheme === "file")) {
-      this.problemEmitter.fire("Open a folder: Greenlit runs the tests of a project.");
+      const message = "Open a folder: Greenlit runs the tests of a project.";
+      this.problemEmitter.fire({ message, idle: true });
       return;
     }
     const setting = vscode.workspace.getConfiguration("greenlit").get<string>("path");
@@ -128,7 +135,7 @@ export class Server implements vscode.Disposable {
   /** Each problem is shown once; the status bar keeps it. */
   private async fail({ message, ways }: Problem): Promise<void> {
     this.output.error(message);
-    this.problemEmitter.fire(message);
+    this.problemEmitter.fire({ message, idle: false });
     if (this.told.has(message)) {
       return;
     }

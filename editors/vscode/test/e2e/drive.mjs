@@ -1,11 +1,12 @@
 // Drives a real workbench: code-server in Chromium. Started by tests/tests/vscode.rs.
 //
-//   node drive.mjs api    runs dist/e2e/api.js in the real extension host
-//   node drive.mjs ui     uses the quick-fix menu as a person does
-//   node drive.mjs untrusted    opens the project without trusting it
+//   node drive.mjs suite NAME    runs dist/e2e/NAME.js in the real extension host
+//   node drive.mjs ui            uses the quick-fix menu as a person does
+//   node drive.mjs untrusted     opens the project without trusting it
 //
 // Wants in the environment: VSCODE (where code-server and playwright-core are installed), CHROMIUM,
-// EXTENSION and VSIX, PROJECT, SCRATCH; SHOTS (optional): a directory for screenshots.
+// EXTENSION and VSIX, SCRATCH, OPEN (a folder or a `.code-workspace`; without it none is opened);
+// SHOTS (optional): a directory for screenshots.
 
 import { execFileSync, spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -16,8 +17,8 @@ import path from "node:path";
 import { menu, untrusted } from "./ui.mjs";
 
 const PATIENCE_MS = 240_000;
-const { VSCODE, CHROMIUM, EXTENSION, PROJECT, SCRATCH, VSIX } = process.env;
-const what = process.argv[2];
+const { VSCODE, CHROMIUM, EXTENSION, OPEN, SCRATCH, VSIX } = process.env;
+const [what, suite] = process.argv.slice(2);
 const log = path.join(SCRATCH, "drive.log");
 
 const { chromium } = createRequire(path.join(VSCODE, "index.js"))("playwright-core");
@@ -31,8 +32,8 @@ function freePort() {
   });
 }
 
-async function until(what, ready) {
-  const end = Date.now() + PATIENCE_MS;
+async function until(what, ready, patience = PATIENCE_MS) {
+  const end = Date.now() + patience;
   while (Date.now() < end) {
     const found = await ready();
     if (found) return found;
@@ -52,8 +53,8 @@ async function serve(port) {
   const directories = ["--user-data-dir", data, "--extensions-dir", extensions];
   // As if started from a terminal: the environment is this one, not that of a login shell.
   const env = { ...process.env, HOME: SCRATCH, EXTENSIONS_GALLERY: "{}", VSCODE_CLI: "1" };
-  if (what !== "api") {
-    // The API test names the extension in development; here it is the packaged one.
+  if (what !== "suite") {
+    // A suite names the extension in development; here it is the packaged one.
     execFileSync(node, [entry, ...directories, "--install-extension", VSIX], {
       env,
       stdio: "ignore",
@@ -66,6 +67,7 @@ async function serve(port) {
     "chat.disableAIFeatures": true,
     "window.commandCenter": false,
     "files.autoSave": "off",
+    "testing.saveBeforeTest": false,
     "git.enabled": false,
     "telemetry.telemetryLevel": "off",
     "editor.fontSize": 14,
@@ -82,7 +84,7 @@ async function serve(port) {
       ...["--disable-telemetry", "--disable-update-check"],
       ...["--disable-getting-started-override", "--reconnection-grace-time", "1"],
       ...(what === "untrusted" ? [] : ["--disable-workspace-trust"]),
-      ...(what === "api" ? ["--vscode-option", "enable-smoke-test-driver"] : []),
+      ...(what === "suite" ? ["--vscode-option", "enable-smoke-test-driver"] : []),
     ],
     { detached: true, stdio: ["ignore", "pipe", "pipe"], env },
   );
@@ -109,14 +111,20 @@ async function open(port) {
   const page = await browser.newPage({ viewport: { width: 940, height: 560 } });
   page.on("console", (message) => appendFileSync(log, `[page] ${message.text()}\n`));
   const remote = (file) => `vscode-remote://127.0.0.1:${port}${file}`;
-  const payload = [
-    ["extensionDevelopmentPath", remote(EXTENSION)],
-    ["extensionTestsPath", remote(path.join(EXTENSION, "dist/e2e/api.js"))],
-  ];
-  const query = what === "api" ? `&payload=${encodeURIComponent(JSON.stringify(payload))}` : "";
-  await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(PROJECT)}${query}`, {
-    timeout: PATIENCE_MS,
-  });
+  const query = new URLSearchParams();
+  if (OPEN) {
+    query.set(OPEN.endsWith(".code-workspace") ? "workspace" : "folder", OPEN);
+  } else {
+    query.set("ew", "true");
+  }
+  if (what === "suite") {
+    const payload = [
+      ["extensionDevelopmentPath", remote(EXTENSION)],
+      ["extensionTestsPath", remote(path.join(EXTENSION, `dist/e2e/${suite}.js`))],
+    ];
+    query.set("payload", JSON.stringify(payload));
+  }
+  await page.goto(`http://127.0.0.1:${port}/?${query}`, { timeout: PATIENCE_MS });
   return { browser, page };
 }
 
@@ -127,18 +135,20 @@ let page;
 try {
   server = await serve(port);
   ({ browser, page } = await open(port));
-  if (what === "api") {
+  if (what === "suite") {
     const verdict = path.join(SCRATCH, "verdict");
-    const text = await until("the verdict", () => existsSync(verdict) && readFileSync(verdict, "utf8"));
+    // Each step of a suite has a limit of its own.
+    const written = () => existsSync(verdict) && readFileSync(verdict, "utf8");
+    const text = await until("the verdict", written, 4 * PATIENCE_MS);
+    if (!text.startsWith("passed")) throw new Error(text);
     console.log(text);
-    if (!text.startsWith("passed")) process.exitCode = 1;
   } else {
     await (what === "ui" ? menu : untrusted)(page, process.env.SHOTS);
     console.log("passed");
   }
 } catch (error) {
   console.error(error);
-  await page?.screenshot({ path: path.join(SCRATCH, "failure.png") });
+  await page?.screenshot({ path: path.join(process.env.SHOTS ?? SCRATCH, "failure.png") });
   process.exitCode = 1;
 } finally {
   await browser?.close();

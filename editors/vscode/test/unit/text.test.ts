@@ -47,7 +47,8 @@ test("the status bar says one thing at a time", () => {
   const of = (roots: Status[], daemon = status({})) =>
     shown({ daemon, roots: new Map(roots.map((root, at) => [String(at), root])) });
   assert.match(shown({ roots: new Map() }).text, /loading/);
-  assert.equal(shown({ problem: "gone", roots: new Map() }).severity, "error");
+  assert.equal(shown({ problem: { message: "gone", idle: false }, roots: new Map() }).severity, "error");
+  assert.equal(shown({ problem: { message: "no folder", idle: true }, roots: new Map() }).severity, "plain");
   const down = of([], status({ daemon: "down", message: "it ended" }));
   assert.deepEqual(down, { text: "$(debug-disconnect) Greenlit: reconnecting", severity: "plain" });
   assert.equal(of([], status({ daemon: "gave-up" })).severity, "error");
@@ -63,6 +64,34 @@ test("the tooltip's text cannot become a link", () => {
   const message = "see [this](command:evil) `x`\nnow";
   const [line] = lines({ daemon: status({ daemon: "down", message }), roots: new Map() }, undefined);
   assert.equal(line, "Daemon down: see \\[this\\]\\(command:evil\\) \\`x\\` now");
+});
+
+test("the tooltip tells the layer, the index and the models of each root", () => {
+  const root = { branch: null, phase: "idle", index: null };
+  const report = {
+    build: "0.1.0",
+    pid: 7,
+    log: "/l",
+    roots: [
+      { ...root, root: "/w/a", layer: "namespaces", index: "12 files" },
+      { ...root, root: "/w/b", layer: null },
+    ],
+    models: [
+      { tier: "small", model: "tiny_1", adapter: "mine" },
+      { tier: "large", model: "big", adapter: null },
+    ],
+  };
+  assert.deepEqual(lines({ daemon: status({}), roots: new Map() }, report), [
+    "**a**: idle",
+    "Sandbox: namespaces",
+    "Index: 12 files",
+    "**b**: idle",
+    "Sandbox: nothing ran yet",
+    "Index: not asked for yet",
+    "Model (small): tiny\\_1 with mine",
+    "Model (large): big",
+    "greenlitd 0.1.0, process 7",
+  ]);
 });
 
 function evidence(): Evidence {

@@ -1,0 +1,126 @@
+// Runs in the real extension host, on a workspace of two folders: `people`, as in api.ts, and `long`,
+// whose only module has 50,000 lines.
+
+import assert from "node:assert/strict";
+import * as vscode from "vscode";
+
+import type { Api } from "../../src/extension";
+import { activate, execute, fixAt, menu, own, red, replace, until, verdict } from "./support";
+
+const PEOPLE = "test_people.py::test_adult_on_the_birthday";
+const LONG = "test_long.py::test_last";
+
+async function awkward(): Promise<void> {
+  const [people, long] = vscode.workspace.workspaceFolders ?? [];
+  assert.ok(people && long);
+  const open = (folder: vscode.WorkspaceFolder, name: string) =>
+    vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder.uri, name));
+  const tests = await open(people, "test_people.py");
+  const ofLong = await open(long, "test_long.py");
+  await vscode.window.showTextDocument(tests);
+  await vscode.window.showTextDocument(ofLong);
+  const api = await activate();
+
+  // Each folder has its own diagnostics, tests and fixes.
+  const line = await red(tests);
+  const lineOfLong = await red(ofLong);
+  await until("both outcomes", () =>
+    [PEOPLE, LONG].every((test) => api.outcome(test) === "failed") ? true : undefined,
+  );
+  await fixAt(tests, line);
+  await fixAt(ofLong, lineOfLong);
+  await until("the sum in the bar", () => (/2 failing, \d+ fixes/.test(api.status()) ? true : undefined));
+  assert.match(api.tooltip(), /\*\*people\*\*[^]*Sandbox: [a-z]+[^]*\*\*long\*\*[^]*Sandbox: [a-z]+/);
+
+  await longFile(api, await open(long, "long.py"), ofLong, lineOfLong);
+  await undoAndRedo(await open(people, "people.py"), tests, line);
+  await renamed(people, tests);
+
+  // A folder that leaves takes along what it had.
+  vscode.workspace.updateWorkspaceFolders(1, 1);
+  await until("its tests to go", () => (api.testItems().has(LONG) ? undefined : true));
+  assert.equal(own(ofLong.uri).length, 0);
+  assert.deepEqual(api.problems(), []);
+}
+
+/** A fix at the end of 50,000 lines lands where it belongs, after edits all over the file. */
+async function longFile(
+  api: Api,
+  code: vscode.TextDocument,
+  tests: vscode.TextDocument,
+  line: number,
+): Promise<void> {
+  assert.ok(code.lineCount > 50_000);
+  const edit = new vscode.WorkspaceEdit();
+  for (let at = 0; at < 300; at++) {
+    edit.insert(code.uri, new vscode.Position(at * 160, 0), `# 👋 ${at}\n`);
+  }
+  assert.ok(await vscode.workspace.applyEdit(edit));
+  await until("the fix to be withdrawn", async () =>
+    (await menu(tests, line)).length === 0 ? true : undefined,
+  );
+  assert.ok(await code.save());
+  assert.ok(await vscode.workspace.applyEdit(await fixAt(tests, line)));
+  assert.match(code.lineAt(code.lineCount - 2).text, /^ {4}return number >= 18$/);
+  assert.ok(await code.save());
+  await until("the long file to be green", () =>
+    api.outcome(LONG) === "passed" && own(tests.uri).length === 0 ? true : undefined,
+  );
+}
+
+/** As fast as they come: the server's text stays the editor's. */
+async function undoAndRedo(
+  code: vscode.TextDocument,
+  tests: vscode.TextDocument,
+  line: number,
+): Promise<void> {
+  const before = code.getText();
+  const editor = await vscode.window.showTextDocument(code);
+  for (let step = 0; step < 60; step++) {
+    const at = new vscode.Position(step % 4, 0);
+    const done = await editor.edit((edit) =>
+      step % 3 === 0
+        ? edit.delete(new vscode.Range(at, at.translate(0, 1)))
+        : edit.insert(at, step % 3 === 1 ? "# 𝕏 é\n" : "👋"),
+    );
+    assert.ok(done);
+  }
+  assert.notEqual(code.getText(), before);
+  for (const command of ["undo", "redo", "undo"]) {
+    await Promise.all(Array.from({ length: 60 }, () => vscode.commands.executeCommand(command)));
+  }
+  assert.equal(code.getText(), before);
+  // Ctrl+S also writes what is as it was.
+  await execute("workbench.action.files.save");
+  const fix = await fixAt(tests, line);
+  assert.deepEqual(
+    fix.entries().map(([uri, edits]) => [uri.toString(), edits.length]),
+    [[code.uri.toString(), 1]],
+  );
+  assert.ok(await vscode.workspace.applyEdit(fix));
+  assert.match(code.lineAt(1).text, /^ {4}return age >= 18$/);
+  await replace(code, before);
+  assert.ok(await code.save());
+  await fixAt(tests, line);
+}
+
+/** A file is renamed while its fixes are shown. */
+async function renamed(folder: vscode.WorkspaceFolder, tests: vscode.TextDocument): Promise<void> {
+  const uri = vscode.Uri.joinPath(folder.uri, "test_folk.py");
+  const old = tests.uri;
+  const edit = new vscode.WorkspaceEdit();
+  edit.renameFile(old, uri);
+  assert.ok(await vscode.workspace.applyEdit(edit));
+  const document = await vscode.workspace.openTextDocument(uri);
+  const line = await red(document);
+  await until("the old name to be forgotten", () => (own(old).length === 0 ? true : undefined));
+  const [diagnostic] = own(uri);
+  assert.equal(diagnostic?.code, PEOPLE.replace("people", "folk"));
+  assert.ok(await vscode.workspace.applyEdit(await fixAt(document, line)));
+  assert.ok(await vscode.workspace.saveAll(false));
+  await until("it to be green", () => (own(uri).length === 0 ? true : undefined));
+}
+
+export function run(): Promise<void> {
+  return verdict(awkward);
+}
