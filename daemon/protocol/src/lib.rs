@@ -21,6 +21,7 @@ mod index;
 mod message;
 mod model;
 mod report;
+mod status_report;
 mod trace;
 
 pub use diagnostic::{DiagnosticTool, MendedDiagnostic, SeenDiagnostic};
@@ -44,12 +45,12 @@ pub use message::{
 };
 pub use model::{ModelAction, ModelEntry, ModelReport, PullItem, PullPlan, PullRequest};
 pub use report::{
-    Agreement, CandidateCounts, Check, CheckState, EvidenceReport, EvidenceTest, FailingTest,
-    FileEdit, FixEntry, FixEvidence, FixReport, FixSource, FixStats, GenerationReport,
-    LocalizationReport, Merit, ModelStatus, Notice, RetrievalReport, RetrievedPassage, RootStatus,
-    SessionStatus, StatusReport, SuspiciousLine, TestEntry, TestOutcome, TestPlace, TestReport,
-    TestStrength, TestsReport, Tier,
+    Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
+    FixEvidence, FixReport, FixSource, FixStats, GenerationReport, LocalizationReport, Merit,
+    Notice, RetrievalReport, RetrievedPassage, SuspiciousLine, TestEntry, TestOutcome, TestPlace,
+    TestReport, TestStrength, TestsReport, Tier,
 };
+pub use status_report::{Check, CheckState, ModelStatus, RootStatus, SessionStatus, StatusReport};
 pub use trace::{
     EvidenceStatus, EvidenceTotals, ReplayReport, TraceAction, TraceCall, TraceEntry, TraceFilter,
     TraceMessage, TraceReport, TraceSearch,
