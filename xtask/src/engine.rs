@@ -3,8 +3,7 @@
 //! Its instructions are chosen when it is compiled: built for any x86-64 processor it would run models
 //! several times slower than it could. So it is built for x86-64-v3 (AVX2, FMA), and says at its start
 //! where that does not run. The flag goes to every crate below it; in a target directory of its own, so
-//! that this and the other builds do not throw each other's products away. The profile is the one that
-//! is installed, because inference that is not optimized crawls.
+//! that this and the other builds do not throw each other's products away.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,8 +12,9 @@ use anyhow::{Context, Result};
 
 use crate::run::{cargo, root, run, say};
 
-/// The profile in the root `Cargo.toml`.
-pub(crate) const PROFILE: &str = "engine";
+/// Profiles in the root `Cargo.toml`: what is installed, and what is tested.
+const PROFILE: &str = "engine";
+const TEST_PROFILE: &str = "engine-test";
 const PACKAGE: &str = "greenlit-engine";
 
 /// Builds the engine and puts it into cargo's bin directory.
@@ -41,7 +41,7 @@ pub(crate) fn test(nextest: &std::path::Path) -> Result<()> {
     run(prepared(cargo()).args([
         "clippy",
         "--profile",
-        PROFILE,
+        TEST_PROFILE,
         "--package",
         PACKAGE,
         "--all-targets",
@@ -55,7 +55,7 @@ pub(crate) fn test(nextest: &std::path::Path) -> Result<()> {
         "nextest",
         "run",
         "--cargo-profile",
-        PROFILE,
+        TEST_PROFILE,
         "--package",
         PACKAGE,
         "--no-fail-fast",
@@ -82,8 +82,9 @@ fn directory() -> PathBuf {
 
 /// Where `cargo install` puts executables.
 fn bin_directory() -> Result<PathBuf> {
-    let home = match std::env::var_os("CARGO_HOME") {
-        Some(home) => PathBuf::from(home),
+    let set = |name| std::env::var_os(name).map(PathBuf::from);
+    let home = match set("CARGO_INSTALL_ROOT").or_else(|| set("CARGO_HOME")) {
+        Some(home) => home,
         None => std::env::home_dir().context("there is no home directory")?.join(".cargo"),
     };
     let directory = home.join("bin");

@@ -31,18 +31,17 @@ enum Task {
     Test,
     /// Install ONNX Runtime and an embedding model into `.tools/` and say where they are.
     Embedding,
-<<<<<<< HEAD
-    /// Install the binaries into cargo's bin directory, and editor plugins.
-=======
     /// Build the process that runs language models and install it beside the others; takes a while.
     Engine {
         /// For NVIDIA devices; needs nvcc, and `CUDA_COMPUTE_CAP` where there is no device
         #[arg(long)]
         cuda: bool,
     },
-    /// Install the binaries into cargo's bin directory, and the editor plugin.
->>>>>>> b8b21d9 (Run models with mistralrs: the engine's executable (never compiled yet))
+    /// Install the binaries into cargo's bin directory, and editor plugins.
     Install {
+        /// Build and install the process that runs language models too, for the CPU.
+        #[arg(long)]
+        engine: bool,
         /// Link the Neovim plugin into Neovim's package directory.
         #[arg(long)]
         nvim: bool,
@@ -71,13 +70,9 @@ fn main() -> Result<()> {
         Task::Demo => demo::demo(),
         Task::Test => test::test(),
         Task::Embedding => embedding::show(),
-<<<<<<< HEAD
-        Task::Install { nvim, vscode } => install::install(nvim, vscode),
-        Task::Package => package::package(),
-=======
         Task::Engine { cuda } => engine::engine(cuda),
-        Task::Install { nvim } => install::install(nvim),
->>>>>>> b8b21d9 (Run models with mistralrs: the engine's executable (never compiled yet))
+        Task::Install { engine, nvim, vscode } => install::install(engine, nvim, vscode),
+        Task::Package => package::package(),
         Task::Bench { name, debug, args } => bench::bench(name, debug, &args),
     }
 }

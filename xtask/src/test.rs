@@ -4,17 +4,11 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-<<<<<<< HEAD
-use crate::embedding;
 use crate::package;
 use crate::run::{cargo, output, root, run, say, step};
 use crate::tools;
 use crate::vscode;
-=======
-use crate::run::{cargo, output, root, run, say, step};
-use crate::tools;
 use crate::{embedding, engine};
->>>>>>> b8b21d9 (Run models with mistralrs: the engine's executable (never compiled yet))
 
 /// Crates that the thin server must never pull in.
 const HEAVY: [&str; 6] = ["mistralrs", "fastembed", "hnsw_rs", "redb", "tantivy", "tree-sitter"];

@@ -5,3 +5,4 @@
 mod adapters;
 mod engine;
 mod texts;
+mod trouble;
