@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn what_is_no_schema_is_a_bad_constraint() {
         for text in ["", "{", "[]", "true"] {
-            assert_eq!(super::schema(text).unwrap_err().kind, Kind::BadConstraint, "{text}");
+            assert_eq!(schema(text).unwrap_err().kind, Kind::BadConstraint, "{text}");
         }
     }
 }

@@ -51,7 +51,7 @@ impl Drop for Watch {
         self.seen.panicked.store(std::thread::panicking(), Ordering::Relaxed);
         if let Some(gone) = self.gone.take() {
             // Nobody may be waiting.
-            drop(gone.send(()));
+            gone.send(()).ok();
         }
     }
 }
