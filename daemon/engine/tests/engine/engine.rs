@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use greenlit_protocol::engine::{
     Constraint, EngineAnswer, EngineFailureKind, EngineRequest, Generate, Generated, LoadModel,
@@ -16,7 +17,7 @@ pub(crate) const SEED: u64 = 7;
 pub(crate) struct Engine {
     pub(crate) client: Client,
     pub(crate) process: Child,
-    pub(crate) dir: tempfile::TempDir,
+    scratch: Scratch,
 }
 
 impl Engine {
@@ -29,7 +30,7 @@ impl Engine {
             .unwrap();
         let (output, input) = (process.stdout.take().unwrap(), process.stdin.take().unwrap());
         let client = Client::connect(output, input).await.unwrap();
-        Self { client, process, dir: tempfile::tempdir().unwrap() }
+        Self { client, process, scratch: Scratch::new() }
     }
 
     /// An engine with a model in memory.
@@ -42,7 +43,7 @@ impl Engine {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.scratch.0.join(name)
     }
 
     pub(crate) async fn load(
@@ -90,6 +91,27 @@ impl Engine {
     /// What is written with the likeliest tokens.
     pub(crate) async fn greedy(&self, adapter: Option<&str>, prompt: &str) -> String {
         self.write(job(adapter, prompt, 24)).await.unwrap().0
+    }
+}
+
+/// A directory that goes with its test. Not by `tempfile`: it would ask for another feature of a crate far
+/// below, so that the library would be compiled twice, for the executable and for its tests.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("engine-{}-{count}", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
