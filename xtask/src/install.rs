@@ -6,15 +6,19 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::demo::copy;
+use crate::engine;
 use crate::package;
 use crate::run::{cargo, root, run, say};
 use crate::vscode;
 
-pub(crate) fn install(nvim: bool, vscode: bool) -> Result<()> {
+pub(crate) fn install(with_engine: bool, nvim: bool, vscode: bool) -> Result<()> {
     for package in ["lsp", "daemon", "daemon/sandbox"] {
         run(cargo().args(["install", "--locked", "--path", package]))?;
     }
     say("installed greenlit, greenlitd and greenlit-sandbox");
+    if with_engine {
+        engine::engine(false)?;
+    }
     if nvim {
         install_nvim()?;
     }

@@ -5,6 +5,7 @@ mod demo;
 #[cfg(unix)]
 mod emacs;
 mod embedding;
+mod engine;
 mod install;
 mod package;
 mod run;
@@ -30,8 +31,17 @@ enum Task {
     Test,
     /// Install ONNX Runtime and an embedding model into `.tools/` and say where they are.
     Embedding,
+    /// Build the process that runs language models and install it beside the others; takes a while.
+    Engine {
+        /// For NVIDIA devices; needs nvcc, and `CUDA_COMPUTE_CAP` where there is no device
+        #[arg(long)]
+        cuda: bool,
+    },
     /// Install the binaries into cargo's bin directory, and editor plugins.
     Install {
+        /// Build and install the process that runs language models too, for the CPU.
+        #[arg(long)]
+        engine: bool,
         /// Link the Neovim plugin into Neovim's package directory.
         #[arg(long)]
         nvim: bool,
@@ -65,7 +75,8 @@ fn main() -> Result<()> {
         Task::Demo => demo::demo(),
         Task::Test => test::test(),
         Task::Embedding => embedding::show(),
-        Task::Install { nvim, vscode } => install::install(nvim, vscode),
+        Task::Engine { cuda } => engine::engine(cuda),
+        Task::Install { engine, nvim, vscode } => install::install(engine, nvim, vscode),
         Task::Package { debug } => package::package(debug),
         Task::Bench { name, debug, args } => bench::bench(name, debug, &args),
     }

@@ -299,3 +299,39 @@ fn factors_of_another_model_are_refused() {
     let message = adapter(&tiny::adapter_config(), deeper).unwrap_err();
     assert!(message.contains("layers.9") && message.contains("belongs to nothing"), "{message}");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever is done to an adapter's files: an answer, never a panic, never a wait.
+    #[test]
+    fn mangled_adapters_are_judged(
+        config in proptest::bool::ANY,
+        at in 0.0..1.0_f64,
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..12),
+        cut in proptest::bool::ANY,
+    ) {
+        let (dir, files) = MODEL.with(|model| (model.0.path().join("mangled"), model.1.clone()));
+        tiny::always(&dir, SEED, b'a').unwrap();
+        let file = dir.join(if config { "adapter_config.json" } else { "adapter_model.safetensors" });
+        let mut whole = std::fs::read(&file).unwrap();
+        // Mostly in the head: the rest is numbers, and any numbers will do.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        let start = (whole.len().min(2000) as f64 * at) as usize;
+        let end = if cut { whole.len() } else { (start + bytes.len()).min(whole.len()) };
+        whole.splice(start..end, bytes);
+        std::fs::write(&file, whole).unwrap();
+        if let Err(error) = check::adapter(&dir, &files) {
+            let message = error.to_string();
+            proptest::prop_assert!(message.contains("adapter_"), "no file is named in {message:?}");
+        }
+    }
+}
+
+thread_local! {
+    static MODEL: (tempfile::TempDir, check::ModelFiles) = {
+        let (dir, path) = model();
+        let files = check::model(&path).unwrap();
+        (dir, files)
+    };
+}
