@@ -52,10 +52,7 @@ fn python_a_fix_has_its_lineage_and_what_became_of_it() {
     let shown = trace(&installation, &["show", &id]);
     let search = &shown["search"];
     assert_eq!(search["kind"], "tests");
-    assert_eq!(
-        search["tests"],
-        report["failing"][0]["id"].as_str().map(|id| vec![id]).unwrap().into()
-    );
+    assert_eq!(search["tests"], json!([report["failing"][0]["id"]]));
     assert_eq!((&search["background"], &search["ended"]), (&false.into(), &"fixed".into()));
     assert_eq!(search["inputs"].as_str().unwrap().len(), 64);
     assert!(search["localization"]["lines"].as_array().is_some_and(|lines| !lines.is_empty()));
@@ -110,7 +107,7 @@ fn python_a_replay_agrees_also_from_the_record_and_differs_where_the_tests_do() 
     project.write("people.py", &fixed);
     let replay = trace(&installation, &["replay", &id]);
     assert_eq!((&replay["agrees"], &replay["exact"]), (&true.into(), &true.into()), "{replay:#}");
-    assert_eq!(replay["restored"], vec!["people.py"].into());
+    assert_eq!(replay["restored"], json!(["people.py"]));
     assert_eq!(project.read("people.py"), fixed);
     // Another test: another verdict, and no wonder.
     project.write(
