@@ -65,7 +65,8 @@ fn says(words: &str) -> Value {
 /// What the engine was asked.
 fn asked(wanted: &Wanted) -> Vec<Value> {
     let text = std::fs::read_to_string(wanted.directory.join("asked.jsonl")).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn local(engine: &Engine, wanted: &Wanted) -> LocalModel {

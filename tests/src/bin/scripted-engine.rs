@@ -136,7 +136,8 @@ impl Voice {
     fn note(&self, line: &Value) {
         let path = self.directory.join("asked.jsonl");
         let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
-        writeln!(file, "{line}").unwrap();
+        // In one piece: somebody may be reading.
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
 
