@@ -15,6 +15,8 @@ fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
     let chromium = tool("GREENLIT_TEST_CHROMIUM", ".tools/vscode/chromium/chromium");
     let scratch = installation.path("vscode");
     std::fs::create_dir(&scratch).unwrap();
+    // What is tested here is not how long a busy machine takes.
+    std::fs::write(installation.path("greenlit.toml"), "[fix]\nbudget_secs = 600\n").unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
     // Elsewhere it is the package that brings the programs along.
