@@ -112,6 +112,8 @@ pub(crate) fn measure(
             server.initialize(&project.root);
             let took = start.elapsed();
             resident_start_bytes = server.resident();
+            // Ruff takes a shutdown before it for an error.
+            server.notify("initialized", json!({}));
             server.stop();
             took
         })

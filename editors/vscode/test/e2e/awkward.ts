@@ -17,8 +17,13 @@ async function awkward(): Promise<void> {
     vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder.uri, name));
   const tests = await open(people, "test_people.py");
   const ofLong = await open(long, "test_long.py");
-  await vscode.window.showTextDocument(tests);
-  await vscode.window.showTextDocument(ofLong);
+  // VS Code closes a document after some minutes that no tab shows.
+  const show = (document: vscode.TextDocument) =>
+    vscode.window.showTextDocument(document, { preview: false });
+  const [code, longCode] = [await open(people, "people.py"), await open(long, "long.py")];
+  for (const document of [code, longCode, tests, ofLong]) {
+    await show(document);
+  }
   const api = await activate();
 
   // Each folder has its own diagnostics, tests and fixes.
@@ -32,8 +37,8 @@ async function awkward(): Promise<void> {
   await until("the sum in the bar", () => (/2 failing, \d+ fixes/.test(api.status()) ? true : undefined));
   assert.match(api.tooltip(), /\*\*people\*\*[^]*Sandbox: [a-z]+[^]*\*\*long\*\*[^]*Sandbox: [a-z]+/);
 
-  await longFile(api, await open(long, "long.py"), ofLong, lineOfLong);
-  await undoAndRedo(await open(people, "people.py"), tests, line);
+  await longFile(api, longCode, ofLong, lineOfLong);
+  await undoAndRedo(code, tests, line);
   await renamed(people, tests);
 
   // A folder that leaves takes along what it had.
@@ -75,7 +80,7 @@ async function undoAndRedo(
   line: number,
 ): Promise<void> {
   const before = code.getText();
-  const editor = await vscode.window.showTextDocument(code);
+  const editor = await vscode.window.showTextDocument(code, { preview: false });
   for (let step = 0; step < 60; step++) {
     const at = new vscode.Position(step % 4, 0);
     const done = await editor.edit((edit) =>

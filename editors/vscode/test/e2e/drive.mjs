@@ -139,7 +139,7 @@ try {
     const verdict = path.join(SCRATCH, "verdict");
     // Each step of a suite has a limit of its own.
     const written = () => existsSync(verdict) && readFileSync(verdict, "utf8");
-    const text = await until("the verdict", written, 4 * PATIENCE_MS);
+    const text = await until("the verdict", written, 6 * PATIENCE_MS);
     if (!text.startsWith("passed")) throw new Error(text);
     console.log(text);
   } else {
