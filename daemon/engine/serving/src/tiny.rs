@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::check::Architecture;
 
 /// Ends a text.
-pub const END: &str = "<|end|>";
+pub const END: &str = "<|endoftext|>";
 /// Rows of the embedding; the tokenizer has as many tokens.
 pub const VOCABULARY: usize = 320;
 /// Width between layers: one block of Q4K.
@@ -62,6 +62,8 @@ pub fn config(architecture: Architecture) -> Value {
     });
     if architecture == Architecture::Qwen3 {
         config["head_dim"] = json!(HEAD);
+        config["max_window_layers"] = json!(LAYERS);
+        config["use_sliding_window"] = json!(false);
     }
     config
 }

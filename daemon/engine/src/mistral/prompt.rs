@@ -6,7 +6,7 @@ use greenlit_protocol::engine::{
 };
 use greenlit_serving::failure;
 use indexmap::IndexMap;
-use mistralrs_core::{Constraint as Grammar, MessageContent, SamplingParams};
+use mistralrs_core::{Constraint as Grammar, MessageContent, SamplingParams, StopTokens};
 use serde_json::{Value, json};
 
 /// Messages as the library's chat templates take them.
@@ -48,13 +48,29 @@ fn schema(text: &str) -> Result<Value, EngineFailure> {
     Ok(schema)
 }
 
-/// How tokens are chosen, at most `room` of them. The library takes no temperature for one.
-pub(super) fn sampling(sampling: &Sampling, room: usize) -> SamplingParams {
+/// Tokens with one of which a grammar lets a text end: the one with the highest id, whatever the model's own
+/// configuration says. As in toktrie_hf_tokenizers 1.9; where there is none it would take token 0, which is text.
+pub(super) const ENDS: [&str; 5] =
+    ["</s>", "<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>", "<eos>"];
+
+/// A constraint for a model without any of [`ENDS`].
+pub(super) fn endless() -> EngineFailure {
+    let known = ENDS.join(", ");
+    failure(
+        Kind::BadConstraint,
+        format!("this model cannot be constrained: its tokenizer has none of {known}"),
+    )
+}
+
+/// How tokens are chosen, at most `room` of them. The library takes no temperature for one. `end` ends the
+/// text besides what the model's configuration names.
+pub(super) fn sampling(sampling: &Sampling, room: usize, end: Option<u32>) -> SamplingParams {
     let wanted = usize::try_from(sampling.max_tokens).unwrap_or(usize::MAX);
     SamplingParams {
         temperature: Some(sampling.temperature),
         top_p: Some(sampling.top_p),
         max_len: Some(wanted.min(room)),
+        stop_toks: end.map(|end| StopTokens::Ids(vec![end])),
         ..SamplingParams::neutral()
     }
 }

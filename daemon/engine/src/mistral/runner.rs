@@ -34,6 +34,8 @@ pub(super) struct MistralRunner {
     library: Mutex<Option<Arc<MistralRs>>>,
     pipeline: Weak<tokio::sync::Mutex<dyn Pipeline + Send + Sync>>,
     count: Count,
+    /// The token with which a constrained text ends; `None` where grammars know none.
+    end: Option<u32>,
     /// In tokens.
     context: usize,
     /// One request at a time, in the order in which they came. See [`super`].
@@ -46,6 +48,9 @@ impl MistralRunner {
         let tokenizer = pipeline.try_lock().ok().and_then(|pipeline| pipeline.tokenizer());
         let tokenizer = tokenizer
             .ok_or_else(|| failure(Kind::Backend, format!("{name}: there is no tokenizer")))?;
+        let added = tokenizer.get_added_tokens_decoder().into_iter();
+        let ends = added.filter(|(_, token)| prompt::ENDS.contains(&token.content.as_str()));
+        let end = ends.map(|(id, _)| id).max();
         let count: Count = Box::new(move |text| {
             let encoded = tokenizer.encode_fast(text, false).map_err(|error| error.to_string())?;
             Ok(encoded.get_ids().len() as u64)
@@ -62,6 +67,7 @@ impl MistralRunner {
             library: Mutex::new(Some(library)),
             pipeline: weak,
             count,
+            end,
             context: usize::try_from(plan.context).unwrap_or(usize::MAX),
             turn: Semaphore::new(1),
         })
@@ -120,6 +126,10 @@ impl MistralRunner {
     ) -> Result<Generated, EngineFailure> {
         let began = Instant::now();
         let constraint = prompt::grammar(&job.constraint)?;
+        let end = match job.constraint {
+            Constraint::None => None,
+            _ => Some(self.end.ok_or_else(prompt::endless)?),
+        };
         let _turn = self.turn.acquire().await.expect("it is never closed");
         let tokens = self.tokens(&job.prompt).await?;
         let prompt_tokens = tokens.len();
@@ -136,7 +146,7 @@ impl MistralRunner {
             ));
         }
         let (watch, seen, ended) = Watch::new(prompt_tokens);
-        let sampling = prompt::sampling(&job.sampling, room);
+        let sampling = prompt::sampling(&job.sampling, room, end);
         let most = sampling.max_len.unwrap_or(room);
         // Room for every token: the library waits for who does not read, and with it everybody else.
         let (response, mut responses) = mpsc::channel(most + 1);

@@ -35,8 +35,9 @@ async fn messages_go_through_the_chat_template() {
     let mut chat = job(None, "", 8);
     chat.prompt = Prompt::Chat(messages.to_vec());
     let (_, generated) = engine.write(chat).await.unwrap();
-    // <|start|>system\nbe short<|stop|> <|start|>user\nhello<|stop|> <|start|>assistant\n
-    assert_eq!(generated.usage.prompt_tokens, (1 + 7 + 8 + 1) + (1 + 5 + 5 + 1) + (1 + 10));
+    // <|start|>system\nbe short<|stop|> <|start|>user\nhello<|stop|> <|start|>assistant; a template's own
+    // last line end does not count.
+    assert_eq!(generated.usage.prompt_tokens, (1 + 7 + 8 + 1) + (1 + 5 + 5 + 1) + (1 + 9));
 }
 
 #[tokio::test]
@@ -68,7 +69,7 @@ async fn grammars_and_patterns_are_kept() {
         let mut constrained = job(None, "x", 50);
         constrained.constraint = constraint;
         let (text, _) = engine.write(constrained).await.unwrap();
-        assert!(["yes!", "no!"].contains(&text.as_str()), "{text}");
+        assert!(["yes!", "no!"].contains(&text.as_str()), "{text:?}");
     }
 }
 
@@ -181,4 +182,33 @@ async fn memory_comes_back_when_a_model_is_unloaded() {
     }
     let grown = resident().await.saturating_sub(before);
     assert!(grown < 50 << 20, "{grown} bytes more after ten swaps");
+}
+
+#[tokio::test]
+async fn a_constrained_text_ends_though_the_model_ends_differently() {
+    let engine = Engine::start().await;
+    let directory = engine.path("model");
+    tiny::model(&directory, Architecture::Qwen2, crate::engine::SEED).unwrap();
+    let edit = |file: &str, from: &str, to: &str| {
+        let path = directory.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+    };
+    edit("tokenizer_config.json", tiny::END, "<|stop|>");
+    edit("generation_config.json", "256", "258");
+    engine.load("m", directory.clone(), Precision::Four).await.unwrap();
+    let mut constrained = job(None, "x", 50);
+    constrained.constraint = Constraint::Regex("(yes|no)!".into());
+    let (text, generated) = engine.write(constrained.clone()).await.unwrap();
+    assert!(["yes!", "no!"].contains(&text.as_str()), "{text:?}");
+    assert_eq!(generated.finish, Finish::Stop);
+
+    // Without an end that grammars know there is none.
+    edit("tokenizer.json", tiny::END, "<|fin|>");
+    engine.client.ask(EngineRequest::Unload { model: "m".into() }).await.unwrap();
+    engine.load("m", directory.clone(), Precision::Four).await.unwrap();
+    let (kind, message) = failed(engine.write(constrained).await);
+    assert_eq!(kind, Kind::BadConstraint);
+    assert!(message.contains(tiny::END), "{message}");
+    assert!(engine.write(job(None, "x", 4)).await.is_ok());
 }

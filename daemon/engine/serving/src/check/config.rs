@@ -79,6 +79,8 @@ struct Config {
     hidden_act: String,
     #[serde(default)]
     tie_word_embeddings: bool,
+    max_window_layers: Option<Value>,
+    use_sliding_window: Option<Value>,
     rope_scaling: Option<Value>,
     quantization_config: Option<Value>,
 }
@@ -112,6 +114,15 @@ pub(super) fn shape(path: &Path) -> Result<Shape, BadFile> {
             "`rope_scaling` is not supported for {name}; remove it to use the \
             model within its original context"
         ));
+    }
+    let windows = [
+        ("max_window_layers", &config.max_window_layers),
+        ("use_sliding_window", &config.use_sliding_window),
+    ];
+    for (field, value) in windows {
+        if architecture == Architecture::Qwen3 && value.is_none() {
+            return invalid(format!("`{field}` is missing, which {name} needs"));
+        }
     }
     if config.hidden_act != "silu" {
         return invalid(format!("`hidden_act` is {}; only silu is supported", config.hidden_act));

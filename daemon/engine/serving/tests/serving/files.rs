@@ -335,3 +335,16 @@ thread_local! {
         (dir, files)
     };
 }
+
+#[test]
+fn a_qwen3_without_what_the_library_needs_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for field in ["max_window_layers", "use_sliding_window"] {
+        tiny::model(dir.path(), Architecture::Qwen3, 1).unwrap();
+        edit(&dir.path().join("config.json"), |config| {
+            config.as_object_mut().unwrap().remove(field);
+        });
+        let refused = check::model(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("config.json") && refused.contains(field), "{refused}");
+    }
+}
