@@ -273,22 +273,21 @@ impl<'a> Batch<'a> {
 
     /// Gives whether other files are to be watched now.
     pub(crate) fn decision(&mut self, fix: &str, decision: Decision) -> rusqlite::Result<bool> {
-        let found: Option<(i64, String, Option<i64>, Option<i64>, Vec<u8>)> = self
+        let (column, name) = match decision {
+            Decision::Applied => ("applied_ms", "applied"),
+            Decision::Dismissed => ("dismissed_ms", "dismissed"),
+        };
+        let newest = format!(
+            "SELECT id, tier, {column} IS NULL, detail FROM attempt WHERE fix = ?1
+             ORDER BY id DESC LIMIT 1"
+        );
+        let found: Option<(i64, String, bool, Vec<u8>)> = self
             .connection
-            .prepare_cached(
-                "SELECT id, tier, applied_ms, dismissed_ms, detail FROM attempt WHERE fix = ?1
-                 ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row([fix], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-            })
+            .prepare_cached(&newest)?
+            .query_row([fix], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .optional()?;
         // What was not recorded cannot be decided on here.
-        let Some((id, tier, applied, dismissed, detail)) = found else { return Ok(false) };
-        let (column, name, before) = match decision {
-            Decision::Applied => ("applied_ms", "applied", applied),
-            Decision::Dismissed => ("dismissed_ms", "dismissed", dismissed),
-        };
+        let Some((id, tier, first, detail)) = found else { return Ok(false) };
         let also = match decision {
             // Applied once more: whatever became of it then, it stands again.
             Decision::Applied => ", reverted_ms = NULL",
@@ -297,7 +296,7 @@ impl<'a> Batch<'a> {
         self.connection
             .prepare_cached(&format!("UPDATE attempt SET {column} = ?2{also} WHERE id = ?1"))?
             .execute(params![id, self.now])?;
-        if before.is_none() {
+        if first {
             self.sums.add(name, &[("tier", &tier)], 1);
             if decision == Decision::Applied
                 && let Some(detail) = unpacked::<Detail>(&detail)

@@ -1,6 +1,5 @@
 //! The end of the process at any moment.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
