@@ -50,7 +50,7 @@ pub(crate) async fn watch(inner: Weak<Inner>, mut changes: watch::Receiver<State
 }
 
 fn next(state: &State, idle: Duration, now: Instant) -> Next {
-    if state.running.is_none() || !state.loading.is_empty() {
+    if state.running.is_none() || state.waiting > 0 {
         return Next::Never;
     }
     if state.models.is_empty() {

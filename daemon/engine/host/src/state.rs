@@ -47,6 +47,8 @@ pub(crate) struct Resident {
 pub(crate) struct State {
     pub(crate) running: Option<Arc<Running>>,
     pub(crate) starting: bool,
+    /// Who waits for something to be brought into memory.
+    pub(crate) waiting: usize,
     /// What is being loaded, for people.
     pub(crate) loading: Vec<String>,
     pub(crate) models: BTreeMap<String, Resident>,
@@ -65,6 +67,7 @@ impl Default for State {
         Self {
             running: None,
             starting: false,
+            waiting: 0,
             loading: Vec::new(),
             models: BTreeMap::new(),
             crashes: 0,

@@ -15,7 +15,18 @@ use crate::error::EngineError;
 use crate::state::{Resident, Running};
 
 impl Inner {
+    /// Nothing is ended for being idle meanwhile.
     pub(super) async fn ready(self: Arc<Self>, wanted: &Wanted) -> Result<InUse, EngineError> {
+        self.state.send_modify(|state| state.waiting += 1);
+        let ready = Arc::clone(&self).bring(wanted).await;
+        self.state.send_modify(|state| {
+            state.waiting -= 1;
+            state.touched = Instant::now();
+        });
+        ready
+    }
+
+    async fn bring(self: Arc<Self>, wanted: &Wanted) -> Result<InUse, EngineError> {
         loop {
             let running = self.running().await?;
             let (loaded, adapter) = self.state.borrow().has(wanted);
@@ -35,7 +46,6 @@ impl Inner {
             }
             let taken = self.state.send_if_modified(|state| {
                 let same = state.running.as_ref().is_some_and(|now| Arc::ptr_eq(now, &running));
-                state.touched = Instant::now();
                 let model = state.models.get_mut(&wanted.model).filter(|_| same);
                 model.map(|model| model.active += 1).is_some()
             });
@@ -173,16 +183,12 @@ impl Inner {
 
     /// Work that is shown as loading while it lasts.
     async fn during<T>(&self, name: String, work: impl Future<Output = T>) -> T {
-        self.state.send_modify(|state| {
-            state.loading.push(name.clone());
-            state.touched = Instant::now();
-        });
+        self.state.send_modify(|state| state.loading.push(name.clone()));
         let done = work.await;
         self.state.send_modify(|state| {
             if let Some(at) = state.loading.iter().position(|known| *known == name) {
                 state.loading.remove(at);
             }
-            state.touched = Instant::now();
         });
         done
     }

@@ -111,6 +111,3 @@ fn name_of(given: Option<&str>, place: &Path) -> Result<String, ShelfError> {
         false => Err(ShelfError::Name { name }),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,13 @@
+//! Models and adapters on disk, with tiny real ones.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use greenlit_host::{AdapterAdd, Shelf, ShelfError};
 use greenlit_protocol::AdapterKind;
 use greenlit_serving::check::Architecture;
 use greenlit_serving::tiny;
-
-use super::*;
 
 const SEED: u64 = 7;
 
