@@ -7,6 +7,8 @@
 //! - One request at a time per runner ([`runner`]): an error in one sequence makes the library skip
 //!   its neighbours of the same batch, whose caches then hold a token too many.
 //! - No prefix cache on a CPU: it never evicts, and can match a token without a row.
+//! - A grammar ends texts with a token that it finds by name ([`prompt::ENDS`]), which need not be one that
+//!   the model ends with: so it is named as a stop token.
 //! - 32-bit activations on a CPU: its own choice would be 16 bits.
 
 mod load;
