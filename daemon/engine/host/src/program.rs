@@ -68,12 +68,12 @@ mod tests {
 
     use super::*;
 
-    fn executable(dir: &Path) -> PathBuf {
-        std::fs::create_dir_all(dir).unwrap();
+    fn executable(dir: &Path) -> std::io::Result<PathBuf> {
+        std::fs::create_dir_all(dir)?;
         let path = dir.join(PROGRAM);
-        std::fs::write(&path, "#!/bin/sh\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path
+        std::fs::write(&path, "#!/bin/sh\n")?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+        Ok(path)
     }
 
     #[test]
@@ -82,14 +82,13 @@ mod tests {
         let [named, beside, path] = ["named", "beside", "path"].map(|name| dir.path().join(name));
         let mut program = Program { path: Some(path.clone().into()), ..Program::default() };
         assert_eq!(program.find(), Err(Absent::Missing));
-        assert_eq!(program.find(), Err(Absent::Missing));
-        assert_eq!(executable(&path), program.find().unwrap());
+        assert_eq!(executable(&path).unwrap(), program.find().unwrap());
         program.beside = Some(beside.clone());
         assert_eq!(program.find().unwrap(), path.join(PROGRAM), "nothing lies beside yet");
-        assert_eq!(executable(&beside), program.find().unwrap());
+        assert_eq!(executable(&beside).unwrap(), program.find().unwrap());
         program.configured = Some(named.join(PROGRAM));
         assert_eq!(program.find(), Err(Absent::Configured(named.join(PROGRAM))));
-        assert_eq!(executable(&named), program.find().unwrap());
+        assert_eq!(executable(&named).unwrap(), program.find().unwrap());
     }
 
     #[test]
