@@ -316,7 +316,7 @@ pub(crate) enum KindArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// A model of `greenlit model list`, OWNER/NAME[@REVISION] for any other language model of the hub, or
+    /// A model of `greenlit model list`, `OWNER/NAME[@REVISION]` for any other language model of the hub, or
     /// `onnxruntime` for what runs embedding models alone [default: the first]
     pub(crate) name: Option<String>,
     /// Agree to the download without being asked
