@@ -26,6 +26,7 @@ pub(super) struct Early<'p> {
     pub(super) fixes: Vec<VerifiedFix>,
     pub(super) counts: SearchCounts,
     pub(super) cpu: Duration,
+    pub(super) stale: bool,
 }
 
 impl Repair<'_> {
@@ -84,6 +85,7 @@ impl Repair<'_> {
             Ok(found) => {
                 early.fixes = found.fixes;
                 early.cpu = found.cpu;
+                early.stale = found.stale;
                 // The search after this one proposes them again.
                 early.counts = SearchCounts { generated: 0, ..found.counts };
             }

@@ -100,6 +100,8 @@ pub struct RepairOutcome {
     pub cpu: Duration,
     /// Whether time ran out before the candidates did.
     pub out_of_time: bool,
+    /// Whether it ended because an input changed.
+    pub stale: bool,
 }
 
 /// How one search goes.
@@ -128,7 +130,7 @@ impl Repair<'_> {
         let mut outcome = RepairOutcome::default();
         for project in &self.baseline.projects {
             let failures = self.failures_of(&project.project);
-            if !failures.is_empty() {
+            if !failures.is_empty() && !outcome.stale {
                 self.repair_project(&project.project, failures, deadline, &mut outcome)?;
             }
         }
@@ -153,11 +155,12 @@ impl Repair<'_> {
         outcome: &mut RepairOutcome,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let (causes, Early { mut screen, mut fixes, counts, cpu }) =
+        let (causes, Early { mut screen, mut fixes, counts, cpu, stale }) =
             self.prepare(project, failures, deadline)?;
         outcome.localized += started.elapsed();
         outcome.counts.add(counts);
         outcome.cpu += cpu;
+        outcome.stale |= stale;
         for cause in &causes {
             match &mut outcome.localization {
                 Some(all) => all.lines.extend(cause.localization.lines.iter().cloned()),
@@ -172,7 +175,7 @@ impl Repair<'_> {
         let mut errors = None;
         for (index, cause) in causes.iter().enumerate() {
             let mended = |id: &TestId| found.iter().any(|f| f.plausible.red_to_green.contains(id));
-            if cause.failures.iter().all(|(id, _)| mended(id)) {
+            if outcome.stale || cause.failures.iter().all(|(id, _)| mended(id)) {
                 continue;
             }
             // What one cause leaves of its share is the others'.
@@ -264,6 +267,10 @@ impl Repair<'_> {
         let jobs = self.limits.jobs;
         let course = Course { deadline: first, jobs, ended: None, found: early };
         let mut found = self.search(project, cause, candidates, course, screen)?;
+        if found.stale {
+            outcome.stale = true;
+            return Ok(Vec::new());
+        }
         let whole = found.fixes.iter().any(|fix| found.mends_all(fix, &targets));
         let has_more = !found.steps.is_empty() || !found.untried.is_empty();
         if !whole && has_more {

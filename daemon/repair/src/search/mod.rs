@@ -116,6 +116,8 @@ pub struct SearchOutcome {
     pub cpu: Duration,
     /// Whether time ran out before the candidates did.
     pub out_of_time: bool,
+    /// Whether an input changed meanwhile: nothing more can be found.
+    pub(crate) stale: bool,
     /// Targets that were green on the unpatched view: no candidate can be judged by them.
     pub flaky: BTreeSet<TestId>,
 }

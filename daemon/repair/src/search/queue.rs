@@ -290,8 +290,13 @@ impl<'a> Queue<'a> {
         self.lock().outcome.cpu += cpu;
     }
 
-    /// Nothing that follows could be believed.
-    pub(super) fn clear(&self) {
+    /// An input changed: nothing that follows could be believed.
+    pub(super) fn stale(&self) {
+        self.clear();
+        self.lock().outcome.stale = true;
+    }
+
+    fn clear(&self) {
         let mut state = self.lock();
         state.fresh.clear();
         state.later.clear();

@@ -244,7 +244,7 @@ impl<'a, 's> Worker<'a, 's> {
                 self.search.judged(&item.candidate, true, why, None);
                 self.queue.count(|counts| counts.fall(&reason));
                 if reason == Fall::InputsChanged {
-                    self.queue.clear();
+                    self.queue.stale();
                 }
                 return;
             }
