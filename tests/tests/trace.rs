@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use greenlit_tests::{Editor, Endpoint, Installation, Project, Ran, python_project};
 use nix::sys::signal::{Signal, kill};
@@ -30,6 +31,14 @@ fn trace(installation: &Installation, arguments: &[&str]) -> Value {
 fn offered(installation: &Installation) -> Vec<Value> {
     let list = trace(installation, &["list", "--offered"]);
     list["attempts"].as_array().unwrap().clone()
+}
+
+/// Waits, but not for ever.
+fn until(mut wanted: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !wanted() {
+        assert!(Instant::now() < deadline, "it did not come true in time");
+    }
 }
 
 fn totals(installation: &Installation) -> Value {
@@ -135,24 +144,24 @@ fn python_an_editor_takes_a_fix_back_and_dismisses_it() {
     editor.change("people.py", 2, &fixed);
     let entry = |installation: &Installation| trace(installation, &["show", &id])["entry"].clone();
     // The editor's server tells the daemon when it gets to it.
-    while entry(&installation)["applied_ms"].is_null() {}
+    until(|| !entry(&installation)["applied_ms"].is_null());
     assert!(entry(&installation)["reverted_ms"].is_null());
     // Undone, and saved so.
     editor.change("people.py", 3, &before);
     let uri = format!("file://{}/people.py", root(&project));
     editor.notify("textDocument/didSave", &json!({ "textDocument": { "uri": uri } }));
     editor.ask("workspace/executeCommand", &json!({ "command": "greenlit.status" }));
-    while entry(&installation)["reverted_ms"].is_null() {}
+    until(|| !entry(&installation)["reverted_ms"].is_null());
     assert_eq!(totals(&installation)["reverted"], 1);
     // It is offered again, until nobody wants to see it.
     let offers = |editor: &mut Editor| {
         let fixes = editor.ask("greenlit/fixes", &json!({}));
         fixes.as_array().unwrap().iter().any(|fix| fix["id"] == *id)
     };
-    while !offers(&mut editor) {}
+    until(|| offers(&mut editor));
     let command = json!({ "command": "greenlit.dismissFix", "arguments": [id] });
     editor.ask("workspace/executeCommand", &command);
-    while offers(&mut editor) {}
+    until(|| !offers(&mut editor));
     assert!(!entry(&installation)["dismissed_ms"].is_null());
     assert_eq!(totals(&installation)["dismissed"], 1);
 }
