@@ -291,7 +291,7 @@ impl Session {
                 // The folder was closed while its tests ran.
                 return;
             }
-            state.forget_expected(&root);
+            state.forget_expected(&root, &findings);
             state.findings.replace(root, revision, findings)
         };
         self.publish(touched.iter().map(PathBuf::as_path));

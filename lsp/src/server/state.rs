@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use greenlit_protocol::{FindingKind, Notification};
+use greenlit_protocol::{Finding, FindingKind, Notification};
 use lsp_types::{Diagnostic, PublishDiagnosticsParams};
 
 use super::documents::hash_rope;
@@ -140,9 +140,13 @@ impl State {
         done.into_iter().map(|expected| expected.fix).collect()
     }
 
-    /// New findings: fixes of before are not looked out for any more.
-    pub(crate) fn forget_expected(&mut self, root: &Path) {
-        self.expected
-            .retain(|expected| !expected.files.iter().any(|(path, _)| path.starts_with(root)));
+    /// New findings: fixes of before that are not among them are not looked out for any more. Those that
+    /// are may be about to be applied: an edit that was handed out is on its way.
+    pub(crate) fn forget_expected(&mut self, root: &Path, findings: &[Finding]) {
+        let offered =
+            |id: &str| findings.iter().flat_map(|finding| &finding.fixes).any(|fix| fix.id == id);
+        self.expected.retain(|expected| {
+            offered(&expected.fix) || !expected.files.iter().any(|(path, _)| path.starts_with(root))
+        });
     }
 }

@@ -98,6 +98,27 @@ async fn applying_the_fix_exactly_is_told_once() {
 }
 
 #[tokio::test]
+async fn applying_a_fix_is_told_when_findings_with_it_came_meanwhile() {
+    let (mut editor, mut daemon) = with_finding(modern()).await;
+    editor.diagnostics().await;
+    let actions = editor.code_actions("test.py", 1).await;
+    editor.ask("codeAction/resolve", actions[0].clone()).await.unwrap();
+    // A search that goes on tells again what it has, and more.
+    let more = Finding { message: "as before, and more".into(), ..finding(&editor.root()) };
+    daemon.findings(&editor.root(), 7, vec![more]).await;
+    editor.diagnostics().await;
+    let range = json!({
+        "start": { "line": 0, "character": 15 },
+        "end": { "line": 0, "character": 16 },
+    });
+    editor.did_change("gcd.py", 2, json!([{ "range": range, "text": "\u{1d54f}" }])).await;
+    daemon.notification().await;
+    let decision = Notification::FixDecision { fix: "fix-1".into(), applied: true };
+    assert_eq!(daemon.notification().await, decision);
+    editor.finish(daemon).await;
+}
+
+#[tokio::test]
 async fn a_fix_is_withheld_as_soon_as_its_text_differs_and_back_when_it_does_not() {
     let (mut editor, mut daemon) = with_finding(modern()).await;
     editor.diagnostics().await;
