@@ -29,6 +29,8 @@ struct Shared {
 struct State {
     loaded: Option<Arc<dyn Embedder>>,
     is_loading: bool,
+    /// Who waits for it: it stays until they have it.
+    waiting: usize,
     /// Why it could not be loaded the last time.
     failed: Option<String>,
     used: Instant,
@@ -38,8 +40,9 @@ impl OnDemand {
     /// Begins with a model that is loaded. A question waits for it at most `patience` when it is not.
     pub fn new(loaded: Arc<dyn Embedder>, patience: Duration, reload: Reload) -> Self {
         let identity = loaded.identity().clone();
+        let used = Instant::now();
         let state =
-            State { loaded: Some(loaded), is_loading: false, failed: None, used: Instant::now() };
+            State { loaded: Some(loaded), is_loading: false, waiting: 0, failed: None, used };
         let (state, moved) = (Mutex::new(state), Condvar::new());
         Self { shared: Arc::new(Shared { identity, patience, reload, state, moved }) }
     }
@@ -55,6 +58,7 @@ impl OnDemand {
             spawned.map_err(|error| EmbedError::NotReloaded { reason: error.to_string() })?;
             state.is_loading = true;
         }
+        state.waiting += 1;
         let is_loading = |state: &mut State| state.is_loading;
         let mut state = match patience {
             None => {
@@ -65,6 +69,7 @@ impl OnDemand {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
+        state.waiting -= 1;
         state.used = Instant::now();
         match &state.loaded {
             Some(loaded) => Ok(loaded.clone()),
@@ -143,7 +148,8 @@ impl Embedder for OnDemand {
         let mut state = self.shared.lock();
         // Clones are only made under this lock.
         let is_idle = |loaded: &Arc<dyn Embedder>| Arc::strong_count(loaded) == 1;
-        if state.used > unused_since || !state.loaded.as_ref().is_some_and(is_idle) {
+        let is_needed = state.waiting > 0 || state.used > unused_since;
+        if is_needed || !state.loaded.as_ref().is_some_and(is_idle) {
             return false;
         }
         let gone = state.loaded.take();
@@ -194,6 +200,20 @@ mod tests {
         assert_eq!(model.embed_query("parse url").unwrap(), before[0]);
         assert_eq!(loaded.try_iter().count(), 1);
         assert!(model.last_used() > Some(used));
+    }
+
+    #[test]
+    fn whoever_waits_for_it_has_it_before_it_can_go() {
+        let model = OnDemand::new(hash(8), LONG, Box::new(|| Ok(hash(8))));
+        for _round in 0..200 {
+            thread::scope(|scope| {
+                let asking = scope.spawn(|| model.embed_query("url").map(drop));
+                while !asking.is_finished() {
+                    model.let_go(Instant::now() + LONG);
+                }
+                asking.join().unwrap().unwrap();
+            });
+        }
     }
 
     #[test]
