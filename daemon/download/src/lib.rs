@@ -18,10 +18,12 @@ mod digest;
 mod error;
 mod hub;
 mod part;
+mod record;
 mod way;
 
 pub use client::{Client, Fetched, Options, Progress, Size, Wanted};
 pub use digest::{Digest, DigestError};
 pub use error::DownloadError;
 pub use hub::{HUB, hub_listing_url, hub_url};
+pub use record::{RecordFile, is_name};
 pub use way::{is_loopback, way};

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use greenlit_runner::TestId;
 use similar::{ChangeTag, TextDiff};
@@ -18,46 +19,44 @@ use crate::workbench::Subject;
 
 /// Above this many lines that a change added or took away, it does not tell where to look.
 const MOST_LINES: usize = 400;
+/// After this long a difference is told more coarsely: candidates are waiting.
+const PATIENCE: Duration = Duration::from_millis(200);
 
-/// What was different when tests passed.
+/// What is different since tests passed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The tests that passed.
-    pub passed: BTreeSet<TestId>,
-    /// Texts of then, of the source files that are different now; absolute paths. Files that are new
-    /// have none.
-    pub before: BTreeMap<PathBuf, Arc<str>>,
+    passed: BTreeSet<TestId>,
+    /// Empty where there is no change, or too much.
+    lines: ChangedLines,
 }
 
 impl Changes {
-    /// Puts the changed lines first, where all of these tests passed before the change.
-    pub(crate) fn point(
-        &self,
-        failures: &Failures,
+    /// `passed` are the tests that passed, `before` the texts of then, by absolute path, of the source
+    /// files that are different now; an empty one for a file that is new or whose text is not known.
+    pub fn since(
+        passed: BTreeSet<TestId>,
+        before: &BTreeMap<PathBuf, Arc<str>>,
         subject: &Subject,
-        localization: Localization,
-    ) -> Localization {
-        if !self.explain(failures) {
-            return localization;
-        }
-        let lines = self.lines(subject);
-        if lines.values().map(BTreeSet::len).sum::<usize>() > MOST_LINES {
-            return localization;
-        }
-        with_changed(localization, &lines)
-    }
-
-    /// Whether all of these tests passed before, and a source file is different.
-    pub(crate) fn explain(&self, failures: &Failures) -> bool {
-        !self.before.is_empty() && failures.iter().all(|(id, _)| self.passed.contains(id))
-    }
-
-    fn lines(&self, subject: &Subject) -> ChangedLines {
+    ) -> Self {
         let changed = |(path, before): (&PathBuf, &Arc<str>)| {
             let lines = changed_lines(before, &subject.text(path)?);
             (!lines.is_empty()).then(|| (path.clone(), lines))
         };
-        self.before.iter().filter_map(changed).collect()
+        let mut lines: ChangedLines = before.iter().filter_map(changed).collect();
+        if lines.values().map(BTreeSet::len).sum::<usize>() > MOST_LINES {
+            lines.clear();
+        }
+        Self { passed, lines }
+    }
+
+    /// Whether it tells where to look: all of these tests passed before.
+    pub(crate) fn explain(&self, failures: &Failures) -> bool {
+        !self.lines.is_empty() && failures.iter().all(|(id, _)| self.passed.contains(id))
+    }
+
+    /// Puts the changed lines first, where they explain these failures.
+    pub(crate) fn point(&self, failures: &Failures, localization: Localization) -> Localization {
+        if self.explain(failures) { with_changed(localization, &self.lines) } else { localization }
     }
 }
 
@@ -66,7 +65,9 @@ fn changed_lines(before: &str, after: &str) -> BTreeSet<u32> {
     let mut lines = BTreeSet::new();
     let count = after.lines().count();
     let mut next = 1_usize;
-    for change in TextDiff::from_lines(before, after).iter_all_changes() {
+    for change in
+        TextDiff::configure().timeout(PATIENCE).diff_lines(before, after).iter_all_changes()
+    {
         match change.tag() {
             ChangeTag::Equal => next += 1,
             ChangeTag::Insert => {

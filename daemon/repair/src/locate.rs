@@ -116,7 +116,7 @@ pub(crate) fn locate(
     let lenders = lenders();
     let cause = |(failures, localization): (Failures, Localization)| {
         let localization = with_loaded(localization, &lenders);
-        let localization = pointed(bench, changes, &failures, localization);
+        let localization = pointed(changes, &failures, localization);
         let files = suspicious_files(bench, &localization);
         let guards = useful.as_ref().map(|s| guards(s, &files)).unwrap_or_default();
         let neighbours = neighbours(&lenders, &files);
@@ -143,20 +143,19 @@ pub(crate) fn locate_by_traces(
     changes: Option<&Changes>,
 ) -> Cause {
     let localization = trace(bench, project, &failures);
-    let localization = pointed(bench, changes, &failures, localization);
+    let localization = pointed(changes, &failures, localization);
     let files = suspicious_files(bench, &localization);
     let (neighbours, retrieved, guards) = (Vec::new(), Vec::new(), Vec::new());
     Cause { failures, localization, files, neighbours, retrieved, guards, spectrum: None }
 }
 
 fn pointed(
-    bench: &Workbench,
     changes: Option<&Changes>,
     failures: &Failures,
     localization: Localization,
 ) -> Localization {
     match changes {
-        Some(changes) => changes.point(failures, &bench.subject, localization),
+        Some(changes) => changes.point(failures, localization),
         None => localization,
     }
 }

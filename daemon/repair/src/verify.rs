@@ -15,6 +15,9 @@ use crate::patch::PatchedFile;
 use crate::verdict::{Fall, compare};
 use crate::workbench::{WorkError, Workbench};
 
+/// With more failing tests than this, which of them a patch mends is worth knowing first.
+const BESIDE: usize = 20;
+
 /// What a plausible patch achieved: it passed these tests. Nothing says that it is correct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plausible {
@@ -152,9 +155,7 @@ impl SandboxVerifier<'_> {
         total.unchanged += comparison.unchanged;
         Ok(Ok(()))
     }
-}
 
-impl SandboxVerifier<'_> {
     /// Failing tests that are run a second time while all run the first time: a second sandbox shows
     /// the same, and shares nothing with the first. None where that is not so or gains nothing.
     fn beside(
@@ -189,9 +190,6 @@ impl SandboxVerifier<'_> {
         run.map_err(|error| self.bench.run_error(error))
     }
 }
-
-/// With more failing tests than this, which of them a patch mends is worth knowing first.
-const BESIDE: usize = 20;
 
 /// A patch as files for a sandbox.
 pub(crate) fn writes(patch: &[PatchedFile]) -> Vec<FileWrite> {

@@ -79,9 +79,19 @@ pub enum WorkError {
     /// A target test was green on the unpatched view after it had been red twice.
     #[error("a failing test passed without any change: it is flaky")]
     Flaky,
+    /// An input changed: no run tells anything of what was under repair.
+    #[error("an input changed meanwhile")]
+    InputsChanged,
     /// Somebody stopped the job.
     #[error("the job was cancelled")]
     Cancelled,
+}
+
+impl WorkError {
+    /// Whether nothing that follows can succeed, whatever else is tried.
+    pub(crate) fn ends_all(&self) -> bool {
+        matches!(self, Self::InputsChanged | Self::Cancelled)
+    }
 }
 
 /// Opens sandboxes for one subject and stops them all on cancellation.

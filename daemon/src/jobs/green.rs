@@ -61,7 +61,7 @@ impl Green {
                 (path, text.unwrap_or_else(|| "".into()))
             })
             .collect();
-        Changes { passed: self.passed.clone(), before }
+        Changes::since(self.passed.clone(), &before, subject)
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) fn remote_error(error: &WorkError) -> RemoteError {
         WorkError::Flaky => RemoteError::new(ErrorKind::Flaky, chain(error))
             .hint("nothing is offered on a test that proves nothing: make it deterministic first"),
         WorkError::Cancelled => RemoteError::new(ErrorKind::Cancelled, "the job was cancelled"),
+        WorkError::InputsChanged => RemoteError::new(ErrorKind::InputsChanged, chain(error))
+            .hint("run again when the files are at rest"),
         WorkError::Open(_) => RemoteError::new(ErrorKind::SandboxUnavailable, chain(error)).hint(
             "run `greenlit doctor` to see which sandbox layers work here and what would enable \
              the others",

@@ -216,8 +216,10 @@ impl Job<'_> {
                 inputs_unchanged: &|| self.scan().is_ok_and(|now| now.digest() == inputs.digest()),
                 on_event: &|event| self.on_event(event),
             };
-            outcome = repair.run().map_err(|error| remote_error(&error))?;
+            let repaired = repair.run();
+            // It names what changed.
             self.check_unchanged(inputs)?;
+            outcome = repaired.map_err(|error| remote_error(&error))?;
         }
         if outcome.out_of_time && outcome.fixes.is_empty() {
             let message = format!(

@@ -27,7 +27,7 @@ pub use model::LocalModel;
 pub use program::{Absent, PROGRAM, Program};
 pub use pull::{Listing, PullError, Puller};
 pub use recommended::{Recommended, recommended};
-pub use shelf::{AdapterAdd, AdapterRecord, ModelRecord, Origin, Shelf, ShelfError, is_name};
+pub use shelf::{AdapterAdd, AdapterRecord, ModelRecord, Origin, Shelf, ShelfError};
 pub use state::MOST_CRASHES;
 
 use std::path::PathBuf;

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use greenlit_download::{
-    Client, Digest, DownloadError, Progress, Size, Wanted, hub_listing_url, hub_url,
+    Client, Digest, DownloadError, Progress, Size, Wanted, hub_listing_url, hub_url, is_name,
 };
 use greenlit_serving::check::Architecture;
 use serde::Deserialize;
 
-use crate::shelf::{Origin, is_name};
+use crate::shelf::Origin;
 
 /// Longest answer of a hub about a repository, in bytes.
 const LONGEST_LISTING: u64 = 16 << 20;

@@ -39,7 +39,7 @@ pub fn recommended() -> Vec<Recommended> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::is_name;
+    use greenlit_download::is_name;
 
     #[test]
     fn every_one_is_pinned_and_has_a_licence() {

@@ -11,6 +11,7 @@ use crate::causes::Failures;
 use crate::locate::locate_by_traces;
 use crate::screen::Screen;
 use crate::search::{SearchCounts, VerifiedFix, groups};
+use crate::workbench::WorkError;
 
 /// Candidates tried while spectra are measured: few enough for one build.
 const EARLY: usize = 24;
@@ -26,7 +27,6 @@ pub(super) struct Early<'p> {
     pub(super) fixes: Vec<VerifiedFix>,
     pub(super) counts: SearchCounts,
     pub(super) cpu: Duration,
-    pub(super) stale: bool,
 }
 
 impl Repair<'_> {
@@ -37,7 +37,7 @@ impl Repair<'_> {
         project: &'p Project,
         failures: &Failures,
         deadline: Instant,
-    ) -> Option<Early<'p>> {
+    ) -> Option<Result<Early<'p>, WorkError>> {
         let explains = self.changes.is_some_and(|changes| changes.explain(failures));
         explains.then(|| {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -55,18 +55,18 @@ impl Repair<'_> {
         failures: &Failures,
         deadline: Instant,
         localized: &AtomicBool,
-    ) -> Early<'p> {
+    ) -> Result<Early<'p>, WorkError> {
         let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
         let mut early = Early::default();
         match Screen::open(self.bench, self.baseline, project, &groups(&targets)) {
             Ok(screen) => early.screen = Some(screen),
             Err(error) => {
                 tracing::debug!(%error, "no session for trials was opened");
-                return early;
+                return Ok(early);
             }
         }
         if localized.load(Ordering::Relaxed) {
-            return early;
+            return Ok(early);
         }
         let cause = locate_by_traces(self.bench, project, failures.clone(), self.changes);
         let context = FaultContext {
@@ -85,12 +85,12 @@ impl Repair<'_> {
             Ok(found) => {
                 early.fixes = found.fixes;
                 early.cpu = found.cpu;
-                early.stale = found.stale;
                 // The search after this one proposes them again.
                 early.counts = SearchCounts { generated: 0, ..found.counts };
             }
+            Err(error) if error.ends_all() => return Err(error),
             Err(error) => tracing::debug!(%error, "nothing was tried early"),
         }
-        early
+        Ok(early)
     }
 }

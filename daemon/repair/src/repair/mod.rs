@@ -100,8 +100,6 @@ pub struct RepairOutcome {
     pub cpu: Duration,
     /// Whether time ran out before the candidates did.
     pub out_of_time: bool,
-    /// Whether it ended because an input changed.
-    pub stale: bool,
 }
 
 /// How one search goes.
@@ -124,13 +122,13 @@ impl Repair<'_> {
     /// Looks for fixes, project by project and cause by cause.
     ///
     /// # Errors
-    /// When nothing could be tried at all.
+    /// When nothing could be tried at all, or an input changed.
     pub fn run(&self) -> Result<RepairOutcome, WorkError> {
         let deadline = Instant::now() + self.limits.budget;
         let mut outcome = RepairOutcome::default();
         for project in &self.baseline.projects {
             let failures = self.failures_of(&project.project);
-            if !failures.is_empty() && !outcome.stale {
+            if !failures.is_empty() {
                 self.repair_project(&project.project, failures, deadline, &mut outcome)?;
             }
         }
@@ -155,12 +153,11 @@ impl Repair<'_> {
         outcome: &mut RepairOutcome,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let (causes, Early { mut screen, mut fixes, counts, cpu, stale }) =
+        let (causes, Early { mut screen, mut fixes, counts, cpu }) =
             self.prepare(project, failures, deadline)?;
         outcome.localized += started.elapsed();
         outcome.counts.add(counts);
         outcome.cpu += cpu;
-        outcome.stale |= stale;
         for cause in &causes {
             match &mut outcome.localization {
                 Some(all) => all.lines.extend(cause.localization.lines.iter().cloned()),
@@ -175,7 +172,7 @@ impl Repair<'_> {
         let mut errors = None;
         for (index, cause) in causes.iter().enumerate() {
             let mended = |id: &TestId| found.iter().any(|f| f.plausible.red_to_green.contains(id));
-            if outcome.stale || cause.failures.iter().all(|(id, _)| mended(id)) {
+            if cause.failures.iter().all(|(id, _)| mended(id)) {
                 continue;
             }
             // What one cause leaves of its share is the others'.
@@ -188,7 +185,7 @@ impl Repair<'_> {
             let own = fixes.extract_if(.., mends).collect();
             match self.repair_cause(project, cause, own, until, &mut screen, outcome) {
                 Ok(fixes) => found.extend(fixes),
-                Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
+                Err(error) if error.ends_all() => return Err(error),
                 Err(error) => errors = Some(error),
             }
         }
@@ -209,7 +206,7 @@ impl Repair<'_> {
         deadline: Instant,
     ) -> Result<(Vec<Cause>, Early<'p>), WorkError> {
         let localized = AtomicBool::new(false);
-        let tried = self.try_change(project, &failures, deadline);
+        let tried = self.try_change(project, &failures, deadline).transpose()?;
         std::thread::scope(|scope| {
             let trying = tried
                 .is_none()
@@ -226,7 +223,7 @@ impl Repair<'_> {
             let join = |thread: ScopedJoinHandle<'_, _>| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            let early = trying.map(join).or(tried).unwrap_or_default();
+            let early = trying.map(join).transpose()?.or(tried).unwrap_or_default();
             let mut causes = causes?;
             if let Some(retrieved) = gathered.as_ref().and_then(Gathered::retrieved) {
                 causes.iter_mut().for_each(|cause| cause.lend(self.bench, project, &retrieved));
@@ -267,10 +264,6 @@ impl Repair<'_> {
         let jobs = self.limits.jobs;
         let course = Course { deadline: first, jobs, ended: None, found: early };
         let mut found = self.search(project, cause, candidates, course, screen)?;
-        if found.stale {
-            outcome.stale = true;
-            return Ok(Vec::new());
-        }
         let whole = found.fixes.iter().any(|fix| found.mends_all(fix, &targets));
         let has_more = !found.steps.is_empty() || !found.untried.is_empty();
         if !whole && has_more {

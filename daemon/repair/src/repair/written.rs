@@ -79,7 +79,7 @@ impl Repair<'_> {
                 tried
             });
             match tried {
-                Err(WorkError::Cancelled) => return Err(WorkError::Cancelled),
+                Err(error) if error.ends_all() => return Err(error),
                 Err(error) if found.fixes.is_empty() => return Err(error),
                 // What was found before holds nevertheless.
                 Err(error) => tracing::debug!(%error, "an author's candidates were not all tried"),

@@ -116,8 +116,6 @@ pub struct SearchOutcome {
     pub cpu: Duration,
     /// Whether time ran out before the candidates did.
     pub out_of_time: bool,
-    /// Whether an input changed meanwhile: nothing more can be found.
-    pub(crate) stale: bool,
     /// Targets that were green on the unpatched view: no candidate can be judged by them.
     pub flaky: BTreeSet<TestId>,
 }
@@ -191,7 +189,8 @@ impl<'s> Search<'_, 's> {
     /// Tries `candidates` in order.
     ///
     /// # Errors
-    /// When nothing could be tried at all. Fixes found before an error are kept and returned.
+    /// When nothing could be tried at all, or an input changed. Fixes found before another error are kept
+    /// and returned.
     pub fn run(&self, candidates: Vec<Candidate>) -> Result<SearchOutcome, WorkError> {
         self.run_in(candidates, Vec::new(), &mut None)
     }

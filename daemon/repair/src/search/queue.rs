@@ -290,21 +290,11 @@ impl<'a> Queue<'a> {
         self.lock().outcome.cpu += cpu;
     }
 
-    /// An input changed: nothing that follows could be believed.
-    pub(super) fn stale(&self) {
-        self.clear();
-        self.lock().outcome.stale = true;
-    }
-
-    fn clear(&self) {
+    pub(super) fn fail(&self, error: WorkError) {
         let mut state = self.lock();
         state.fresh.clear();
         state.later.clear();
-    }
-
-    pub(super) fn fail(&self, error: WorkError) {
-        self.clear();
-        self.lock().failed.get_or_insert(error);
+        state.failed.get_or_insert(error);
     }
 
     pub(super) fn into_outcome(self) -> Result<SearchOutcome, WorkError> {
@@ -312,7 +302,7 @@ impl<'a> Queue<'a> {
         let left = state.fresh.into_iter().chain(state.later);
         state.outcome.untried = left.map(|item| item.candidate).collect();
         match state.failed {
-            Some(error) if state.outcome.fixes.is_empty() => Err(error),
+            Some(error) if error.ends_all() || state.outcome.fixes.is_empty() => Err(error),
             _ => Ok(state.outcome),
         }
     }

@@ -193,7 +193,7 @@ impl<'a, 's> Worker<'a, 's> {
                     Some(verdict) => verdict?,
                     None => self.search.verifier.verify(&item.files)?,
                 };
-                self.judge(item, verdict);
+                self.judge(item, verdict)?;
             }
             Next::Passed => {
                 let why = "green on tests that others mend as well";
@@ -230,7 +230,7 @@ impl<'a, 's> Worker<'a, 's> {
         })
     }
 
-    fn judge(&mut self, item: Item, verdict: Verdict) {
+    fn judge(&mut self, item: Item, verdict: Verdict) -> Result<(), WorkError> {
         let plausible = match verdict {
             Verdict::Plausible(plausible) => plausible,
             Verdict::Fallen(reason) => {
@@ -243,10 +243,10 @@ impl<'a, 's> Worker<'a, 's> {
                 let why = format!("verification: {}", reason.label());
                 self.search.judged(&item.candidate, true, why, None);
                 self.queue.count(|counts| counts.fall(&reason));
-                if reason == Fall::InputsChanged {
-                    self.queue.stale();
-                }
-                return;
+                return match reason {
+                    Fall::InputsChanged => Err(WorkError::InputsChanged),
+                    _ => Ok(()),
+                };
             }
         };
         self.queue.spent(plausible.cpu);
@@ -259,7 +259,7 @@ impl<'a, 's> Worker<'a, 's> {
             fate::tell(&item.candidate, || why.into());
             self.search.judged(&item.candidate, true, why.into(), None);
             self.queue.count(|counts| counts.fall(&Fall::StillRed));
-            return;
+            return Ok(());
         }
         fate::tell(&item.candidate, || "verified".into());
         let Item { candidate, files, .. } = item;
@@ -267,5 +267,6 @@ impl<'a, 's> Worker<'a, 's> {
         if let Some(counts) = self.queue.found(fix.clone()) {
             (self.search.on_event)(SearchEvent::Found { fix: Box::new(fix), counts });
         }
+        Ok(())
     }
 }

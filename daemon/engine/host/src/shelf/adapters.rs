@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use greenlit_download::is_name;
 use greenlit_protocol::AdapterKind;
 use greenlit_serving::check;
 use serde::{Deserialize, Serialize};
 
 use super::digest::digest;
-use super::{Record, Shelf, ShelfError, is_name, name_of};
+use super::{Record, Shelf, ShelfError, name_of};
 use crate::Wanted;
 
 /// An adapter on this machine.

@@ -9,11 +9,10 @@ mod error;
 mod models;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
+use greenlit_download::{RecordFile, is_name};
 use serde::{Deserialize, Serialize};
 
 pub use adapters::{AdapterAdd, AdapterRecord};
@@ -24,7 +23,7 @@ pub use models::{ModelRecord, Origin};
 #[derive(Debug)]
 pub struct Shelf {
     directory: PathBuf,
-    record: Mutex<Record>,
+    record: RecordFile<Record>,
 }
 
 /// What there is.
@@ -42,21 +41,8 @@ impl Shelf {
     /// What is in a directory, which need not exist. A record that cannot be read is as good as none.
     #[must_use]
     pub fn open(directory: PathBuf) -> Self {
-        let path = directory.join("record.json");
-        let record = match fs::read(&path).map(|bytes| serde_json::from_slice(&bytes)) {
-            Ok(Ok(record)) => record,
-            Ok(Err(error)) => {
-                tracing::warn!(path = %path.display(), %error, "the record of language models is left aside");
-                Record::default()
-            }
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(path = %path.display(), %error, "cannot read the record of language models");
-                }
-                Record::default()
-            }
-        };
-        Self { directory, record: Mutex::new(record) }
+        let record = RecordFile::open(&directory);
+        Self { directory, record }
     }
 
     /// Where pulled models lie.
@@ -66,38 +52,16 @@ impl Shelf {
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.get()
     }
 
     /// Changes the record on disk, then here.
     fn change<T>(&self, change: impl FnOnce(&mut Record) -> T) -> Result<T, ShelfError> {
-        let mut record = self.record();
-        let mut new = record.clone();
-        let result = change(&mut new);
-        let path = self.directory.join("record.json");
-        let text = serde_json::to_vec_pretty(&new).expect("plain data with text as keys");
-        write(&self.directory, &path, &text)
-            .map_err(|source| ShelfError::Write { path, source })?;
-        *record = new;
-        Ok(result)
+        self.record.change(change).map_err(|source| {
+            let path = self.record.path().to_owned();
+            ShelfError::Write { path, source }
+        })
     }
-}
-
-/// The old text or the new one, never a part.
-fn write(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let beside = path.with_extension("new");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(beside, path)
-}
-
-/// Whether a text can name a model or an adapter, and a directory of its own.
-#[must_use]
-pub fn is_name(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=64).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('.')
 }
 
 /// A given name, else the directory's.

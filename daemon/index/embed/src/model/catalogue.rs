@@ -1,6 +1,6 @@
 //! What Greenlit offers to download, as data.
 
-use greenlit_download::Digest;
+use greenlit_download::{Digest, is_name};
 use serde::{Deserialize, Deserializer};
 
 use super::{ModelError, Overrides, Pooling};
@@ -116,12 +116,6 @@ impl Catalogue {
         let here = (std::env::consts::OS, std::env::consts::ARCH);
         self.runtimes.iter().find(|wheel| (&*wheel.os, &*wheel.arch) == here)
     }
-}
-
-/// Whether a text can name a directory or file of its own.
-pub(super) fn is_name(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=64).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('.')
 }
 
 impl Recommended {

@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
+use greenlit_download::{RecordFile, is_name};
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::is_name;
 use super::hub::{directory, missing};
 use super::{Catalogue, Model, ModelError, Overrides, Recommended};
 
@@ -20,7 +19,7 @@ use super::{Catalogue, Model, ModelError, Overrides, Recommended};
 pub struct Shelf {
     directory: PathBuf,
     catalogue: Catalogue,
-    record: Mutex<Record>,
+    record: RecordFile<Record>,
 }
 
 /// What a person decided.
@@ -63,21 +62,8 @@ impl Shelf {
     /// what was pulled is still found.
     #[must_use]
     pub fn open(directory: PathBuf, catalogue: Catalogue) -> Self {
-        let path = record_of(&directory);
-        let record = match fs::read(&path).map(|bytes| serde_json::from_slice(&bytes)) {
-            Ok(Ok(record)) => record,
-            Ok(Err(error)) => {
-                tracing::warn!(path = %path.display(), %error, "the record of models is left aside");
-                Record::default()
-            }
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(path = %path.display(), %error, "cannot read the record of models");
-                }
-                Record::default()
-            }
-        };
-        Self { directory, catalogue, record: Mutex::new(record) }
+        let record = RecordFile::open(&directory);
+        Self { directory, catalogue, record }
     }
 
     /// Where pulled models lie.
@@ -234,39 +220,21 @@ impl Shelf {
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.get()
     }
 
     /// Changes the record on disk, then here.
     fn change(&self, change: impl FnOnce(&mut Record)) -> Result<(), ModelError> {
-        let mut record = self.record();
-        let mut new = record.clone();
-        change(&mut new);
-        let path = record_of(&self.directory);
-        let text = serde_json::to_vec_pretty(&new).expect("plain data with text as keys");
-        write(&self.directory, &path, &text).map_err(|source| ModelError::File { path, source })?;
-        *record = new;
-        Ok(())
+        self.record.change(change).map_err(|source| {
+            let path = self.record.path().to_owned();
+            ModelError::File { path, source }
+        })
     }
 }
 
 fn added(name: String, directory: PathBuf) -> Installed {
     let usage = Overrides { name: Some(name.clone()), ..Overrides::default() };
     Installed { name, directory, usage, added: true }
-}
-
-fn record_of(directory: &Path) -> PathBuf {
-    directory.join("record.json")
-}
-
-/// The old text or the new one, never a part.
-fn write(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let beside = path.with_extension("new");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(beside, path)
 }
 
 #[cfg(test)]
