@@ -120,6 +120,7 @@ fn one_fix(root: &Path, verified: &str) -> Response {
             retrieved: None,
             generation: None,
             merit: None,
+            rebased: false,
         },
     };
     let failing = |id: String| FailingTest {

@@ -154,6 +154,16 @@ impl Editor {
         self.notify("textDocument/didChange", &params);
     }
 
+    /// Writes an open file and says so.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn save(&mut self, path: &str, text: &str) {
+        std::fs::write(self.root.join(path), text).expect("the file can be written");
+        let document = json!({ "uri": self.uri(path) });
+        self.notify("textDocument/didSave", &json!({ "textDocument": document }));
+    }
+
     /// The menu at a diagnostic of another server.
     ///
     /// # Panics

@@ -3,9 +3,12 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use greenlit_tests::{Installation, Project, Ran, node_project, python_project, rust_project};
-use serde_json::Value;
+use greenlit_tests::{
+    Editor, Installation, Project, Ran, node_project, python_project, rust_project,
+};
+use serde_json::{Value, json};
 
 fn fix(installation: &Installation, project: &Project, more: &[&str]) -> Ran {
     let root = project.root().to_str().unwrap();
@@ -226,4 +229,31 @@ fn python_a_condition_of_a_far_file_is_borrowed_when_the_index_finds_it() {
     assert_eq!(accepted["passages"], passages.len(), "{index:#}");
     assert_eq!(accepted["used"], used.len(), "{index:#}");
     assert!(verified["fixes"].as_u64() >= Some(1), "{index:#}");
+}
+
+#[test]
+fn python_an_undo_brings_the_fixes_back_without_a_save() {
+    let (installation, project) = (Installation::new(), python_project("people"));
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("people.py", None);
+    editor.job("Running tests");
+    let until = |editor: &mut Editor, wanted: bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let fixes = editor.ask("greenlit/fixes", &json!({}));
+            if fixes.as_array().is_some_and(|fixes| !fixes.is_empty()) == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{fixes:#}");
+        }
+    };
+    until(&mut editor, true);
+    let before = project.read("people.py");
+    editor.change("people.py", 2, &format!("{before}\nMORE = 1\n"));
+    // The daemon has taken them back before it answers.
+    editor.ask("workspace/executeCommand", &json!({ "command": "greenlit.status" }));
+    until(&mut editor, false);
+    editor.change("people.py", 3, &before);
+    editor.ask("workspace/executeCommand", &json!({ "command": "greenlit.status" }));
+    until(&mut editor, true);
 }

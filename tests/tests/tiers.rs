@@ -1,8 +1,8 @@
 //! Models behind an endpoint on this machine, with the real binaries and real tests.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use greenlit_tests::{Endpoint, Installation, Project, Ran};
-use serde_json::Value;
+use greenlit_tests::{Editor, Endpoint, Installation, Project, Ran};
+use serde_json::{Value, json};
 
 /// Templates do not know what is wanted: they would have to write whole phrases.
 fn project() -> Project {
@@ -117,4 +117,38 @@ fn python_a_model_is_asked_only_as_far_as_somebody_wants() {
     let ran = fix(&installation, &project, &["--tier", "large"]);
     assert_eq!(ran.json()["fixes"][0]["source"]["tier"], "large", "{}", ran.stderr);
     assert!(theirs.asked().is_empty());
+}
+
+#[test]
+fn python_a_models_fix_moves_with_edits_elsewhere_and_nobody_is_asked_again() {
+    let (installation, project) = (Installation::new(), project());
+    let endpoint = Endpoint::new(|_asked| RIGHT.to_owned());
+    configure(&installation, "small", &endpoint);
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("bill.py", None);
+    let ended = editor.job("Running tests");
+    assert!(ended.contains("verified fixes") && !ended.contains(" 0 verified"), "{ended}");
+    let asked = endpoint.asked().len();
+    assert!(asked > 0);
+
+    let before = project.read("bill.py");
+    let edited = format!("CURRENCY = 'EUR'\n\n\n{before}\n\ndef empty():\n    return []\n");
+    editor.change("bill.py", 2, &edited);
+    editor.save("bill.py", &edited);
+    let ended = editor.job("Running tests");
+    assert!(ended.contains("verified fixes") && !ended.contains(" 0 verified"), "{ended}");
+    assert_eq!(endpoint.asked().len(), asked, "it is verified again, not written again");
+    let fixes = editor.ask("greenlit/fixes", &json!({}));
+    let fixed = editor.applied(&json!({ "title": "x", "data": fixes[0]["data"] }), &edited);
+    assert!(
+        fixed.starts_with("CURRENCY = 'EUR'\n") && fixed.contains("names = ', '.join"),
+        "{fixed}"
+    );
+
+    // Where the lines themselves change, there is nothing to move.
+    let edited = edited.replace("    return None\n", "    return ''\n");
+    editor.change("bill.py", 3, &edited);
+    editor.save("bill.py", &edited);
+    editor.job("Running tests");
+    assert!(endpoint.asked().len() > asked);
 }

@@ -148,8 +148,7 @@ fn python_an_editor_takes_a_fix_back_and_dismisses_it() {
     assert!(entry(&installation)["reverted_ms"].is_null());
     // Undone, and saved so.
     editor.change("people.py", 3, &before);
-    let uri = format!("file://{}/people.py", root(&project));
-    editor.notify("textDocument/didSave", &json!({ "textDocument": { "uri": uri } }));
+    editor.save("people.py", &before);
     editor.ask("workspace/executeCommand", &json!({ "command": "greenlit.status" }));
     until(|| !entry(&installation)["reverted_ms"].is_null());
     assert_eq!(totals(&installation)["reverted"], 1);

@@ -114,6 +114,7 @@ fn finding(project: &Path, index: usize) -> Finding {
                     test_strength: None,
                     retrieved: None,
                     merit: None,
+                    rebased: false,
                     generation: None,
                 },
             },

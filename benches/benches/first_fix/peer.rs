@@ -74,6 +74,7 @@ pub(crate) fn candidates(product: &Product, checkout: &Checkout) -> Result<Vec<C
         authors: &[],
         retriever: None,
         changes: None,
+        earlier: &[],
         // The store is new: nothing is known of any inputs.
         inputs: blake3::hash(b""),
         limits: RepairLimits { budget: Duration::from_secs(600), max_fixes: 1, jobs: 1 },

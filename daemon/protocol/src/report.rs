@@ -159,6 +159,9 @@ pub struct FixEvidence {
     /// What its place in the order was made of, beside `agreement`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub merit: Option<Merit>,
+    /// Whether it was offered for an earlier text of its files, and moved to this one.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub rebased: bool,
 }
 
 /// What a model was asked for all fixes of one request.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use greenlit_protocol::{Finding, FindingKind, OfferedFix, Related};
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Localization, ProjectProblem, Retrieved, VerifiedFix,
+    Baseline, BaselineOutcome, Candidate, Localization, ProjectProblem, Retrieved, VerifiedFix,
 };
 use greenlit_runner::{Failure, FailureKind, RunState, TestId};
 use greenlit_workspace::View;
@@ -110,9 +110,19 @@ fn hash(view: &View, path: &Path) -> String {
     view.hash(path).map(|hash| hash.to_hex().to_string()).unwrap_or_default()
 }
 
+/// Where fixes can come from.
+#[derive(Clone, Copy)]
+pub(super) struct Origins<'a> {
+    pub(super) input: &'a JobInput,
+    /// Who was asked in this job.
+    pub(super) asked: &'a Asked,
+    /// What was moved from earlier texts.
+    pub(super) rebased: &'a [Candidate],
+}
+
 /// The fixes with their handles, best first.
 pub(super) fn offered(
-    (input, asked): (&JobInput, &Asked),
+    Origins { input, asked, rebased }: Origins<'_>,
     baseline: &Baseline,
     fixes: &[VerifiedFix],
     retrieved: Option<&Retrieved>,
@@ -123,9 +133,12 @@ pub(super) fn offered(
     let offer = |(index, fix): (usize, &VerifiedFix)| {
         let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
         entry.evidence.retrieved = Some(retrieved.clone());
-        let author = asked.authors.iter().map(|author| author.record());
-        let record = author.into_iter().find(|record| record.tier == entry.source.tier);
-        entry.evidence.generation = record.as_ref().map(reports::generation);
+        entry.evidence.rebased = rebased.iter().any(|c| c.edits == fix.candidate.edits);
+        if !entry.evidence.rebased {
+            let author = asked.authors.iter().map(|author| author.record());
+            let record = author.into_iter().find(|record| record.tier == entry.source.tier);
+            entry.evidence.generation = record.as_ref().map(reports::generation);
+        }
         reports::mark_used(&input.view, &mut entry);
         reports::offered(entry, &fix.candidate.summary)
     };

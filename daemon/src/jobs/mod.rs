@@ -28,7 +28,7 @@ use greenlit_protocol::{
     ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
     ReplayReport, SeenDiagnostic, TestEntry, TestReport, Tier,
 };
-use greenlit_repair::Cancel;
+use greenlit_repair::{Cancel, VerifiedFix};
 use greenlit_runner::Environment;
 use greenlit_workspace::{Config, StatCache, View};
 
@@ -95,6 +95,8 @@ pub(crate) struct JobInput {
     pub(crate) index: Option<Index>,
     /// The state on which the tests passed last.
     pub(crate) green: Option<Arc<Green>>,
+    /// Fixes that were offered for earlier texts.
+    pub(crate) earlier: Arc<[VerifiedFix]>,
     /// The models that may be asked.
     pub(crate) tiers: Arc<Tiers>,
     /// Where attempts are recorded.
@@ -158,6 +160,8 @@ pub(crate) struct JobResult {
     pub(crate) failing: u32,
     /// Digest of the inputs, when the run was complete.
     pub(crate) inputs: Option<blake3::Hash>,
+    /// What was verified of them.
+    pub(crate) fixes: Vec<VerifiedFix>,
 }
 
 impl JobResult {
@@ -165,7 +169,14 @@ impl JobResult {
     pub(crate) fn panicked() -> Self {
         let error = RemoteError::new(ErrorKind::Internal, "the job ended by a defect in Greenlit")
             .hint("`greenlit logs` has more; please report it");
-        Self { answer: Err(error), findings: None, passed: 0, failing: 0, inputs: None }
+        Self {
+            answer: Err(error),
+            findings: None,
+            passed: 0,
+            failing: 0,
+            inputs: None,
+            fixes: Vec::new(),
+        }
     }
 
     /// How it ended, for the end of a progress display.

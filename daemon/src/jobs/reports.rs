@@ -118,6 +118,7 @@ pub(crate) fn fix_entry(
                 added: fix.standing.change.added,
                 shortcut: fix.standing.change.shortcut,
             }),
+            rebased: false,
         },
         tests,
     }
@@ -241,6 +242,7 @@ pub(crate) fn diagnostic_fix(
             retrieved: None,
             generation: None,
             merit: None,
+            rebased: false,
         },
         tests,
     };

@@ -7,14 +7,14 @@ use greenlit_protocol::{
     ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
-    Author, Baseline, BaselineOutcome, Changes, Localization, Purpose, Repair, RepairEvent,
-    RepairLimits, RepairOutcome, Retrieved, SearchCounts, SearchEvent, TemplateGenerator,
-    VerifiedFix, Workbench, baseline,
+    Author, Baseline, BaselineOutcome, Candidate, Changes, Localization, Purpose, Repair,
+    RepairEvent, RepairLimits, RepairOutcome, Retrieved, SearchCounts, SearchEvent,
+    TemplateGenerator, VerifiedFix, Workbench, baseline, rebase,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 
-use super::findings::{findings, offered};
+use super::findings::{Origins, findings, offered};
 use super::green::Green;
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
@@ -38,7 +38,8 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
         _ => Asked::default(),
     };
     let (started, known) = (Instant::now(), Mutex::new(Known::default()));
-    let job = Job { input, news, started, asked, known, recorded: OnceLock::new() };
+    let (rebased, recorded) = (OnceLock::new(), OnceLock::new());
+    let job = Job { input, news, started, asked, rebased, known, recorded };
     let answer = job.run();
     let calls: Vec<_> = job.asked.authors.iter().map(|author| author.record()).collect();
     job.end_record(&answer, job.known().retrieved.clone().as_ref(), &calls);
@@ -53,10 +54,10 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     JobResult {
         passed: count(|outcome| *outcome == BaselineOutcome::Passed),
         failing: count(|outcome| matches!(outcome, BaselineOutcome::Failed(_))),
-        findings: (!cancelled && !unchanged && !diagnoses)
-            .then(|| known.findings(input, &job.asked)),
+        findings: (!cancelled && !unchanged && !diagnoses).then(|| known.findings(job.origins())),
         inputs: known.inputs.filter(|_| answer.is_ok()),
         answer,
+        fixes: known.fixes,
     }
 }
 
@@ -66,6 +67,8 @@ pub(super) struct Job<'a> {
     pub(super) started: Instant,
     /// Who is asked what templates do not mend.
     asked: Asked,
+    /// Fixes of earlier texts, moved to those of now.
+    rebased: OnceLock<Vec<Candidate>>,
     known: Mutex<Known>,
     /// What was recorded, once there is a search.
     pub(super) recorded: OnceLock<Recorded>,
@@ -93,10 +96,10 @@ struct Ran<'a> {
 }
 
 impl Known {
-    fn findings(&self, input: &JobInput, asked: &Asked) -> Vec<greenlit_protocol::Finding> {
+    fn findings(&self, origins: Origins<'_>) -> Vec<greenlit_protocol::Finding> {
         let Some(baseline) = &self.baseline else { return Vec::new() };
-        let offered = offered((input, asked), baseline, &self.fixes, self.retrieved.as_ref());
-        findings(&input.view, baseline, self.localization.as_ref(), &offered)
+        let offered = offered(origins, baseline, &self.fixes, self.retrieved.as_ref());
+        findings(&origins.input.view, baseline, self.localization.as_ref(), &offered)
     }
 }
 
@@ -207,6 +210,7 @@ impl Job<'_> {
                 authors: &authors,
                 retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
                 changes,
+                earlier: self.rebased.get_or_init(|| self.rebase(bench, &targets)),
                 inputs: inputs.digest(),
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),
@@ -234,6 +238,15 @@ impl Job<'_> {
         let records = self.asked.authors.iter().map(|author| author.record());
         notices.extend(records.filter_map(|record| notices::unusable(&record)));
         Ok(self.fix_answer(baseline, &targets, outcome, notices))
+    }
+
+    /// Fixes that were offered for earlier texts and mended these tests.
+    fn rebase(&self, bench: &Workbench, targets: &[TestId]) -> Vec<Candidate> {
+        let mended = |fix: &&VerifiedFix| {
+            fix.plausible.red_to_green.iter().any(|mended| targets.contains(mended))
+        };
+        let earlier = self.input.earlier.iter().filter(mended);
+        earlier.filter_map(|fix| rebase(fix, &|path| bench.subject.text(path))).collect()
     }
 
     fn fix_answer(
@@ -336,7 +349,7 @@ impl Job<'_> {
         fixes: &[VerifiedFix],
         retrieved: Option<&Retrieved>,
     ) -> Vec<OfferedFix> {
-        offered((self.input, &self.asked), baseline, fixes, retrieved)
+        offered(self.origins(), baseline, fixes, retrieved)
     }
 
     fn tell_evidence(
@@ -354,8 +367,13 @@ impl Job<'_> {
     }
 
     fn tell_findings(&self) {
-        let findings = self.known().findings(self.input, &self.asked);
+        let findings = self.known().findings(self.origins());
         (self.news)(JobNews::Findings(findings));
+    }
+
+    fn origins(&self) -> Origins<'_> {
+        let rebased = self.rebased.get().map_or(&[][..], Vec::as_slice);
+        Origins { input: self.input, asked: &self.asked, rebased }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use greenlit_protocol::{ClientFrame, Notification};
+use greenlit_protocol::{ClientFrame, Notification, OfferedFix};
+use greenlit_repair::relative;
 
-use crate::state::State;
+use crate::jobs::inputs;
+use crate::state::{Event, State};
 
 impl State {
     pub(crate) fn frame(&mut self, session: u64, frame: ClientFrame) {
@@ -102,5 +104,47 @@ impl State {
         });
         self.forget_diagnostics(session, &path, document);
         self.withdraw(session, &path);
+        self.recall(session, &path, document);
+    }
+
+    /// An undo may lead back to what the withdrawn fixes were verified on.
+    fn recall(&self, session: u64, path: &Path, document: &Path) {
+        let Some(root) = self.roots.get(path) else { return };
+        let known = root.known.get(&session).filter(|known| known.withdrawn);
+        let Some(known) = known.filter(|known| known.inputs.is_some()) else { return };
+        let view = self.overlays.view(session, path);
+        let Ok(hash) = view.hash(document) else { return };
+        let (name, hash) = (relative(path, document), hash.to_hex());
+        let mut fixes = known.findings.iter().flat_map(|finding| &finding.fixes);
+        let verified = |fix: &OfferedFix| fix.entry.evidence.content_hashes.get(&name).cloned();
+        if !fixes.any(|fix| verified(fix).as_deref() == Some(hash.as_str())) {
+            return;
+        }
+        let (events, stat_cache) = (self.events.clone(), root.stat_cache.clone());
+        let (root, revision) = (path.to_owned(), root.revision);
+        tokio::task::spawn_blocking(move || {
+            let inputs = inputs(&view, &stat_cache).map(|inputs| inputs.digest()).ok();
+            // The receiver only goes away with the daemon.
+            let _ = events.send(Event::Recalled { session, root, revision, inputs });
+        });
+    }
+
+    /// Offers the withdrawn fixes again, if every input is what they were verified on.
+    pub(crate) fn recalled(
+        &mut self,
+        session: u64,
+        path: &PathBuf,
+        revision: u64,
+        inputs: Option<blake3::Hash>,
+    ) {
+        let Some(root) = self.roots.get_mut(path).filter(|root| root.revision == revision) else {
+            return;
+        };
+        let Some(known) = root.known.get_mut(&session) else { return };
+        if known.withdrawn && inputs.is_some() && known.inputs == inputs {
+            known.revision = revision;
+            known.withdrawn = false;
+            self.publish(session, path);
+        }
     }
 }

@@ -124,6 +124,7 @@ impl State {
             stat_cache: root.stat_cache.clone(),
             index,
             green: known.green.clone(),
+            earlier: known.earlier.clone(),
             tiers: self.tiers.clone(),
             attempts: self.attempts.clone(),
             cancel: cancel.clone(),
@@ -203,6 +204,12 @@ impl State {
         let Running {
             session, root: path, request, revision, diagnosis, in_progress, cancel, ..
         } = running;
+        let no_failures = matches!(result.answer, Ok(Answer::Fix { .. })) && result.failing == 0;
+        if let Some(known) = self.known_mut(session, &path)
+            && (no_failures || !result.fixes.is_empty())
+        {
+            known.earlier = result.fixes.iter().cloned().collect();
+        }
         if in_progress {
             let stage = ProgressStage::End { message: result.words() };
             self.tell(session, Told::Progress { root: path.clone(), request, stage });

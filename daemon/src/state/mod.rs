@@ -60,6 +60,8 @@ pub(crate) enum Event {
     Done { job: u64, result: Box<JobResult> },
     /// Whether a job works on the inputs of this revision.
     Compared { session: u64, root: PathBuf, job: u64, revision: u64, inputs: Option<blake3::Hash> },
+    /// The inputs of a revision, when a text is back that fixes were verified on.
+    Recalled { session: u64, root: PathBuf, revision: u64, inputs: Option<blake3::Hash> },
     /// What was asked beside the jobs is answered.
     Answered { session: u64, request: u64, result: Box<Result<Response, RemoteError>> },
     /// An index tells how far it is.
@@ -222,6 +224,9 @@ impl State {
             Event::Done { job, result } => self.job_done(job, *result),
             Event::Compared { session, root, job, revision, inputs } => {
                 self.compared(session, root, job, revision, inputs);
+            }
+            Event::Recalled { session, root, revision, inputs } => {
+                self.recalled(session, &root, revision, inputs);
             }
             Event::Answered { session, request, result } => {
                 self.modelling.remove(&(session, request));

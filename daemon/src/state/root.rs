@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use greenlit_protocol::{Event as Told, Finding, RootPhase, ServerFrame};
+use greenlit_repair::VerifiedFix;
 use greenlit_workspace::{Change, StatCache, WatchError, Watcher, git_branch};
 
 use crate::jobs::Green;
@@ -45,6 +46,8 @@ pub(crate) struct Known {
     pub(crate) revision: u64,
     /// Digest of the inputs of the last complete run.
     pub(crate) inputs: Option<blake3::Hash>,
+    /// What was verified last, until the tests pass.
+    pub(crate) earlier: Arc<[VerifiedFix]>,
     /// Whether the fixes are withheld because something changed.
     pub(crate) withdrawn: bool,
     /// The tests as they ended last.

@@ -52,6 +52,12 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     let by = [&source.rule, &source.model, &source.adapter];
     let by: Vec<&str> = by.into_iter().flatten().map(String::as_str).collect();
     writeln!(text, "- written by: {} {}", source.tier, by.join(" "))?;
+    if evidence.rebased {
+        writeln!(
+            text,
+            "- offered before for an earlier text, moved to this one and verified again"
+        )?;
+    }
     if let Some(asked) = &evidence.generation {
         let about = if asked.estimated { "about " } else { "" };
         writeln!(

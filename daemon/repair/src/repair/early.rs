@@ -30,8 +30,8 @@ pub(super) struct Early<'p> {
 }
 
 impl Repair<'_> {
-    /// Tries candidates where something changed since the failing tests passed, if that is known, before
-    /// anything is measured.
+    /// Tries earlier fixes, and candidates where something changed since the failing tests passed, if there
+    /// are any, before anything is measured.
     pub(super) fn try_change<'p>(
         &'p self,
         project: &'p Project,
@@ -39,7 +39,7 @@ impl Repair<'_> {
         deadline: Instant,
     ) -> Option<Result<Early<'p>, WorkError>> {
         let explains = self.changes.is_some_and(|changes| changes.explain(failures));
-        explains.then(|| {
+        (explains || !self.earlier.is_empty()).then(|| {
             let left = deadline.saturating_duration_since(Instant::now());
             let until = Instant::now() + left / SHARE_ON_CHANGE;
             self.try_early(project, failures, until, &AtomicBool::new(false))
@@ -75,8 +75,13 @@ impl Repair<'_> {
             retrieved: &cause.retrieved,
             localization: &cause.localization,
         };
-        let mut candidates = self.generator.candidates(&context);
-        candidates.truncate(if cause.localization.changed { EARLY_ON_CHANGE } else { EARLY });
+        let generated = match (cause.localization.changed, self.earlier) {
+            (true, _) => EARLY_ON_CHANGE,
+            (false, []) => EARLY,
+            (false, _) => 0,
+        };
+        let mut candidates = self.earlier.to_vec();
+        candidates.extend(self.generator.candidates(&context).into_iter().take(generated));
         if cause.localization.changed {
             (self.on_event)(RepairEvent::Localized(cause.localization.clone()));
         }

@@ -60,6 +60,8 @@ pub struct Repair<'a> {
     pub retriever: Option<Arc<dyn Retriever>>,
     /// What changed since tests passed, if that is known.
     pub changes: Option<&'a Changes>,
+    /// Fixes of an earlier text, moved to this one: tried first.
+    pub earlier: &'a [Candidate],
     /// Digest of every input of the view.
     pub inputs: blake3::Hash,
     /// Bounds.
@@ -250,7 +252,8 @@ impl Repair<'_> {
             localization: &cause.localization,
         };
         let started = Instant::now();
-        let candidates = self.generator.candidates(&context);
+        let mut candidates = self.earlier.to_vec();
+        candidates.extend(self.generator.candidates(&context));
         tracing::debug!(
             ms = started.elapsed().as_millis(),
             candidates = candidates.len(),

@@ -32,6 +32,7 @@ fn fix(tests: &[&str], rank: u32, edits: Vec<FileEdit>, hashes: &[(&str, &str)])
             retrieved: None,
             generation: None,
             merit: None,
+            rebased: false,
         },
     }
 }

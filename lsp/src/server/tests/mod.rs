@@ -387,6 +387,7 @@ fn finding(root: &Path) -> Finding {
                     retrieved: None,
                     generation: None,
                     merit: None,
+                    rebased: false,
                 },
             },
         }],
