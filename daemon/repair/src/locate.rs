@@ -1,6 +1,6 @@
 //! Localizes the faults behind a project's failing tests with the best method that works there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -177,8 +177,7 @@ fn spectrum(
     project: &Project,
     failures: &Failures,
 ) -> Result<Option<Spectrum>, WorkError> {
-    let mut failing: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
-    failing.truncate(FAILING_TRACED);
+    let failing: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
     let of_project = |run: &&ProjectBaseline| run.project.dir() == project.dir();
     let ahead = baseline.projects.iter().find(of_project).and_then(|run| run.ahead.as_ref());
     match ahead.and_then(|ahead| ahead.spectra(&failing)) {
@@ -272,7 +271,8 @@ fn guards(spectrum: &Spectrum, files: &[SourceFile]) -> Vec<TestId> {
 
 /// The tests that are traced: failing ones, and passing ones, those of the failing tests' own files
 /// first: they share the most code.
-pub(crate) fn traced(mut failing: Vec<TestId>, mut passing: Vec<TestId>) -> Vec<TestId> {
+pub(crate) fn traced(failing: Vec<TestId>, mut passing: Vec<TestId>) -> Vec<TestId> {
+    let mut failing = of_each_function(failing);
     failing.truncate(FAILING_TRACED);
     let file = |id: &TestId| id.0.split("::").next().unwrap_or_default().to_owned();
     let near: BTreeSet<_> = failing.iter().map(file).collect();
@@ -280,6 +280,20 @@ pub(crate) fn traced(mut failing: Vec<TestId>, mut passing: Vec<TestId>) -> Vec<
     passing.truncate(PASSING_TRACED);
     failing.extend(passing);
     failing
+}
+
+/// The first case of every test function, then the second of each, and so on: the functions differ more
+/// than their cases.
+fn of_each_function(failing: Vec<TestId>) -> Vec<TestId> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let numbered = failing.into_iter().map(|id| {
+        let count = seen.entry(function_of(&id.0).to_owned()).or_default();
+        *count += 1;
+        (*count, id)
+    });
+    let mut numbered: Vec<_> = numbered.collect();
+    numbered.sort_by_key(|(number, _)| *number);
+    numbered.into_iter().map(|(_, id)| id).collect()
 }
 
 fn graph_files(bench: &Workbench, project: &Project) -> Vec<SourceFile> {
@@ -295,9 +309,15 @@ pub(crate) fn source(bench: &Workbench, path: &Path) -> Option<SourceFile> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+
+    #[test]
+    fn of_many_failing_cases_every_function_is_traced() {
+        let ids = |ids: &[&str]| ids.iter().map(|id| TestId((*id).into())).collect::<Vec<_>>();
+        let failing = ids(&["t::a[1]", "t::a[2]", "t::a[3]", "t::b[1]", "t::c"]);
+        let ordered = ids(&["t::a[1]", "t::b[1]", "t::c", "t::a[2]", "t::a[3]"]);
+        assert_eq!(of_each_function(failing), ordered);
+    }
 
     #[test]
     fn a_spectrum_without_a_line_of_a_failing_test_tells_nothing() {

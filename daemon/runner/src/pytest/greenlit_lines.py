@@ -91,14 +91,32 @@ class Lines:
         if self.wanted(path):
             self.current.add((path, line))
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item, nextitem):
-        self.current = set()
+    def traced(self):
+        # Not around the whole test: pytest's account of a failure is no test, and slow when traced.
         self.source.start()
         try:
             yield
         finally:
             self.source.stop()
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self):
+        yield from self.traced()
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_call(self):
+        yield from self.traced()
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self):
+        yield from self.traced()
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item, nextitem):
+        self.current = set()
+        try:
+            yield
+        finally:
             lines = {}
             for path, line in self.current:
                 lines.setdefault(path, []).append(line)

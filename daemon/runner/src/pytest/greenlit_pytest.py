@@ -7,7 +7,8 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
     only    list of ids to run, or null for all
     lines   whether to record executed lines per test
     limit   seconds one test may take, or null
-    brief   whether to leave out pytest's own account of a failure, which is slow to make
+    brief   whether to leave out pytest's own account of a failure, which is slow to make; else the
+            first few failures have one
     record  {path, function} whose arguments to report, or null
     probe   {path, module, function, inputs, skip}: calls it instead of running tests, or null
 
@@ -26,6 +27,8 @@ import pytest
 
 _FRAME_LIMIT = 100
 _TEXT_LIMIT = 8000
+# Nobody reads more of them, and each takes as long as many tests.
+_ACCOUNTS = 10
 
 
 def load(path):
@@ -41,7 +44,7 @@ class _Request:
         self.only = None if only is None else set(only)
         self.lines = bool(data.get("lines"))
         self.limit = data.get("limit")
-        self.brief = bool(data.get("brief"))
+        self.accounts = 0 if data.get("brief") else _ACCOUNTS
         self.probe = data.get("probe")
         self.recorder = None
         if data.get("record"):
@@ -236,12 +239,13 @@ def _is_assertion(excinfo):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    if _request.brief:
+    if not _request.accounts:
         item.repr_failure = item._repr_failure_py = _brief
     outcome = yield
     report = outcome.get_result()
     excinfo = call.excinfo
     if excinfo is not None and report.outcome == "failed":
+        _request.accounts = max(0, _request.accounts - 1)
         # Plain lists survive the way from a pytest-xdist worker to its controller.
         report.greenlit_frames = _frames(excinfo.tb) + _syntax_frame(excinfo.value)
         report.greenlit_assertion = _is_assertion(excinfo)

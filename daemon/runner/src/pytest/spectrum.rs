@@ -33,7 +33,13 @@ impl PytestProject {
         let mut left: Vec<TestId> = tests.to_vec();
         while !left.is_empty() {
             let Some(time) = wall.checked_sub(watch.elapsed()) else { break };
-            let ask = Ask { only: Some(&left), lines: true, limit: Some(limit), ..Ask::default() };
+            let ask = Ask {
+                only: Some(&left),
+                lines: true,
+                brief: true,
+                limit: Some(limit),
+                ..Ask::default()
+            };
             let (_, events, _) = self.execute(sandbox, &ask, time)?;
             let passed: BTreeMap<&TestId, bool> = events
                 .results
