@@ -6,6 +6,7 @@ mod demo;
 mod emacs;
 mod embedding;
 mod engine;
+mod fuzz;
 mod install;
 mod package;
 mod run;
@@ -56,6 +57,15 @@ enum Task {
         #[arg(long)]
         debug: bool,
     },
+    /// Let libFuzzer look for inputs that break a parser: `frames`, `replies`, `chunks`, `candidates` or
+    /// `reports`. Not on Windows.
+    Fuzz {
+        /// Which
+        target: String,
+        /// For how long
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Build Greenlit and run a benchmark; ARGS go to it, `-- --help` says which there are.
     Bench {
         /// Which
@@ -78,6 +88,7 @@ fn main() -> Result<()> {
         Task::Engine { cuda } => engine::engine(cuda),
         Task::Install { engine, nvim, vscode } => install::install(engine, nvim, vscode),
         Task::Package { debug } => package::package(debug),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Task::Bench { name, debug, args } => bench::bench(name, debug, &args),
     }
 }

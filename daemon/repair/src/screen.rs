@@ -46,6 +46,13 @@ pub(crate) struct Screened {
     pub(crate) progress: Option<u32>,
 }
 
+impl Screened {
+    /// What a candidate shows that built and passed.
+    pub(crate) fn passed() -> Self {
+        Self { built: true, ran: true, ..Self::default() }
+    }
+}
+
 /// A sandbox in which trials are about to begin.
 pub(crate) struct Warm {
     trials: Box<dyn Trials>,
@@ -123,6 +130,11 @@ impl<'a> Screen<'a> {
             "opened a session for trials"
         );
         Ok(screen)
+    }
+
+    /// What an attempt at the unpatched view took, if it could be timed.
+    pub(crate) fn pace(&self) -> Option<Duration> {
+        self.pace
     }
 
     /// Judges by these groups from now on: all tests that it was opened for, or some. Other groups

@@ -15,6 +15,7 @@
 //! sandboxes that keep nothing, and no [`TestRun`] of [`Project::run`] comes from them.
 //! Invariant: commands see a fixed list of the person's variables, never the whole environment.
 
+mod any_report;
 mod cargo;
 mod check;
 mod detect;
@@ -34,6 +35,7 @@ mod scope;
 mod text;
 mod types;
 
+pub use any_report::read_any_report;
 pub use check::{
     Applicability, CheckDiagnostic, CheckRun, CheckState, CheckTool, Checker, Severity,
     SuggestedEdit, Suggestion,

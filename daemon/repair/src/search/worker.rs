@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use greenlit_runner::{Prepared, TestId};
 
@@ -11,7 +12,7 @@ use super::queue::{Item, Next, Queue};
 use super::{Group, Search, SearchEvent, VerifiedFix};
 use crate::ranking::Standing;
 use crate::reject::{Author, Rejector};
-use crate::screen::{Limit, Screen};
+use crate::screen::{Limit, Screen, Screened};
 use crate::verdict::Fall;
 use crate::verify::Verdict;
 use crate::workbench::WorkError;
@@ -20,12 +21,16 @@ use crate::workbench::WorkError;
 /// chance makes any candidate look like a fix.
 const CONFIRMATIONS: usize = 5;
 
+/// They are made ahead of the first candidates where they take no longer than this together.
+const SOON: Duration = Duration::from_millis(300);
+
 type Judged = Result<Verdict, WorkError>;
 
 pub(super) struct Worker<'a, 's> {
     search: &'a Search<'a, 's>,
     queue: &'a Queue<'a>,
     groups: &'a [Group],
+    judge: Judge<'a, 's>,
     screen: Option<Screen<'s>>,
     rejector: Rejector,
     flaky: BTreeSet<TestId>,
@@ -40,7 +45,8 @@ impl<'a, 's> Worker<'a, 's> {
         screen: Option<Screen<'s>>,
     ) -> Self {
         let rejector = Rejector::default();
-        Self { search, queue, groups, screen, rejector, flaky: BTreeSet::new() }
+        let judge = Judge { search, queue, groups };
+        Self { search, queue, groups, judge, screen, rejector, flaky: BTreeSet::new() }
     }
 
     /// Ends a session that nobody should go on with.
@@ -110,7 +116,7 @@ impl<'a, 's> Worker<'a, 's> {
     /// One build for all of them, where the runner can.
     fn together(&mut self, batch: Vec<Item>) -> Result<(), WorkError> {
         let started = Instant::now();
-        let prepared = self.screen().prepare(batch.iter().map(|item| &*item.files))?;
+        let (prepared, verified) = self.prepare(&batch)?;
         self.queue.took_together(started.elapsed());
         let mut batch = batch.into_iter();
         for (index, prepared) in prepared.into_iter().enumerate() {
@@ -120,6 +126,9 @@ impl<'a, 's> Worker<'a, 's> {
                 return Ok(());
             }
             let Some(item) = batch.next() else { break };
+            if verified == Some(index) {
+                continue;
+            }
             match prepared {
                 Prepared::Ready => self.attempt(item, Some(index))?,
                 Prepared::Alone => self.queue.defer(item),
@@ -132,6 +141,39 @@ impl<'a, 's> Worker<'a, 's> {
             }
         }
         Ok(())
+    }
+
+    /// Builds them together. Where this worker is the only one, the first ones are verified one by one
+    /// meanwhile: the best candidate is often right, and such a build takes longer than one of its
+    /// own. Also gives which one was verified; those that fell are screened like all others.
+    fn prepare(&mut self, batch: &[Item]) -> Result<(Vec<Prepared>, Option<usize>), WorkError> {
+        let ahead = self.search.limits.jobs == 1 && self.is_soon_confirmed()?;
+        let building = AtomicBool::new(true);
+        let judge = self.judge;
+        let screen = self.screen();
+        std::thread::scope(|scope| {
+            let thread = ahead.then(|| scope.spawn(|| judge.verify_while(&building, batch)));
+            let prepared = screen.prepare(batch.iter().map(|item| &*item.files));
+            building.store(false, Ordering::Relaxed);
+            let verified = thread.map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            Ok((prepared?, verified.transpose()?.flatten()))
+        })
+    }
+
+    /// Confirms that the targets are red if that takes no time worth mentioning.
+    fn is_soon_confirmed(&mut self) -> Result<bool, WorkError> {
+        if self.queue.is_confirmed() {
+            return Ok(true);
+        }
+        let runs = u32::try_from(CONFIRMATIONS).unwrap_or(u32::MAX);
+        if self.screen().pace().is_none_or(|pace| pace * runs > SOON) {
+            return Ok(false);
+        }
+        let flaky = self.screen().green_unpatched(CONFIRMATIONS)?;
+        self.judge.confirmed(&flaky)?;
+        Ok(true)
     }
 
     fn attempt(&mut self, mut item: Item, variant: Option<usize>) -> Result<(), WorkError> {
@@ -172,11 +214,7 @@ impl<'a, 's> Worker<'a, 's> {
         let mut verdict = None;
         if !self.queue.is_confirmed() {
             let (flaky, first) = self.confirm(&item, next)?;
-            let judged = self.groups.iter().any(|g| g.iter().all(|id| !flaky.contains(id)));
-            self.queue.confirm(flaky.clone());
-            if !judged {
-                return Err(WorkError::Flaky);
-            }
+            self.judge.confirmed(&flaky)?;
             if !flaky.is_empty() {
                 // What it turned green may have been green by chance.
                 self.queue.give_back(vec![item]);
@@ -193,7 +231,7 @@ impl<'a, 's> Worker<'a, 's> {
                     Some(verdict) => verdict?,
                     None => self.search.verifier.verify(&item.files)?,
                 };
-                self.judge(item, verdict)?;
+                self.judge.judge(item, verdict)?;
             }
             Next::Passed => {
                 let why = "green on tests that others mend as well";
@@ -229,8 +267,49 @@ impl<'a, 's> Worker<'a, 's> {
             Ok((flaky?, verdict))
         })
     }
+}
 
-    fn judge(&mut self, item: Item, verdict: Verdict) -> Result<(), WorkError> {
+/// Says what becomes of a verified candidate.
+#[derive(Clone, Copy)]
+struct Judge<'a, 's> {
+    search: &'a Search<'a, 's>,
+    queue: &'a Queue<'a>,
+    groups: &'a [Group],
+}
+
+impl Judge<'_, '_> {
+    /// Takes over which targets were green without any change.
+    fn confirmed(&self, flaky: &BTreeSet<TestId>) -> Result<(), WorkError> {
+        self.queue.confirm(flaky.clone());
+        let steady = |group: &Group| group.iter().all(|id| !flaky.contains(id));
+        if self.groups.iter().any(steady) { Ok(()) } else { Err(WorkError::Flaky) }
+    }
+
+    /// Verifies one after the other until one is a fix or `building` is over.
+    fn verify_while(
+        &self,
+        building: &AtomicBool,
+        batch: &[Item],
+    ) -> Result<Option<usize>, WorkError> {
+        for (index, item) in batch.iter().enumerate() {
+            if !building.load(Ordering::Relaxed) || self.queue.is_over() {
+                break;
+            }
+            match self.search.verifier.verify(&item.files)? {
+                Verdict::Fallen(Fall::InputsChanged) => return Err(WorkError::InputsChanged),
+                Verdict::Fallen(_) => {}
+                verdict @ Verdict::Plausible(_) => {
+                    let (tried, of, found) = self.queue.screened(item, &Screened::passed());
+                    (self.search.on_event)(SearchEvent::Tried { tried, of, found });
+                    self.judge(item.clone(), verdict)?;
+                    return Ok(Some(index));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn judge(&self, item: Item, verdict: Verdict) -> Result<(), WorkError> {
         let plausible = match verdict {
             Verdict::Plausible(plausible) => plausible,
             Verdict::Fallen(reason) => {

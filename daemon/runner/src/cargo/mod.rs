@@ -162,3 +162,10 @@ impl CargoProject {
         Command { argv, cwd, env, stdin: Vec::new(), wall, cpu: None }
     }
 }
+
+/// See [`crate::read_any_report`].
+pub(crate) fn read_any_report(bytes: &[u8]) {
+    libtest::parse(bytes);
+    libtest::parse_list(bytes);
+    messages::Messages::parse(bytes);
+}

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use greenlit_sandbox::{BuildCache, CacheMode, Command};
 
@@ -221,6 +221,15 @@ fn number(version: &str) -> (u32, u32) {
         digits.parse().unwrap_or(0)
     });
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// See [`crate::read_any_report`].
+pub(crate) fn read_any_report(bytes: &[u8]) {
+    profile::executed(bytes);
+    let mut report = frames::Report::default();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        report.feed(line, Instant::now());
+    }
 }
 
 #[cfg(test)]
