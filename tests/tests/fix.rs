@@ -257,3 +257,26 @@ fn python_an_undo_brings_the_fixes_back_without_a_save() {
     editor.ask("workspace/executeCommand", &json!({ "command": "greenlit.status" }));
     until(&mut editor, true);
 }
+
+#[test]
+fn rust_what_a_save_broke_is_suspected_first_and_mended() {
+    let (installation, project) = (Installation::new(), rust_project("prices"));
+    let broken = project.read("src/lib.rs");
+    let sound = broken.replace("count > 10", "count >= 10");
+    assert_ne!(sound, broken);
+    project.write("src/lib.rs", &sound);
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("src/lib.rs", None);
+    let ended = editor.job("Running tests");
+    assert_eq!(ended, "0 failing, 0 verified fixes");
+    editor.change("src/lib.rs", 2, &broken);
+    editor.save("src/lib.rs", &broken);
+    let ended = editor.job("Running tests");
+    assert!(ended.ends_with("verified fixes") && !ended.contains(" 0 verified"), "{ended}");
+    let fixes = editor.ask("greenlit/fixes", &json!({}));
+    let evidence = editor.ask("greenlit/evidence", &json!({ "fix": fixes[0]["id"] }));
+    let localization = evidence["report"]["localization"].as_str().unwrap();
+    assert!(localization.contains("changed since the tests passed"), "{evidence:#}");
+    let fixed = editor.applied(&json!({ "title": "x", "data": fixes[0]["data"] }), &broken);
+    assert_eq!(fixed, sound);
+}

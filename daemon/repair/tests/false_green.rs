@@ -62,6 +62,7 @@ impl Hostile {
             baseline: &self.baseline,
             selection: &Selection::All,
             inputs_unchanged: &|| true,
+            quick: false,
         }
     }
 
@@ -83,6 +84,7 @@ impl Hostile {
             project: &self.baseline.projects[0].project,
             targets: &targets,
             verifier: &self.verifier(),
+            ahead: None,
             known: &KnownFalls::default(),
             limits: SearchLimits {
                 deadline: Instant::now() + Duration::from_secs(60),

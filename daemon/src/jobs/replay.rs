@@ -76,6 +76,7 @@ impl Job<'_> {
             baseline: &baseline,
             selection: &selection,
             inputs_unchanged: &|| self.scan().is_ok_and(|after| after.digest() == now.digest()),
+            quick: false,
         };
         let verdict = verifier.verify(&files).map_err(|error| remote_error(&error))?;
         self.check_unchanged(now)?;

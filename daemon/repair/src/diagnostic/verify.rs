@@ -97,6 +97,7 @@ impl Verification<'_> {
             baseline: self.baseline,
             selection: &Selection::All,
             inputs_unchanged: &always,
+            quick: false,
         };
         let mut total = Plausible {
             red_to_green: BTreeSet::new(),

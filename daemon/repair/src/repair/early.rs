@@ -42,19 +42,19 @@ impl Repair<'_> {
         (explains || !self.earlier.is_empty()).then(|| {
             let left = deadline.saturating_duration_since(Instant::now());
             let until = Instant::now() + left / SHARE_ON_CHANGE;
-            self.try_early(project, failures, until, &AtomicBool::new(false))
+            self.try_early(project, failures, until, None)
         })
     }
 
-    /// Opens a session, and tries the best candidates for what stack traces and calls tell, until
-    /// `localized`: measuring spectra takes a build or a run of the tests, and the processors have
-    /// room meanwhile. A session that does not open is tried again by the search, which says why.
+    /// Opens a session, and tries the best candidates for what stack traces and calls tell; where spectra
+    /// are measured meanwhile, until `localized`: that takes a build or a run of the tests, and the
+    /// processors have room. A session that does not open is tried again by the search, which says why.
     pub(super) fn try_early<'p>(
         &'p self,
         project: &'p Project,
         failures: &Failures,
         deadline: Instant,
-        localized: &AtomicBool,
+        localized: Option<&AtomicBool>,
     ) -> Result<Early<'p>, WorkError> {
         let targets: Vec<_> = failures.iter().map(|(id, _)| id.clone()).collect();
         let mut early = Early::default();
@@ -65,7 +65,7 @@ impl Repair<'_> {
                 return Ok(early);
             }
         }
-        if localized.load(Ordering::Relaxed) {
+        if localized.is_some_and(|localized| localized.load(Ordering::Relaxed)) {
             return Ok(early);
         }
         let cause = locate_by_traces(self.bench, project, failures.clone(), self.changes);
@@ -85,7 +85,8 @@ impl Repair<'_> {
         if cause.localization.changed {
             (self.on_event)(RepairEvent::Localized(cause.localization.clone()));
         }
-        let course = Course { deadline, jobs: 1, ended: Some(localized), found: Vec::new() };
+        let ahead = localized.is_none();
+        let course = Course { deadline, jobs: 1, ahead, ended: localized, found: Vec::new() };
         match self.search(project, &cause, candidates, course, &mut early.screen) {
             Ok(found) => {
                 early.fixes = found.fixes;

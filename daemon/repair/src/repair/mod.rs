@@ -108,6 +108,8 @@ pub struct RepairOutcome {
 struct Course<'a> {
     deadline: Instant,
     jobs: usize,
+    /// Whether the first candidates are verified while many are built: nothing else goes on.
+    ahead: bool,
     ended: Option<&'a AtomicBool>,
     /// Fixes that an earlier one found.
     found: Vec<VerifiedFix>,
@@ -210,9 +212,9 @@ impl Repair<'_> {
         let localized = AtomicBool::new(false);
         let tried = self.try_change(project, &failures, deadline).transpose()?;
         std::thread::scope(|scope| {
-            let trying = tried
-                .is_none()
-                .then(|| scope.spawn(|| self.try_early(project, &failures, deadline, &localized)));
+            let trying = tried.is_none().then(|| {
+                scope.spawn(|| self.try_early(project, &failures, deadline, Some(&localized)))
+            });
             let gathering =
                 scope.spawn(|| gather(self.bench, project, &failures, self.retriever.as_ref()));
             let mut gathered = None;
@@ -265,7 +267,7 @@ impl Repair<'_> {
         let until = Instant::now() + left;
         let first = Instant::now() + left.mul_f64(FIRST_SHARE);
         let jobs = self.limits.jobs;
-        let course = Course { deadline: first, jobs, ended: None, found: early };
+        let course = Course { deadline: first, jobs, ahead: false, ended: None, found: early };
         let mut found = self.search(project, cause, candidates, course, screen)?;
         let whole = found.fixes.iter().any(|fix| found.mends_all(fix, &targets));
         let has_more = !found.steps.is_empty() || !found.untried.is_empty();
@@ -275,7 +277,8 @@ impl Repair<'_> {
             found.counts.generated -= found.untried.len() as u64;
             rest.append(&mut found.untried);
             let partial = std::mem::take(&mut found.fixes);
-            let course = Course { deadline: until, jobs, ended: None, found: partial };
+            let course =
+                Course { deadline: until, jobs, ahead: false, ended: None, found: partial };
             let more = self.search(project, cause, rest, course, screen)?;
             found.fixes = more.fixes;
             found.flaky.extend(more.flaky);
@@ -333,12 +336,14 @@ impl Repair<'_> {
         let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
         let known =
             KnownFalls::open(&self.bench.sandbox.store.join("falls"), &self.state(&targets));
+        let quick = SandboxVerifier { quick: true, ..self.verifier() };
         let search = Search {
             bench: self.bench,
             baseline: self.baseline,
             project,
             targets: &targets,
             verifier: &self.verifier(),
+            ahead: course.ahead.then_some(&quick),
             known: &known,
             limits: SearchLimits {
                 deadline: course.deadline,
@@ -402,6 +407,7 @@ impl Repair<'_> {
             baseline: self.baseline,
             selection: self.selection,
             inputs_unchanged: self.inputs_unchanged,
+            quick: false,
         }
     }
 

@@ -100,7 +100,8 @@ impl Repair<'_> {
     ) -> Result<(), WorkError> {
         for candidate in candidates {
             self.bench.check()?;
-            let course = Course { deadline: until, jobs: 1, ended: None, found: Vec::new() };
+            let course =
+                Course { deadline: until, jobs: 1, ahead: false, ended: None, found: Vec::new() };
             let one = self.search(project, cause, vec![candidate], course, screen)?;
             let fate = fate(&one, targets);
             tracing::debug!(?fate, "a written candidate");

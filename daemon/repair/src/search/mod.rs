@@ -172,6 +172,8 @@ pub struct Search<'a, 's> {
     pub targets: &'a [TestId],
     /// Decides.
     pub verifier: &'a dyn Verifier,
+    /// Verifies the first candidates while many are built, where nothing else goes on.
+    pub ahead: Option<&'a dyn Verifier>,
     /// What earlier searches learned about these inputs.
     pub known: &'a KnownFalls,
     /// Bounds.

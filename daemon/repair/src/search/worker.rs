@@ -14,7 +14,7 @@ use crate::ranking::Standing;
 use crate::reject::{Author, Rejector};
 use crate::screen::{Limit, Screen, Screened};
 use crate::verdict::Fall;
-use crate::verify::Verdict;
+use crate::verify::{Verdict, Verifier};
 use crate::workbench::WorkError;
 
 /// Runs of the unpatched targets before the first candidate is believed: a test that is red by
@@ -143,16 +143,20 @@ impl<'a, 's> Worker<'a, 's> {
         Ok(())
     }
 
-    /// Builds them together. Where this worker is the only one, the first ones are verified one by one
-    /// meanwhile: the best candidate is often right, and such a build takes longer than one of its
-    /// own. Also gives which one was verified; those that fell are screened like all others.
+    /// Builds them together. Where nothing else goes on, the first ones are verified one by one meanwhile:
+    /// the best candidate is often right, and such a build takes longer than one of its own. Also gives
+    /// which one was verified; those that fell are screened like all others.
     fn prepare(&mut self, batch: &[Item]) -> Result<(Vec<Prepared>, Option<usize>), WorkError> {
-        let ahead = self.search.limits.jobs == 1 && self.is_soon_confirmed()?;
+        let mut ahead = self.search.ahead;
+        if ahead.is_some() && !self.is_soon_confirmed()? {
+            ahead = None;
+        }
         let building = AtomicBool::new(true);
         let judge = self.judge;
         let screen = self.screen();
         std::thread::scope(|scope| {
-            let thread = ahead.then(|| scope.spawn(|| judge.verify_while(&building, batch)));
+            let thread = ahead
+                .map(|verifier| scope.spawn(|| judge.verify_while(verifier, &building, batch)));
             let prepared = screen.prepare(batch.iter().map(|item| &*item.files));
             building.store(false, Ordering::Relaxed);
             let verified = thread.map(|thread| {
@@ -288,6 +292,7 @@ impl Judge<'_, '_> {
     /// Verifies one after the other until one is a fix or `building` is over.
     fn verify_while(
         &self,
+        verifier: &dyn Verifier,
         building: &AtomicBool,
         batch: &[Item],
     ) -> Result<Option<usize>, WorkError> {
@@ -295,7 +300,7 @@ impl Judge<'_, '_> {
             if !building.load(Ordering::Relaxed) || self.queue.is_over() {
                 break;
             }
-            match self.search.verifier.verify(&item.files)? {
+            match verifier.verify(&item.files)? {
                 Verdict::Fallen(Fall::InputsChanged) => return Err(WorkError::InputsChanged),
                 Verdict::Fallen(_) => {}
                 verdict @ Verdict::Plausible(_) => {
