@@ -25,7 +25,8 @@ pub(crate) fn fuzz(target: &str, seconds: u64) -> Result<()> {
     std::fs::create_dir_all(&corpus)?;
     let program = directory.join(&triple).join("release").join("greenlit-fuzz");
     let mut fuzz = std::process::Command::new(program);
-    fuzz.env("GREENLIT_FUZZ", target).current_dir(&directory).arg(&corpus);
+    fuzz.env("GREENLIT_FUZZ", target).env("GREENLIT_FUZZ_CORPUS", &corpus);
+    fuzz.current_dir(&directory).arg(&corpus);
     run(fuzz.args([format!("-max_total_time={seconds}"), "-timeout=20".to_owned()]))?;
     say(format!("{target}: no defect in {seconds} s"));
     Ok(())
