@@ -132,6 +132,11 @@ impl<'a> Screen<'a> {
         Ok(screen)
     }
 
+    /// Whether no candidates were made ready together yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.prepared == 0
+    }
+
     /// What an attempt at the unpatched view took, if it could be timed.
     pub(crate) fn pace(&self) -> Option<Duration> {
         self.pace

@@ -143,11 +143,13 @@ impl<'a, 's> Worker<'a, 's> {
         Ok(())
     }
 
-    /// Builds them together. Where nothing else goes on, the first ones are verified one by one meanwhile:
-    /// the best candidate is often right, and such a build takes longer than one of its own. Also gives
-    /// which one was verified; those that fell are screened like all others.
+    /// Builds them together. Where nothing else goes on, the best of the first batch are verified one by one
+    /// meanwhile: the very first is often right, and such a build takes longer than one of its own. Also
+    /// gives which one was verified; those that fell are screened like all others.
+    ///
+    /// Not for later batches: both together are slower than each, and the right one is seldom their first.
     fn prepare(&mut self, batch: &[Item]) -> Result<(Vec<Prepared>, Option<usize>), WorkError> {
-        let mut ahead = self.search.ahead;
+        let mut ahead = self.search.ahead.filter(|_| self.screen().is_fresh());
         if ahead.is_some() && !self.is_soon_confirmed()? {
             ahead = None;
         }
