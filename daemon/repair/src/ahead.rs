@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use greenlit_runner::{FailureKind, Outcome, Project, Spectrum, TestId, TestRun};
 use greenlit_sandbox::{CacheMode, Layer};
 
-use crate::locate::{measure, traced};
+use crate::locate::{FAILING_TRACED, measure, traced};
 use crate::screen::Warm;
 use crate::search::groups;
 use crate::workbench::{WorkError, Workbench};
@@ -79,10 +79,11 @@ impl Ahead {
         })
     }
 
-    /// Waits for the spectra, if they know any of these tests; once. Of many that fail, only some are
-    /// traced.
+    /// Waits for the spectra, if they know these tests, or of many enough; once. Of many that fail, only
+    /// some are traced.
     pub(crate) fn spectra(&self, failing: &[TestId]) -> Option<Measured> {
-        failing.iter().any(|id| self.tests.contains(id)).then(|| take(&self.spectra))?
+        let known = failing.iter().filter(|id| self.tests.contains(*id)).count();
+        (known == failing.len() || known * 2 >= FAILING_TRACED).then(|| take(&self.spectra))?
     }
 
     /// Waits for the session, if it is for all of these tests; once.

@@ -45,6 +45,18 @@ pub struct Candidate {
     pub score: f64,
 }
 
+/// Those of before first, as the generator has them now where it has them, then its others.
+pub(crate) fn earlier_first(earlier: &[Candidate], generated: Vec<Candidate>) -> Vec<Candidate> {
+    let mut all = earlier.to_vec();
+    for candidate in generated {
+        match all[..earlier.len()].iter_mut().find(|known| known.edits == candidate.edits) {
+            Some(known) => *known = candidate,
+            None => all.push(candidate),
+        }
+    }
+    all
+}
+
 /// A file that candidates may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {

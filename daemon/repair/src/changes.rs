@@ -7,20 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use greenlit_runner::TestId;
-use similar::{ChangeTag, TextDiff};
+use similar::ChangeTag;
 
 use crate::Localization;
 use crate::causes::Failures;
 use crate::localize::{ChangedLines, with_changed};
+use crate::patch::line_diff;
 use crate::workbench::Subject;
 
 /// Above this many lines that a change added or took away, it does not tell where to look.
 const MOST_LINES: usize = 400;
-/// After this long a difference is told more coarsely: candidates are waiting.
-const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What is different since tests passed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,9 +63,7 @@ fn changed_lines(before: &str, after: &str) -> BTreeSet<u32> {
     let mut lines = BTreeSet::new();
     let count = after.lines().count();
     let mut next = 1_usize;
-    for change in
-        TextDiff::configure().timeout(PATIENCE).diff_lines(before, after).iter_all_changes()
-    {
+    for change in line_diff(before, after).iter_all_changes() {
         match change.tag() {
             ChangeTag::Equal => next += 1,
             ChangeTag::Insert => {

@@ -23,7 +23,7 @@ use crate::{Localization, SourceFile};
 /// Passing tests traced beside the failing ones. More sharpen the ranking and cost time.
 const PASSING_TRACED: usize = 60;
 /// Failing tests traced. Where more fail, a few causes are behind many.
-const FAILING_TRACED: usize = 60;
+pub(crate) const FAILING_TRACED: usize = 60;
 /// How much slower a traced test may be.
 const TRACED: u32 = 20;
 /// Files in which candidates are looked for.

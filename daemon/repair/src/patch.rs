@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use similar::TextDiff;
 
@@ -65,6 +66,11 @@ pub fn apply(
             Ok(PatchedFile { path: path.to_owned(), before, after })
         })
         .collect()
+}
+
+/// What is different, line by line; after a while more coarsely, since somebody waits.
+pub(crate) fn line_diff<'a>(before: &'a str, now: &'a str) -> TextDiff<'a, 'a, 'a, str> {
+    TextDiff::configure().timeout(Duration::from_millis(200)).diff_lines(before, now)
 }
 
 /// A digest of what a patch leaves: paths and texts.

@@ -7,15 +7,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use similar::{ChangeTag, TextDiff};
+use similar::ChangeTag;
 
+use crate::patch::line_diff;
 use crate::search::VerifiedFix;
 use crate::{Candidate, Edit};
-
-/// After this long a difference is told more coarsely: somebody waits for tests.
-const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A fix as a candidate for the texts of now. `None` where the surrounding lines do not match any more.
 #[must_use]
@@ -44,8 +41,7 @@ impl Lines {
     fn between(before: &str, now: &str) -> Self {
         let mut lines = Self { before: Vec::new(), now: Vec::new() };
         let (mut at_before, mut at_now, mut number) = (0, 0, 0);
-        let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, now);
-        for change in diff.iter_all_changes() {
+        for change in line_diff(before, now).iter_all_changes() {
             let len = change.value().len();
             if change.tag() != ChangeTag::Insert {
                 lines.before.push(at_before..at_before + len);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use greenlit_protocol::{Finding, FindingKind, OfferedFix, Related};
+use greenlit_protocol::{Finding, FindingKind, GenerationReport, OfferedFix, Related};
 use greenlit_repair::{
     Baseline, BaselineOutcome, Candidate, Localization, ProjectProblem, Retrieved, VerifiedFix,
 };
@@ -116,29 +116,51 @@ pub(super) struct Origins<'a> {
     pub(super) input: &'a JobInput,
     /// Who was asked in this job.
     pub(super) asked: &'a Asked,
-    /// What was moved from earlier texts.
-    pub(super) rebased: &'a [Candidate],
+    /// What was offered before.
+    pub(super) rebased: &'a [Rebased],
+}
+
+/// A fix that was offered before, as a candidate for the texts of now.
+pub(super) struct Rebased {
+    pub(super) candidate: Candidate,
+    /// Whether those were other texts.
+    pub(super) moved: bool,
+    /// What a model was asked for it then.
+    pub(super) generation: Option<GenerationReport>,
+}
+
+impl Origins<'_> {
+    fn before(&self, fix: &VerifiedFix) -> Option<&Rebased> {
+        self.rebased.iter().find(|before| before.candidate.edits == fix.candidate.edits)
+    }
+
+    /// What a model was asked for a fix, in this job or when it was offered before.
+    pub(super) fn generation(&self, fix: &VerifiedFix) -> Option<GenerationReport> {
+        let before = self.before(fix).and_then(|before| before.generation.clone());
+        before.or_else(|| {
+            let mut records = self.asked.authors.iter().map(|author| author.record());
+            let own = records.find(|record| record.tier == fix.candidate.source.tier);
+            own.as_ref().map(reports::generation)
+        })
+    }
 }
 
 /// The fixes with their handles, best first.
 pub(super) fn offered(
-    Origins { input, asked, rebased }: Origins<'_>,
+    origins: Origins<'_>,
     baseline: &Baseline,
     fixes: &[VerifiedFix],
     retrieved: Option<&Retrieved>,
 ) -> Vec<OfferedFix> {
+    let input = origins.input;
     let retrieved = reports::retrieval(input.view.root(), retrieved);
     let restricted = matches!(&input.work, Work::Fix { visible, .. } if !visible.is_empty());
     let scope = if restricted { "affected" } else { "all" };
     let offer = |(index, fix): (usize, &VerifiedFix)| {
         let mut entry = reports::fix_entry(&input.view, baseline, fix, index + 1, scope);
         entry.evidence.retrieved = Some(retrieved.clone());
-        entry.evidence.rebased = rebased.iter().any(|c| c.edits == fix.candidate.edits);
-        if !entry.evidence.rebased {
-            let author = asked.authors.iter().map(|author| author.record());
-            let record = author.into_iter().find(|record| record.tier == entry.source.tier);
-            entry.evidence.generation = record.as_ref().map(reports::generation);
-        }
+        entry.evidence.rebased = origins.before(fix).is_some_and(|before| before.moved);
+        entry.evidence.generation = origins.generation(fix);
         reports::mark_used(&input.view, &mut entry);
         reports::offered(entry, &fix.candidate.summary)
     };

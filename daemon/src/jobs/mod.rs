@@ -19,14 +19,14 @@ mod setup;
 mod unrun;
 mod walls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use greenlit_evidence::{Kept, Store};
 use greenlit_index::Index;
 use greenlit_protocol::{
-    ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
-    ReplayReport, SeenDiagnostic, TestEntry, TestReport, Tier,
+    ErrorKind, EvidenceReport, Finding, FixEntry, FixReport, GenerationReport, Notice, OfferedFix,
+    ProgressStage, RemoteError, ReplayReport, SeenDiagnostic, TestEntry, TestReport, Tier,
 };
 use greenlit_repair::{Cancel, VerifiedFix};
 use greenlit_runner::Environment;
@@ -96,7 +96,7 @@ pub(crate) struct JobInput {
     /// The state on which the tests passed last.
     pub(crate) green: Option<Arc<Green>>,
     /// Fixes that were offered for earlier texts.
-    pub(crate) earlier: Arc<[VerifiedFix]>,
+    pub(crate) earlier: Arc<[Earlier]>,
     /// The models that may be asked.
     pub(crate) tiers: Arc<Tiers>,
     /// Where attempts are recorded.
@@ -160,8 +160,22 @@ pub(crate) struct JobResult {
     pub(crate) failing: u32,
     /// Digest of the inputs, when the run was complete.
     pub(crate) inputs: Option<blake3::Hash>,
-    /// What was verified of them.
-    pub(crate) fixes: Vec<VerifiedFix>,
+    /// What was verified, for the texts that come.
+    pub(crate) earlier: Vec<Earlier>,
+}
+
+/// A fix that was verified, with what a model was asked for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Earlier {
+    fix: VerifiedFix,
+    generation: Option<GenerationReport>,
+}
+
+impl Earlier {
+    /// Whether it is what was offered as this entry.
+    pub(crate) fn is_of(&self, root: &Path, entry: &FixEntry) -> bool {
+        reports::file_edits(root, &self.fix.candidate) == entry.edits
+    }
 }
 
 impl JobResult {
@@ -175,7 +189,7 @@ impl JobResult {
             passed: 0,
             failing: 0,
             inputs: None,
-            fixes: Vec::new(),
+            earlier: Vec::new(),
         }
     }
 
@@ -227,11 +241,11 @@ pub(crate) enum Answer {
 }
 
 /// The directory for kept build products of a root.
-pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
+pub(crate) fn store_of(cache: &Path, root: &Path) -> PathBuf {
     cache.join("builds").join(name_of(root))
 }
 
 /// The name of a root's directory among those of others.
-pub(crate) fn name_of(root: &std::path::Path) -> String {
+pub(crate) fn name_of(root: &Path) -> String {
     blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

@@ -1,5 +1,6 @@
 //! Carries out one job from its fixed input.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,20 +8,20 @@ use greenlit_protocol::{
     ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
-    Author, Baseline, BaselineOutcome, Candidate, Changes, Localization, Purpose, Repair,
+    Author, Baseline, BaselineOutcome, Changes, Localization, PatchedFile, Purpose, Repair,
     RepairEvent, RepairLimits, RepairOutcome, Retrieved, SearchCounts, SearchEvent,
     TemplateGenerator, VerifiedFix, Workbench, baseline, rebase,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 
-use super::findings::{Origins, findings, offered};
+use super::findings::{Origins, Rebased, findings, offered};
 use super::green::Green;
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::record::Recorded;
 use super::reports;
-use super::{Answer, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
+use super::{Answer, Earlier, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
 use crate::tiers::Asked;
 
 pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
@@ -57,7 +58,7 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
         findings: (!cancelled && !unchanged && !diagnoses).then(|| known.findings(job.origins())),
         inputs: known.inputs.filter(|_| answer.is_ok()),
         answer,
-        fixes: known.fixes,
+        earlier: job.kept(known.fixes),
     }
 }
 
@@ -68,7 +69,7 @@ pub(super) struct Job<'a> {
     /// Who is asked what templates do not mend.
     asked: Asked,
     /// Fixes of earlier texts, moved to those of now.
-    rebased: OnceLock<Vec<Candidate>>,
+    rebased: OnceLock<Vec<Rebased>>,
     known: Mutex<Known>,
     /// What was recorded, once there is a search.
     pub(super) recorded: OnceLock<Recorded>,
@@ -166,9 +167,10 @@ impl Job<'_> {
             }
             Work::Fix { tests, .. } => {
                 self.check_known(&baseline, tests)?;
-                let changes = before.map(|green| green.since(&projects, &inputs, &bench.subject));
+                let changes =
+                    || before.map(|green| green.since(&projects, &inputs, &bench.subject));
                 let ran = Ran { baseline: &baseline, selection: &selection, inputs: &inputs };
-                self.fix(&bench, &ran, changes.as_ref(), notices)
+                self.fix(&bench, &ran, &changes, notices)
             }
             Work::Diagnose { .. } | Work::Replay(_) => unreachable!("answered above"),
         }
@@ -178,7 +180,7 @@ impl Job<'_> {
         &self,
         bench: &Workbench,
         ran: &Ran<'_>,
-        changes: Option<&Changes>,
+        changes: &dyn Fn() -> Option<Changes>,
         mut notices: Vec<Notice>,
     ) -> Result<Answer, RemoteError> {
         let Ran { baseline, selection, inputs } = *ran;
@@ -201,6 +203,9 @@ impl Job<'_> {
             let budget = budget_secs.unwrap_or(self.input.config.fix.budget_secs);
             let authors: Vec<Arc<dyn Author>> =
                 self.asked.authors.iter().map(|author| author.clone() as Arc<dyn Author>).collect();
+            let rebased = self.rebased.get_or_init(|| self.rebase(bench, &targets));
+            let earlier: Vec<_> = rebased.iter().map(|one| one.candidate.clone()).collect();
+            let changes = changes();
             let repair = Repair {
                 bench,
                 baseline,
@@ -209,8 +214,8 @@ impl Job<'_> {
                 generator: &TemplateGenerator,
                 authors: &authors,
                 retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
-                changes,
-                earlier: self.rebased.get_or_init(|| self.rebase(bench, &targets)),
+                changes: changes.as_ref(),
+                earlier: &earlier,
                 inputs: inputs.digest(),
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),
@@ -241,12 +246,23 @@ impl Job<'_> {
     }
 
     /// Fixes that were offered for earlier texts and mended these tests.
-    fn rebase(&self, bench: &Workbench, targets: &[TestId]) -> Vec<Candidate> {
-        let mended = |fix: &&VerifiedFix| {
-            fix.plausible.red_to_green.iter().any(|mended| targets.contains(mended))
+    fn rebase(&self, bench: &Workbench, targets: &[TestId]) -> Vec<Rebased> {
+        let moved = |Earlier { fix, generation }: &Earlier| {
+            fix.plausible.red_to_green.iter().find(|mended| targets.contains(mended))?;
+            let text_of = |path: &Path| bench.subject.text(path);
+            let candidate = rebase(fix, &text_of)?;
+            let differs =
+                |file: &PatchedFile| text_of(&file.path).is_none_or(|text| text != file.before);
+            let moved = fix.files.iter().any(differs);
+            Some(Rebased { candidate, moved, generation: generation.clone() })
         };
-        let earlier = self.input.earlier.iter().filter(mended);
-        earlier.filter_map(|fix| rebase(fix, &|path| bench.subject.text(path))).collect()
+        self.input.earlier.iter().filter_map(moved).collect()
+    }
+
+    /// Verified fixes for the jobs that come.
+    fn kept(&self, fixes: Vec<VerifiedFix>) -> Vec<Earlier> {
+        let keep = |fix| Earlier { generation: self.origins().generation(&fix), fix };
+        fixes.into_iter().map(keep).collect()
     }
 
     fn fix_answer(

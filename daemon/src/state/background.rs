@@ -118,10 +118,12 @@ impl State {
         };
         tracing::debug!(job, "no input changed");
         running.revision = revision;
+        let published = running.published;
         let Some(root) = self.roots.get_mut(&path) else { return };
         let current = root.revision == revision;
         if let Some(known) = root.known.get_mut(&session)
             && current
+            && published
             && known.withdrawn
         {
             known.revision = revision;

@@ -80,6 +80,15 @@ impl State {
         if self.evidence.dismissed.len() < KEPT {
             self.evidence.dismissed.insert(fix.to_owned());
         }
+        if let Some((path, report)) = self.evidence.kept(fix)
+            && let Some(root) = self.roots.get_mut(path)
+        {
+            // Nor for other contents: whoever does not want it is to get another one.
+            for known in root.known.values_mut() {
+                let others = known.earlier.iter().filter(|one| !one.is_of(path, &report.entry));
+                known.earlier = others.cloned().collect();
+            }
+        }
         let roots = self.roots.iter().filter(|(_, root)| root.known.contains_key(&session));
         let roots: Vec<_> = roots.map(|(path, _)| path.clone()).collect();
         roots.iter().for_each(|root| self.publish(session, root));

@@ -44,6 +44,8 @@ pub(crate) struct Running {
     cancel: Cancel,
     /// Whether a progress display was begun and must be ended.
     in_progress: bool,
+    /// Whether what editors show is its own.
+    pub(crate) published: bool,
 }
 
 impl Running {
@@ -147,6 +149,7 @@ impl State {
             answers_tests,
             cancel,
             in_progress: false,
+            published: false,
         };
         self.running.insert(job, running);
         if request.is_none() && !diagnosis {
@@ -179,6 +182,11 @@ impl State {
             }
             JobNews::Findings(findings) => {
                 let revision = running.revision;
+                running.published = true;
+                // Until it ends, what is shown is of no complete run.
+                if let Some(known) = self.known_mut(session, &path) {
+                    known.inputs = None;
+                }
                 self.found(session, &path, revision, findings);
             }
             JobNews::Tests(run) => {
@@ -206,9 +214,9 @@ impl State {
         } = running;
         let no_failures = matches!(result.answer, Ok(Answer::Fix { .. })) && result.failing == 0;
         if let Some(known) = self.known_mut(session, &path)
-            && (no_failures || !result.fixes.is_empty())
+            && (no_failures || !result.earlier.is_empty())
         {
-            known.earlier = result.fixes.iter().cloned().collect();
+            known.earlier = result.earlier.iter().cloned().collect();
         }
         if in_progress {
             let stage = ProgressStage::End { message: result.words() };
@@ -238,9 +246,10 @@ impl State {
         result: JobResult,
     ) {
         let unchanged = matches!(result.answer, Ok(Answer::Unchanged));
+        let changed_since = self.roots.get(path).is_some_and(|root| root.revision != revision);
         let Some(known) = self.known_mut(session, path) else { return };
         if unchanged {
-            known.withdrawn = false;
+            known.withdrawn = changed_since;
         } else {
             // A request may have done less than background work does: that is not skipped for it.
             known.inputs = result.inputs.filter(|_| background);

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use greenlit_protocol::{Event as Told, Finding, RootPhase, ServerFrame};
-use greenlit_repair::VerifiedFix;
 use greenlit_workspace::{Change, StatCache, WatchError, Watcher, git_branch};
 
-use crate::jobs::Green;
+use crate::jobs::{Earlier, Green};
 use crate::state::diagnostics::Diagnosed;
 use crate::state::tests_run::KnownTests;
 use crate::state::{Event, State};
@@ -47,7 +46,7 @@ pub(crate) struct Known {
     /// Digest of the inputs of the last complete run.
     pub(crate) inputs: Option<blake3::Hash>,
     /// What was verified last, until the tests pass.
-    pub(crate) earlier: Arc<[VerifiedFix]>,
+    pub(crate) earlier: Arc<[Earlier]>,
     /// Whether the fixes are withheld because something changed.
     pub(crate) withdrawn: bool,
     /// The tests as they ended last.

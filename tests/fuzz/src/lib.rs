@@ -8,11 +8,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use greenlit_generate::contract;
 use greenlit_protocol::engine::{FromEngine, ToEngine};
 use greenlit_protocol::frame::{codec, decode, encode};
-use greenlit_protocol::{ClientFrame, HelloHead, ServerFrame};
+use greenlit_protocol::{ClientFrame, ErrorKind, HelloHead, RemoteError, Request, ServerFrame};
 use greenlit_repair::{
     FaultContext, Generator, Localization, Method, SourceFile, Suspicious, TemplateGenerator,
     apply, reject,
@@ -32,51 +32,79 @@ pub struct Target {
     /// Panics on a defect.
     pub run: fn(&[u8]),
     /// Inputs that get far.
-    pub seeds: &'static [&'static str],
+    pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
-    Target { name: "frames", run: frames, seeds: &["\0\0\0\u{1}\u{1}", "\0\0\0\u{4}null"] },
+    Target { name: "frames", run: frames, seeds: messages },
     Target {
         name: "replies",
         run: replies,
-        seeds: &[
-            "{\"version\":1,\"path\":\"a.py\",\"operation\":\"replace-function\",\"symbol\":\"f\"}\n```python\ndef f():\n    return 2\n```\n",
-            "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n def f():\n-    return 1\n+    return 2\n",
-            "a.py\n<<<<<<< SEARCH\n    return 1\n=======\n    return 2\n>>>>>>> REPLACE\n",
-            "{\"version\":1,\"suspects\":[],\"cause\":\"é\"}",
-        ],
+        seeds: || {
+            texts(&[
+                "{\"version\":1,\"path\":\"a.py\",\"operation\":\"replace-function\",\"symbol\":\"f\"}\n```python\ndef f():\n    return 2\n```\n",
+                "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n def f():\n-    return 1\n+    return 2\n",
+                "a.py\n<<<<<<< SEARCH\n    return 1\n=======\n    return 2\n>>>>>>> REPLACE\n",
+                "{\"version\":1,\"suspects\":[],\"cause\":\"é\"}",
+            ])
+        },
     },
     Target {
         name: "chunks",
         run: chunks,
-        seeds: &[
-            "\u{0}fn f<T>(a: &T) -> u8 {\n    a.b()\n}\n",
-            "\u{1}# One\n\ntext é\n\n## Two\n",
-            "\u{2}class A:\n    '''Says.'''\n    def f(self):\n        return [x for x in self]\n",
-        ],
+        seeds: || {
+            texts(&[
+                "\u{0}fn f<T>(a: &T) -> u8 {\n    a.b()\n}\n",
+                "\u{1}# One\n\ntext é\n\n## Two\n",
+                "\u{2}class A:\n    '''Says.'''\n    def f(self):\n        return [x for x in self]\n",
+            ])
+        },
     },
     Target {
         name: "candidates",
         run: candidates,
-        seeds: &[
-            "\u{2}def f(a, b):\n    if a < b and a:\n        return a - 1\n    return g(b, a)\n",
-            "\u{0}fn f(a: u8) -> u8 {\n    if a > 3 { a + 1 } else { 0 }\n}\n",
-            "\u{3}function f(a) { for (const b of a) { if (!b) { return a[0]; } } }\n",
-        ],
+        seeds: || {
+            texts(&[
+                "\u{2}def f(a, b):\n    if a < b and a:\n        return a - 1\n    return g(b, a)\n",
+                "\u{0}fn f(a: u8) -> u8 {\n    if a > 3 { a + 1 } else { 0 }\n}\n",
+                "\u{3}function f(a) { for (const b of a) { if (!b) { return a[0]; } } }\n",
+            ])
+        },
     },
     Target {
         name: "reports",
         run: greenlit_runner::read_any_report,
-        seeds: &[
-            "<testsuite><testcase classname=\"a\" name=\"b\"><failure message=\"c\"/></testcase></testsuite>",
-            "{\"type\":\"test\",\"event\":\"started\",\"name\":\"a\"}\n{\"type\":\"test\",\"name\":\"a\",\"event\":\"ok\"}\n",
-            "{\"reason\":\"compiler-message\",\"message\":{\"message\":\"x\",\"level\":\"error\",\"spans\":[]}}\n",
-            "mode: set\nm/price/price.go:5.24,7.12 2 1\n",
-        ],
+        seeds: || {
+            texts(&[
+                "<testsuite><testcase classname=\"a\" name=\"b\"><failure message=\"c\"/></testcase></testsuite>",
+                "{\"type\":\"test\",\"event\":\"started\",\"name\":\"a\"}\n{\"type\":\"test\",\"name\":\"a\",\"event\":\"ok\"}\n",
+                "{\"reason\":\"compiler-message\",\"message\":{\"message\":\"x\",\"level\":\"error\",\"spans\":[]}}\n",
+                "mode: set\nm/price/price.go:5.24,7.12 2 1\n",
+            ])
+        },
     },
 ];
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// Frames as both sides send them.
+fn messages() -> Vec<Vec<u8>> {
+    let framed = |content: Bytes| {
+        let length = u32::try_from(content.len()).expect("a small message");
+        [&length.to_be_bytes()[..], &content].concat()
+    };
+    let request = ClientFrame::Request { id: 7, body: Request::Evidence { fix: "a".into() } };
+    let result = Err(RemoteError::new(ErrorKind::Cancelled, "no"));
+    let answer = ServerFrame::Response { id: 7, result };
+    let engine = FromEngine::Piece { id: 1, text: "é".into() };
+    [encode(&request), encode(&answer), encode(&engine)]
+        .into_iter()
+        .map(|frame| framed(frame.expect("plain messages can be written")))
+        .collect()
+}
 
 /// The target of this name.
 #[must_use]
@@ -130,8 +158,8 @@ fn replies(data: &[u8]) {
     apply(&edits, &text).expect("admitted edits fit");
 }
 
-/// Any text as any kind of document: chunks are of the text, in order, and an edit changes nothing
-/// about how the rest is read.
+/// Any text as any kind of document: chunks are slices of the text, and a text that was edited can be
+/// divided where a fresh one can.
 fn chunks(data: &[u8]) {
     let Some((kind, text)) = kind_and_text(data) else { return };
     let Ok(document) = Document::read(text.clone(), kind) else { return };
@@ -187,7 +215,7 @@ fn kind_and_text(data: &[u8]) -> Option<(SourceKind, Arc<str>)> {
 }
 
 fn extension(language: Language) -> &'static str {
-    let known = ["rs", "py", "ts", "tsx", "js", "go", "java", "cpp"];
+    let known = ["rs", "py", "tsx", "ts", "js", "go", "java", "cpp"];
     let of = |extension: &&&str| {
         Language::from_path(Path::new(&format!("a.{extension}"))) == Some(language)
     };
@@ -201,9 +229,9 @@ mod tests {
     #[test]
     fn no_beginning_of_a_seed_is_a_defect() {
         for target in TARGETS {
-            for seed in target.seeds {
+            for seed in (target.seeds)() {
                 for end in 0..=seed.len() {
-                    (target.run)(&seed.as_bytes()[..end]);
+                    (target.run)(&seed[..end]);
                 }
             }
         }
@@ -211,12 +239,20 @@ mod tests {
 
     #[test]
     fn seeds_get_far() {
-        let edits = |seed: &str| contract::drafts(seed).is_ok_and(|drafts| !drafts.is_empty());
-        let replies = target("replies").unwrap();
-        assert!(replies.seeds[..3].iter().all(|seed| edits(seed)));
-        let (kind, text) =
-            kind_and_text(target("candidates").unwrap().seeds[0].as_bytes()).unwrap();
-        assert_eq!(kind, SourceKind::Code(Language::Python));
-        assert!(text.starts_with("def"));
+        let seeds = |name: &str| (target(name).unwrap().seeds)();
+        let edits = |seed: &Vec<u8>| {
+            let text = std::str::from_utf8(seed).unwrap();
+            contract::drafts(text).is_ok_and(|drafts| !drafts.is_empty())
+        };
+        assert!(seeds("replies")[..3].iter().all(edits));
+        for seed in seeds("candidates").iter().chain(&seeds("chunks")) {
+            let (kind, text) = kind_and_text(seed).unwrap();
+            assert!(!Document::read(text, kind).unwrap().symbols().is_empty(), "{kind:?}");
+        }
+        let frame = |seed: &Vec<u8>| BytesMut::from(&seed[4..]);
+        let frames = seeds("frames");
+        assert!(decode::<ClientFrame>(&frame(&frames[0])).is_ok());
+        assert!(decode::<ServerFrame>(&frame(&frames[1])).is_ok());
+        assert!(decode::<FromEngine>(&frame(&frames[2])).is_ok());
     }
 }

@@ -13,7 +13,7 @@ static TARGET: LazyLock<Target> = LazyLock::new(|| {
 /// libFuzzer reads the corpus after this.
 fn write_seeds() {
     let directory = std::env::var_os("GREENLIT_FUZZ_CORPUS").expect("`cargo xtask fuzz` names it");
-    for (number, seed) in TARGET.seeds.iter().enumerate() {
+    for (number, seed) in (TARGET.seeds)().iter().enumerate() {
         let path = std::path::Path::new(&directory).join(format!("seed-{number}"));
         std::fs::write(path, seed).expect("the corpus can be written to");
     }

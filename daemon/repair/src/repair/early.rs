@@ -7,6 +7,7 @@ use greenlit_runner::Project;
 
 use super::{Course, Repair, RepairEvent};
 use crate::FaultContext;
+use crate::candidate::earlier_first;
 use crate::causes::Failures;
 use crate::locate::locate_by_traces;
 use crate::screen::Screen;
@@ -30,8 +31,8 @@ pub(super) struct Early<'p> {
 }
 
 impl Repair<'_> {
-    /// Tries earlier fixes, and candidates where something changed since the failing tests passed, if there
-    /// are any, before anything is measured.
+    /// Tries candidates where something changed since the failing tests passed, if that is known, before
+    /// anything is measured.
     pub(super) fn try_change<'p>(
         &'p self,
         project: &'p Project,
@@ -39,7 +40,7 @@ impl Repair<'_> {
         deadline: Instant,
     ) -> Option<Result<Early<'p>, WorkError>> {
         let explains = self.changes.is_some_and(|changes| changes.explain(failures));
-        (explains || !self.earlier.is_empty()).then(|| {
+        explains.then(|| {
             let left = deadline.saturating_duration_since(Instant::now());
             let until = Instant::now() + left / SHARE_ON_CHANGE;
             self.try_early(project, failures, until, None)
@@ -75,13 +76,9 @@ impl Repair<'_> {
             retrieved: &cause.retrieved,
             localization: &cause.localization,
         };
-        let generated = match (cause.localization.changed, self.earlier) {
-            (true, _) => EARLY_ON_CHANGE,
-            (false, []) => EARLY,
-            (false, _) => 0,
-        };
-        let mut candidates = self.earlier.to_vec();
-        candidates.extend(self.generator.candidates(&context).into_iter().take(generated));
+        let mut generated = self.generator.candidates(&context);
+        generated.truncate(if cause.localization.changed { EARLY_ON_CHANGE } else { EARLY });
+        let candidates = earlier_first(self.earlier, generated);
         if cause.localization.changed {
             (self.on_event)(RepairEvent::Localized(cause.localization.clone()));
         }

@@ -15,6 +15,7 @@ use self::early::Early;
 use self::written::TEMPLATE_SHARE;
 use crate::author::Author;
 use crate::baseline::Baseline;
+use crate::candidate::earlier_first;
 use crate::causes::Failures;
 use crate::changes::Changes;
 use crate::compose::{on_top, union};
@@ -254,8 +255,7 @@ impl Repair<'_> {
             localization: &cause.localization,
         };
         let started = Instant::now();
-        let mut candidates = self.earlier.to_vec();
-        candidates.extend(self.generator.candidates(&context));
+        let candidates = earlier_first(self.earlier, self.generator.candidates(&context));
         tracing::debug!(
             ms = started.elapsed().as_millis(),
             candidates = candidates.len(),

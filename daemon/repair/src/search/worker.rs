@@ -30,7 +30,6 @@ pub(super) struct Worker<'a, 's> {
     search: &'a Search<'a, 's>,
     queue: &'a Queue<'a>,
     groups: &'a [Group],
-    judge: Judge<'a, 's>,
     screen: Option<Screen<'s>>,
     rejector: Rejector,
     flaky: BTreeSet<TestId>,
@@ -45,8 +44,11 @@ impl<'a, 's> Worker<'a, 's> {
         screen: Option<Screen<'s>>,
     ) -> Self {
         let rejector = Rejector::default();
-        let judge = Judge { search, queue, groups };
-        Self { search, queue, groups, judge, screen, rejector, flaky: BTreeSet::new() }
+        Self { search, queue, groups, screen, rejector, flaky: BTreeSet::new() }
+    }
+
+    fn judge(&self) -> Judge<'a, 's> {
+        Judge { search: self.search, queue: self.queue, groups: self.groups }
     }
 
     /// Ends a session that nobody should go on with.
@@ -116,17 +118,18 @@ impl<'a, 's> Worker<'a, 's> {
     /// One build for all of them, where the runner can.
     fn together(&mut self, batch: Vec<Item>) -> Result<(), WorkError> {
         let started = Instant::now();
-        let (prepared, verified) = self.prepare(&batch)?;
+        let (prepared, judged) = self.prepare(&batch)?;
         self.queue.took_together(started.elapsed());
-        let mut batch = batch.into_iter();
+        let mut batch = batch.into_iter().enumerate();
         for (index, prepared) in prepared.into_iter().enumerate() {
             if self.queue.is_over() {
                 // A later search goes on with them.
-                self.queue.give_back(batch.collect());
+                let left = batch.filter(|(index, _)| !judged.contains(index));
+                self.queue.give_back(left.map(|(_, item)| item).collect());
                 return Ok(());
             }
-            let Some(item) = batch.next() else { break };
-            if verified == Some(index) {
+            let Some((_, item)) = batch.next() else { break };
+            if judged.contains(&index) {
                 continue;
             }
             match prepared {
@@ -145,16 +148,16 @@ impl<'a, 's> Worker<'a, 's> {
 
     /// Builds them together. Where nothing else goes on, the best of the first batch are verified one by one
     /// meanwhile: the very first is often right, and such a build takes longer than one of its own. Also
-    /// gives which one was verified; those that fell are screened like all others.
+    /// gives which of them got a verdict.
     ///
     /// Not for later batches: both together are slower than each, and the right one is seldom their first.
-    fn prepare(&mut self, batch: &[Item]) -> Result<(Vec<Prepared>, Option<usize>), WorkError> {
+    fn prepare(&mut self, batch: &[Item]) -> Result<(Vec<Prepared>, BTreeSet<usize>), WorkError> {
         let mut ahead = self.search.ahead.filter(|_| self.screen().is_fresh());
         if ahead.is_some() && !self.is_soon_confirmed()? {
             ahead = None;
         }
         let building = AtomicBool::new(true);
-        let judge = self.judge;
+        let judge = self.judge();
         let screen = self.screen();
         std::thread::scope(|scope| {
             let thread = ahead
@@ -164,7 +167,7 @@ impl<'a, 's> Worker<'a, 's> {
             let verified = thread.map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
-            Ok((prepared?, verified.transpose()?.flatten()))
+            Ok((prepared?, verified.transpose()?.unwrap_or_default()))
         })
     }
 
@@ -178,7 +181,7 @@ impl<'a, 's> Worker<'a, 's> {
             return Ok(false);
         }
         let flaky = self.screen().green_unpatched(CONFIRMATIONS)?;
-        self.judge.confirmed(&flaky)?;
+        self.judge().confirmed(&flaky)?;
         Ok(true)
     }
 
@@ -220,7 +223,7 @@ impl<'a, 's> Worker<'a, 's> {
         let mut verdict = None;
         if !self.queue.is_confirmed() {
             let (flaky, first) = self.confirm(&item, next)?;
-            self.judge.confirmed(&flaky)?;
+            self.judge().confirmed(&flaky)?;
             if !flaky.is_empty() {
                 // What it turned green may have been green by chance.
                 self.queue.give_back(vec![item]);
@@ -237,7 +240,7 @@ impl<'a, 's> Worker<'a, 's> {
                     Some(verdict) => verdict?,
                     None => self.search.verifier.verify(&item.files)?,
                 };
-                self.judge.judge(item, verdict)?;
+                self.judge().judge(item, verdict)?;
             }
             Next::Passed => {
                 let why = "green on tests that others mend as well";
@@ -291,29 +294,36 @@ impl Judge<'_, '_> {
         if self.groups.iter().any(steady) { Ok(()) } else { Err(WorkError::Flaky) }
     }
 
-    /// Verifies one after the other until one is a fix or `building` is over.
+    /// Verifies one after the other until one is a fix or `building` is over. Gives those that are judged;
+    /// of the others screening tells more.
     fn verify_while(
         &self,
         verifier: &dyn Verifier,
         building: &AtomicBool,
         batch: &[Item],
-    ) -> Result<Option<usize>, WorkError> {
+    ) -> Result<BTreeSet<usize>, WorkError> {
+        let mut judged = BTreeSet::new();
         for (index, item) in batch.iter().enumerate() {
             if !building.load(Ordering::Relaxed) || self.queue.is_over() {
                 break;
             }
-            match verifier.verify(&item.files)? {
-                Verdict::Fallen(Fall::InputsChanged) => return Err(WorkError::InputsChanged),
-                Verdict::Fallen(_) => {}
-                verdict @ Verdict::Plausible(_) => {
-                    let (tried, of, found) = self.queue.screened(item, &Screened::passed());
-                    (self.search.on_event)(SearchEvent::Tried { tried, of, found });
-                    self.judge(item.clone(), verdict)?;
-                    return Ok(Some(index));
-                }
+            let verdict = verifier.verify(&item.files)?;
+            if let Verdict::Fallen(
+                Fall::DoesNotBuild | Fall::StillRed | Fall::NoReport | Fall::TimedOut,
+            ) = verdict
+            {
+                continue;
+            }
+            let is_fix = matches!(verdict, Verdict::Plausible(_));
+            let (tried, of, found) = self.queue.screened(item, &Screened::passed());
+            (self.search.on_event)(SearchEvent::Tried { tried, of, found });
+            self.judge(item.clone(), verdict)?;
+            judged.insert(index);
+            if is_fix {
+                break;
             }
         }
-        Ok(None)
+        Ok(judged)
     }
 
     fn judge(&self, item: Item, verdict: Verdict) -> Result<(), WorkError> {

@@ -8,7 +8,7 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
     lines   whether to record executed lines per test
     limit   seconds one test may take, or null
     brief   whether to leave out pytest's own account of a failure, which is slow to make; else the
-            first few failures have one
+            first few failures, of few cases of each test function, have one
     record  {path, function} whose arguments to report, or null
     probe   {path, module, function, inputs, skip}: calls it instead of running tests, or null
 
@@ -27,8 +27,9 @@ import pytest
 
 _FRAME_LIMIT = 100
 _TEXT_LIMIT = 8000
-# Nobody reads more of them, and each takes as long as many tests.
-_ACCOUNTS = 10
+# Each takes as long as many tests, and those of cases of one test function say much the same.
+_ACCOUNTS = 20
+_ACCOUNTS_OF_FUNCTION = 2
 
 
 def load(path):
@@ -45,6 +46,7 @@ class _Request:
         self.lines = bool(data.get("lines"))
         self.limit = data.get("limit")
         self.accounts = 0 if data.get("brief") else _ACCOUNTS
+        self.accounts_of = {}
         self.probe = data.get("probe")
         self.recorder = None
         if data.get("record"):
@@ -61,6 +63,13 @@ class _Request:
             data = text.encode("utf-8", "surrogatepass")
             while data:
                 data = data[os.write(self.events, data):]
+
+    def wants_account(self, function):
+        return self.accounts > 0 and self.accounts_of.get(function, 0) < _ACCOUNTS_OF_FUNCTION
+
+    def accounted(self, function):
+        self.accounts -= 1
+        self.accounts_of[function] = self.accounts_of.get(function, 0) + 1
 
     def owns(self, path):
         """Whether a source file belongs to the workspace and not to an installed package."""
@@ -239,13 +248,16 @@ def _is_assertion(excinfo):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    if not _request.accounts:
+    function = item.nodeid.split("[")[0]
+    in_full = _request.wants_account(function)
+    if not in_full:
         item.repr_failure = item._repr_failure_py = _brief
     outcome = yield
     report = outcome.get_result()
     excinfo = call.excinfo
     if excinfo is not None and report.outcome == "failed":
-        _request.accounts = max(0, _request.accounts - 1)
+        if in_full:
+            _request.accounted(function)
         # Plain lists survive the way from a pytest-xdist worker to its controller.
         report.greenlit_frames = _frames(excinfo.tb) + _syntax_frame(excinfo.value)
         report.greenlit_assertion = _is_assertion(excinfo)

@@ -312,3 +312,38 @@ fn a_hanging_test_is_a_result_of_its_own_when_tests_have_a_limit() {
     assert_eq!(failure.message, "took longer than 0.5 s");
     assert_eq!(failure.site.as_ref().map(|site| site.line), Some(5));
 }
+
+#[test]
+fn spectra_name_what_fixtures_execute_before_and_after() {
+    let workspace = Workspace::python(&[
+        (
+            "lib.py",
+            "def begin():\n    return 1\n\n\ndef end():\n    return 2\n\n\ndef once():\n    return 3\n",
+        ),
+        (
+            "test_f.py",
+            "import pytest\nfrom lib import begin, end, once\n\n\ndef setup_module():\n    once()\n\n\n@pytest.fixture\ndef thing():\n    yield begin()\n    end()\n\n\ndef test_thing(thing):\n    assert thing == 2\n",
+        ),
+    ]);
+    let project = workspace.project();
+    let mut sandbox = workspace.sandbox(&project);
+    let tests = ids(&["test_f.py::test_thing"]);
+    let spectrum =
+        project.spectrum(&mut sandbox, &tests, Duration::from_secs(20)).unwrap().unwrap();
+    let lines: Vec<u32> = spectrum.lines[&workspace.path("lib.py")].keys().copied().collect();
+    assert_eq!(lines, [2, 6, 10]);
+}
+
+#[test]
+fn of_many_failing_cases_the_first_of_each_function_are_accounted_for() {
+    let text = "import pytest\n\n\n@pytest.mark.parametrize('x', range(30))\ndef test_many(x):\n    assert x < 0\n\n\ndef test_other():\n    assert 1 == 2\n";
+    let workspace = Workspace::python(&[("test_m.py", text)]);
+    let run = workspace.run();
+    assert_eq!((run.state.clone(), run.results.len()), (RunState::Completed, 31));
+    let accounted = |id: &str| failure(&run, id).details.contains("test_m.py:");
+    assert!(accounted("test_m.py::test_many[0]") && accounted("test_m.py::test_other"));
+    assert!(!accounted("test_m.py::test_many[29]"));
+    let last = failure(&run, "test_m.py::test_many[29]");
+    assert_eq!(last.message, "assert 29 < 0");
+    assert_eq!(site(&workspace, last), "test_m.py:6");
+}
