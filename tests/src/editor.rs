@@ -1,5 +1,6 @@
 //! An editor without a screen: speaks the protocol with a real `greenlit lsp`.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
@@ -20,6 +21,8 @@ pub struct Editor {
     output: Receiver<Value>,
     root: PathBuf,
     next: u64,
+    /// Diagnostics as published last, by URI.
+    published: BTreeMap<String, Vec<Value>>,
 }
 
 impl Editor {
@@ -45,7 +48,14 @@ impl Editor {
                 }
             }
         });
-        let mut editor = Self { server, input, output, root: root.to_owned(), next: 0 };
+        let mut editor = Self {
+            server,
+            input,
+            output,
+            root: root.to_owned(),
+            next: 0,
+            published: BTreeMap::new(),
+        };
         let params = json!({
             "capabilities": {
                 "textDocument": { "codeAction": {
@@ -107,7 +117,23 @@ impl Editor {
         if message.get("method").is_some() && message.get("id").is_some() {
             self.write(&json!({ "jsonrpc": "2.0", "id": message["id"], "result": null }));
         }
+        if message["method"] == "textDocument/publishDiagnostics" {
+            let (uri, diagnostics) = (&message["params"]["uri"], &message["params"]["diagnostics"]);
+            let diagnostics = diagnostics.as_array().cloned().unwrap_or_default();
+            self.published.insert(uri.as_str().unwrap_or_default().to_owned(), diagnostics);
+        }
         message
+    }
+
+    /// Waits until a file has diagnostics, or has none.
+    ///
+    /// # Panics
+    /// When it does not come to that in time.
+    pub fn until_diagnosed(&mut self, path: &str, wanted: bool) {
+        let uri = self.uri(path);
+        while self.published.get(&uri).is_some_and(|shown| !shown.is_empty()) != wanted {
+            self.receive("diagnostics");
+        }
     }
 
     /// Waits until a job with this title has begun and ended; gives how it ended.

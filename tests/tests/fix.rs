@@ -280,3 +280,24 @@ fn rust_what_a_save_broke_is_suspected_first_and_mended() {
     let fixed = editor.applied(&json!({ "title": "x", "data": fixes[0]["data"] }), &broken);
     assert_eq!(fixed, sound);
 }
+
+#[test]
+fn python_a_failure_goes_with_the_text_that_failed_also_while_fixes_are_looked_for() {
+    let installation = Installation::new();
+    let sound = "def line(items):\n    names = ', '.join(name for name, _ in items)\n    return f'{names}: {sum(price for _, price in items)}'\n";
+    // Nothing mends it: the search goes on until somebody ends it.
+    let broken = "def line(items):\n    return None\n";
+    let project = Project::named("bill").file("pyproject.toml", "").file("bill.py", sound).file(
+        "test_bill.py",
+        "from bill import line\n\n\ndef test_line():\n    assert line([('tea', 3), ('cup', 4)]) == 'tea, cup: 7'\n",
+    );
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("bill.py", None);
+    assert_eq!(editor.job("Running tests"), "0 failing, 0 verified fixes");
+    editor.change("bill.py", 2, broken);
+    editor.save("bill.py", broken);
+    editor.until_diagnosed("test_bill.py", true);
+    editor.change("bill.py", 3, sound);
+    editor.save("bill.py", sound);
+    editor.until_diagnosed("test_bill.py", false);
+}
