@@ -145,10 +145,20 @@ fn python_a_models_fix_moves_with_edits_elsewhere_and_nobody_is_asked_again() {
         "{fixed}"
     );
 
-    // Where the lines themselves change, there is nothing to move.
-    let edited = edited.replace("    return None\n", "    return ''\n");
+    // Nobody wants it: the model has to think again.
+    let dismiss = json!({ "command": "greenlit.dismissFix", "arguments": [fixes[0]["id"]] });
+    editor.ask("workspace/executeCommand", &dismiss);
+    let edited = edited.replace("EUR", "CHF");
     editor.change("bill.py", 3, &edited);
     editor.save("bill.py", &edited);
     editor.job("Running tests");
-    assert!(endpoint.asked().len() > asked);
+    let asked_again = endpoint.asked().len();
+    assert!(asked_again > asked);
+
+    // Where the lines themselves change, there is nothing to move.
+    let edited = edited.replace("    return None\n", "    return ''\n");
+    editor.change("bill.py", 4, &edited);
+    editor.save("bill.py", &edited);
+    editor.job("Running tests");
+    assert!(endpoint.asked().len() > asked_again);
 }

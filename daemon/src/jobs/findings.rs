@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use greenlit_protocol::{Finding, FindingKind, GenerationReport, OfferedFix, Related};
+use greenlit_protocol::{Finding, FindingKind, OfferedFix, Related};
 use greenlit_repair::{
-    Baseline, BaselineOutcome, Candidate, Localization, ProjectProblem, Retrieved, VerifiedFix,
+    Baseline, BaselineOutcome, Localization, ProjectProblem, Retrieved, VerifiedFix,
 };
 use greenlit_runner::{Failure, FailureKind, RunState, TestId};
 use greenlit_workspace::View;
 
+use super::Work;
+use super::earlier::Origins;
 use super::reports::{self, short_name};
-use super::{JobInput, Work};
-use crate::tiers::Asked;
 
 /// Suspicious lines shown with a finding.
 const RELATED: usize = 5;
@@ -108,41 +108,6 @@ fn file_of(view: &View, id: &TestId) -> PathBuf {
 
 fn hash(view: &View, path: &Path) -> String {
     view.hash(path).map(|hash| hash.to_hex().to_string()).unwrap_or_default()
-}
-
-/// Where fixes can come from.
-#[derive(Clone, Copy)]
-pub(super) struct Origins<'a> {
-    pub(super) input: &'a JobInput,
-    /// Who was asked in this job.
-    pub(super) asked: &'a Asked,
-    /// What was offered before.
-    pub(super) rebased: &'a [Rebased],
-}
-
-/// A fix that was offered before, as a candidate for the texts of now.
-pub(super) struct Rebased {
-    pub(super) candidate: Candidate,
-    /// Whether those were other texts.
-    pub(super) moved: bool,
-    /// What a model was asked for it then.
-    pub(super) generation: Option<GenerationReport>,
-}
-
-impl Origins<'_> {
-    fn before(&self, fix: &VerifiedFix) -> Option<&Rebased> {
-        self.rebased.iter().find(|before| before.candidate.edits == fix.candidate.edits)
-    }
-
-    /// What a model was asked for a fix, in this job or when it was offered before.
-    pub(super) fn generation(&self, fix: &VerifiedFix) -> Option<GenerationReport> {
-        let before = self.before(fix).and_then(|before| before.generation.clone());
-        before.or_else(|| {
-            let mut records = self.asked.authors.iter().map(|author| author.record());
-            let own = records.find(|record| record.tier == fix.candidate.source.tier);
-            own.as_ref().map(reports::generation)
-        })
-    }
 }
 
 /// The fixes with their handles, best first.

@@ -4,6 +4,7 @@
 //! applies what it reports, if the state that it was computed from still holds.
 
 mod diagnose;
+mod earlier;
 mod findings;
 mod green;
 mod near;
@@ -19,21 +20,22 @@ mod setup;
 mod unrun;
 mod walls;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use greenlit_evidence::{Kept, Store};
 use greenlit_index::Index;
 use greenlit_protocol::{
-    ErrorKind, EvidenceReport, Finding, FixEntry, FixReport, GenerationReport, Notice, OfferedFix,
-    ProgressStage, RemoteError, ReplayReport, SeenDiagnostic, TestEntry, TestReport, Tier,
+    ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
+    ReplayReport, SeenDiagnostic, TestEntry, TestReport, Tier,
 };
-use greenlit_repair::{Cancel, VerifiedFix};
+use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
 use greenlit_workspace::{Config, StatCache, View};
 
 use crate::tiers::Tiers;
 
+pub(crate) use earlier::Earlier;
 pub(crate) use green::Green;
 pub(crate) use places::places;
 pub(crate) use problem::configuration_error;
@@ -164,20 +166,6 @@ pub(crate) struct JobResult {
     pub(crate) earlier: Vec<Earlier>,
 }
 
-/// A fix that was verified, with what a model was asked for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Earlier {
-    fix: VerifiedFix,
-    generation: Option<GenerationReport>,
-}
-
-impl Earlier {
-    /// Whether it is what was offered as this entry.
-    pub(crate) fn is_of(&self, root: &Path, entry: &FixEntry) -> bool {
-        reports::file_edits(root, &self.fix.candidate) == entry.edits
-    }
-}
-
 impl JobResult {
     /// What becomes of a job with a defect.
     pub(crate) fn panicked() -> Self {
@@ -241,11 +229,11 @@ pub(crate) enum Answer {
 }
 
 /// The directory for kept build products of a root.
-pub(crate) fn store_of(cache: &Path, root: &Path) -> PathBuf {
+pub(crate) fn store_of(cache: &std::path::Path, root: &std::path::Path) -> PathBuf {
     cache.join("builds").join(name_of(root))
 }
 
 /// The name of a root's directory among those of others.
-pub(crate) fn name_of(root: &Path) -> String {
+pub(crate) fn name_of(root: &std::path::Path) -> String {
     blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }

@@ -1,6 +1,5 @@
 //! Carries out one job from its fixed input.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,20 +7,21 @@ use greenlit_protocol::{
     ErrorKind, FixReport, Notice, OfferedFix, ProgressStage, RemoteError, TestReport,
 };
 use greenlit_repair::{
-    Author, Baseline, BaselineOutcome, Changes, Localization, PatchedFile, Purpose, Repair,
-    RepairEvent, RepairLimits, RepairOutcome, Retrieved, SearchCounts, SearchEvent,
-    TemplateGenerator, VerifiedFix, Workbench, baseline, rebase,
+    Author, Baseline, BaselineOutcome, Changes, Localization, Purpose, Repair, RepairEvent,
+    RepairLimits, RepairOutcome, Retrieved, SearchCounts, SearchEvent, TemplateGenerator,
+    VerifiedFix, Workbench, baseline,
 };
 use greenlit_runner::{Detection, Project, Selection, TestId, detect};
 use greenlit_workspace::{Inputs, ScanError, StatCache, View, chain};
 
-use super::findings::{Origins, Rebased, findings, offered};
+use super::earlier::{Origins, Rebased};
+use super::findings::{findings, offered};
 use super::green::Green;
 use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::record::Recorded;
 use super::reports;
-use super::{Answer, Earlier, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
+use super::{Answer, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
 use crate::tiers::Asked;
 
 pub(super) type News<'a> = &'a (dyn Fn(JobNews) + Sync);
@@ -67,9 +67,9 @@ pub(super) struct Job<'a> {
     pub(super) news: News<'a>,
     pub(super) started: Instant,
     /// Who is asked what templates do not mend.
-    asked: Asked,
+    pub(super) asked: Asked,
     /// Fixes of earlier texts, moved to those of now.
-    rebased: OnceLock<Vec<Rebased>>,
+    pub(super) rebased: OnceLock<Vec<Rebased>>,
     known: Mutex<Known>,
     /// What was recorded, once there is a search.
     pub(super) recorded: OnceLock<Recorded>,
@@ -245,26 +245,6 @@ impl Job<'_> {
         Ok(self.fix_answer(baseline, &targets, outcome, notices))
     }
 
-    /// Fixes that were offered for earlier texts and mended these tests.
-    fn rebase(&self, bench: &Workbench, targets: &[TestId]) -> Vec<Rebased> {
-        let moved = |Earlier { fix, generation }: &Earlier| {
-            fix.plausible.red_to_green.iter().find(|mended| targets.contains(mended))?;
-            let text_of = |path: &Path| bench.subject.text(path);
-            let candidate = rebase(fix, &text_of)?;
-            let differs =
-                |file: &PatchedFile| text_of(&file.path).is_none_or(|text| text != file.before);
-            let moved = fix.files.iter().any(differs);
-            Some(Rebased { candidate, moved, generation: generation.clone() })
-        };
-        self.input.earlier.iter().filter_map(moved).collect()
-    }
-
-    /// Verified fixes for the jobs that come.
-    fn kept(&self, fixes: Vec<VerifiedFix>) -> Vec<Earlier> {
-        let keep = |fix| Earlier { generation: self.origins().generation(&fix), fix };
-        fixes.into_iter().map(keep).collect()
-    }
-
     fn fix_answer(
         &self,
         baseline: &Baseline,
@@ -385,11 +365,6 @@ impl Job<'_> {
     fn tell_findings(&self) {
         let findings = self.known().findings(self.origins());
         (self.news)(JobNews::Findings(findings));
-    }
-
-    fn origins(&self) -> Origins<'_> {
-        let rebased = self.rebased.get().map_or(&[][..], Vec::as_slice);
-        Origins { input: self.input, asked: &self.asked, rebased }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use greenlit_evidence::Decision;
 use greenlit_protocol::{EvidenceReport, UseReport, UsedPassages};
 use greenlit_workspace::{Change, Changed};
 
+use crate::jobs::Earlier;
 use crate::state::State;
 
 /// Offered fixes whose evidence is kept, newest last.
@@ -33,6 +35,15 @@ impl Evidence {
 
     fn kept(&self, fix: &str) -> Option<&(PathBuf, EvidenceReport)> {
         self.reports.iter().find(|(_, report)| report.id == fix)
+    }
+
+    /// Fixes that nobody dismissed: who does not want one is to get another, not the same one moved.
+    pub(crate) fn wanted(&self, root: &Path, earlier: &[Earlier]) -> Arc<[Earlier]> {
+        let dismissed: Vec<_> = self.dismissed.iter().filter_map(|fix| self.kept(fix)).collect();
+        let unwanted = |one: &Earlier| {
+            dismissed.iter().any(|(of, report)| of == root && one.is_of(root, &report.entry))
+        };
+        earlier.iter().filter(|one| !unwanted(one)).cloned().collect()
     }
 
     /// Replaces what is known of the same fix; says whether nothing was.
@@ -79,15 +90,6 @@ impl State {
         self.attempts.decided(fix, Decision::Dismissed);
         if self.evidence.dismissed.len() < KEPT {
             self.evidence.dismissed.insert(fix.to_owned());
-        }
-        if let Some((path, report)) = self.evidence.kept(fix)
-            && let Some(root) = self.roots.get_mut(path)
-        {
-            // Nor for other contents: whoever does not want it is to get another one.
-            for known in root.known.values_mut() {
-                let others = known.earlier.iter().filter(|one| !one.is_of(path, &report.entry));
-                known.earlier = others.cloned().collect();
-            }
         }
         let roots = self.roots.iter().filter(|(_, root)| root.known.contains_key(&session));
         let roots: Vec<_> = roots.map(|(path, _)| path.clone()).collect();

@@ -126,7 +126,7 @@ impl State {
             stat_cache: root.stat_cache.clone(),
             index,
             green: known.green.clone(),
-            earlier: known.earlier.clone(),
+            earlier: self.evidence.wanted(&path, &known.earlier),
             tiers: self.tiers.clone(),
             attempts: self.attempts.clone(),
             cancel: cancel.clone(),

@@ -5,7 +5,7 @@
 //!
 //! This crate must not know processes, sockets or files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -17,7 +17,6 @@ use greenlit_repair::{
     FaultContext, Generator, Localization, Method, SourceFile, Suspicious, TemplateGenerator,
     apply, reject,
 };
-use greenlit_syntax::Language;
 use greenlit_syntax::chunk::{Document, SourceKind};
 use tokio_util::codec::Decoder;
 
@@ -161,7 +160,7 @@ fn replies(data: &[u8]) {
 /// Any text as any kind of document: chunks are slices of the text, and a text that was edited can be
 /// divided where a fresh one can.
 fn chunks(data: &[u8]) {
-    let Some((kind, text)) = kind_and_text(data) else { return };
+    let Some((_, kind, text)) = document(data) else { return };
     let Ok(document) = Document::read(text.clone(), kind) else { return };
     let count = |text: &str| text.split_whitespace().count();
     let Ok(chunks) = document.chunks(64, &count) else { return };
@@ -180,8 +179,8 @@ fn chunks(data: &[u8]) {
 
 /// Template repair of any text, every line suspected: every candidate fits and is judged.
 fn candidates(data: &[u8]) {
-    let Some((SourceKind::Code(language), text)) = kind_and_text(data) else { return };
-    let path = PathBuf::from(format!("/w/a.{}", extension(language)));
+    let Some((name, SourceKind::Code(language), text)) = document(data) else { return };
+    let path = Path::new("/w").join(name);
     let lines = u32::try_from(text.lines().count().min(40)).unwrap_or(0);
     let line = |line| Suspicious { path: path.clone(), line, score: 1.0 / f64::from(line) };
     let localization = Localization {
@@ -205,21 +204,14 @@ fn candidates(data: &[u8]) {
     }
 }
 
-fn kind_and_text(data: &[u8]) -> Option<(SourceKind, Arc<str>)> {
+/// A name, what kind of document that is, and its text.
+fn document(data: &[u8]) -> Option<(&'static str, SourceKind, Arc<str>)> {
     let (first, rest) = data.split_first()?;
     let text: Arc<str> = String::from_utf8_lossy(rest).into();
     let kinds =
         ["a.rs", "a.md", "a.py", "a.ts", "a.tsx", "a.js", "a.go", "a.java", "a.cpp", "a.txt"];
     let name = kinds[usize::from(*first) % kinds.len()];
-    Some((SourceKind::from_path(Path::new(name))?, text))
-}
-
-fn extension(language: Language) -> &'static str {
-    let known = ["rs", "py", "tsx", "ts", "js", "go", "java", "cpp"];
-    let of = |extension: &&&str| {
-        Language::from_path(Path::new(&format!("a.{extension}"))) == Some(language)
-    };
-    known.iter().find(of).copied().unwrap_or("txt")
+    Some((name, SourceKind::from_path(Path::new(name))?, text))
 }
 
 #[cfg(test)]
@@ -246,7 +238,7 @@ mod tests {
         };
         assert!(seeds("replies")[..3].iter().all(edits));
         for seed in seeds("candidates").iter().chain(&seeds("chunks")) {
-            let (kind, text) = kind_and_text(seed).unwrap();
+            let (_, kind, text) = document(seed).unwrap();
             assert!(!Document::read(text, kind).unwrap().symbols().is_empty(), "{kind:?}");
         }
         let frame = |seed: &Vec<u8>| BytesMut::from(&seed[4..]);

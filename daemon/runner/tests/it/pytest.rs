@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use greenlit_runner::{FailureKind, Outcome, RunRequest, RunState, Selection};
-use greenlit_sandbox::CacheMode;
+use greenlit_runner::{FailureKind, Outcome, Project, RunRequest, RunState, Selection, Spectrum};
+use greenlit_sandbox::{CacheMode, Sandbox};
 
 use crate::support::{LONG, Workspace, failure, ids, only, outcomes, site, test_python, trace};
 
@@ -249,6 +249,10 @@ fn bytecode_of_another_content_is_never_run() {
     assert_eq!(outcomes(&run), [("test_v.py::test_v", "passed")], "{run:?}");
 }
 
+fn spectrum(project: &Project, sandbox: &mut Sandbox, tests: &[&str]) -> Spectrum {
+    project.spectrum(sandbox, &ids(tests), Duration::from_secs(20)).unwrap().unwrap()
+}
+
 #[test]
 fn spectra_name_the_lines_of_each_test_even_beside_endless_ones() {
     let workspace = Workspace::python(&[
@@ -263,9 +267,8 @@ fn spectra_name_the_lines_of_each_test_even_beside_endless_ones() {
     ]);
     let project = workspace.project();
     let mut sandbox = workspace.sandbox(&project);
-    let tests = ids(&["test_s.py::test_one", "test_s.py::test_spin", "test_s.py::test_two"]);
-    let spectrum =
-        project.spectrum(&mut sandbox, &tests, Duration::from_secs(20)).unwrap().unwrap();
+    let tests = ["test_s.py::test_one", "test_s.py::test_spin", "test_s.py::test_two"];
+    let spectrum = spectrum(&project, &mut sandbox, &tests);
     // 3.12 and newer have a way that costs next to nothing.
     let label = project.label();
     let version = label.rsplit("Python 3.").next().unwrap().trim_end_matches(')');
@@ -327,9 +330,7 @@ fn spectra_name_what_fixtures_execute_before_and_after() {
     ]);
     let project = workspace.project();
     let mut sandbox = workspace.sandbox(&project);
-    let tests = ids(&["test_f.py::test_thing"]);
-    let spectrum =
-        project.spectrum(&mut sandbox, &tests, Duration::from_secs(20)).unwrap().unwrap();
+    let spectrum = spectrum(&project, &mut sandbox, &["test_f.py::test_thing"]);
     let lines: Vec<u32> = spectrum.lines[&workspace.path("lib.py")].keys().copied().collect();
     assert_eq!(lines, [2, 6, 10]);
 }
