@@ -176,8 +176,12 @@ impl Index {
         self.send(Message::Rebuild(number));
     }
 
-    /// Stops following changes, or takes it up again. Remembered across restarts.
+    /// Stops following changes and embedding, or takes it up again. Remembered across restarts.
     pub fn pause(&self, paused: bool) {
+        // The index's thread tells it too, when it comes to that; until then nothing new is embedded.
+        if let Some(lane) = self.lane() {
+            lane.pause(paused);
+        }
         self.inner.shared.update(|progress| progress.paused = paused);
         self.send(Message::Pause(paused));
     }

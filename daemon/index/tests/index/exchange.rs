@@ -187,9 +187,6 @@ fn a_paused_index_keeps_what_answers_although_another_one_needs_the_room() {
     let dense = with(options, &old);
     let paused = open(&first.root(), &first.store(), &dense);
     paused.pause(true);
-    // Pausing is a message to its thread; so is an open buffer, and that one is waited for.
-    let opened = first.edited("f0.py", &PARSER.replace("url", "apple0"));
-    assert_eq!(search(&paused, &opened, "parse url").degraded, None);
     dense.reload(load(&Counted::sized("new", 60, Fault::None, None)));
     let other = open(&second.root(), &second.store(), &dense);
     assert!(dense.settle(PATIENCE));
@@ -200,11 +197,9 @@ fn a_paused_index_keeps_what_answers_although_another_one_needs_the_room() {
     let why = other.status().degraded.unwrap();
     assert!(why.contains("not found by meaning yet") && why.contains("are used"), "{why}");
 
-    // Taken up again, it is exchanged as any other.
+    // Taken up again, it is exchanged as any other. There may not be room for all of both.
     paused.pause(false);
     until(&paused, &first, |answer| answer.model.as_deref() == Some("new"));
-    assert!(dense.settle(PATIENCE));
-    assert_eq!(paused.status().dense_pending, 0, "{:?}", paused.status());
 }
 
 #[test]
