@@ -136,6 +136,32 @@ impl Editor {
         }
     }
 
+    /// Waits until a job with this title has begun.
+    ///
+    /// # Panics
+    /// When none does in time.
+    pub fn job_begins(&mut self, title: &str) {
+        loop {
+            let message = self.receive(title);
+            let value = &message["params"]["value"];
+            if message["method"] == "$/progress"
+                && value["kind"] == "begin"
+                && value["title"].as_str().is_some_and(|t| t.contains(title))
+            {
+                return;
+            }
+        }
+    }
+
+    /// Closes a file, without saving it.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub fn close(&mut self, path: &str) {
+        let document = json!({ "uri": self.uri(path) });
+        self.notify("textDocument/didClose", &json!({ "textDocument": document }));
+    }
+
     /// Waits until a job with this title has begun and ended; gives how it ended.
     ///
     /// # Panics

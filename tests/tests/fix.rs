@@ -259,6 +259,43 @@ fn python_an_undo_brings_the_fixes_back_without_a_save() {
 }
 
 #[test]
+fn python_what_an_edit_ended_is_done_after_all_when_the_edit_is_taken_back() {
+    let (installation, project) = (Installation::new(), python_project("people"));
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("people.py", None);
+    editor.job_begins("Running tests");
+    let before = project.read("people.py");
+    editor.change("people.py", 2, &format!("{before}\nMORE = 1\n"));
+    editor.change("people.py", 3, &before);
+    editor.until_diagnosed("test_people.py", true);
+    // So it is when the edit goes with the document.
+    editor.change("people.py", 4, &before.replace("> 18", ">= 18"));
+    editor.save("people.py", &before.replace("> 18", ">= 18"));
+    editor.until_diagnosed("test_people.py", false);
+    editor.change("people.py", 5, &before);
+    editor.save("people.py", &before);
+    editor.job_begins("Running tests");
+    editor.change("people.py", 6, "MORE = 1\n");
+    editor.close("people.py");
+    editor.until_diagnosed("test_people.py", true);
+}
+
+#[test]
+fn python_tests_run_in_a_file_that_was_renamed_before_the_editor_tells() {
+    let (installation, project) = (Installation::new(), python_project("people"));
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("test_people.py", None);
+    editor.until_diagnosed("test_people.py", true);
+    let [old, new] = ["test_people.py", "test_folk.py"].map(|name| project.root().join(name));
+    std::fs::rename(old, new).unwrap();
+    editor.job_begins("Running tests");
+    editor.close("test_people.py");
+    editor.open_file("test_folk.py", None);
+    editor.until_diagnosed("test_folk.py", true);
+    editor.until_diagnosed("test_people.py", false);
+}
+
+#[test]
 fn rust_what_a_save_broke_is_suspected_first_and_mended() {
     let (installation, project) = (Installation::new(), rust_project("prices"));
     let broken = project.read("src/lib.rs");

@@ -105,6 +105,10 @@ impl State {
         self.forget_diagnostics(session, &path, document);
         self.withdraw(session, &path);
         self.recall(session, &path, document);
+        if !self.differs(session, document) {
+            // Nobody will save it: what was ended, or is not known of this text, is done now.
+            self.schedule(session, &path);
+        }
     }
 
     /// An undo may lead back to what the withdrawn fixes were verified on.
