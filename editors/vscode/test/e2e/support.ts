@@ -79,12 +79,36 @@ export async function red(document: vscode.TextDocument): Promise<number> {
   return found.range.start.line;
 }
 
-/** The first fix at a line, with its edit. */
-export function fixAt(document: vscode.TextDocument, line: number): Promise<vscode.WorkspaceEdit> {
-  return until(`a fix in ${document.fileName}`, async () => {
-    const fixes = (await menu(document, line)).filter(({ title }) => title.startsWith("Fix "));
-    return fixes.find(({ edit }) => edit)?.edit;
+/**
+ * The edit of the fix at a line that brings this text: another one that is green too may be verified, and
+ * so be shown, before it.
+ */
+export function fixAt(
+  document: vscode.TextDocument,
+  line: number,
+  wanted = ">= 18",
+): Promise<vscode.WorkspaceEdit> {
+  return until(`the fix with ${wanted} in ${document.fileName}`, async () => {
+    for (const { title, edit } of await menu(document, line)) {
+      if (title.startsWith("Fix ") && edit && (await brings(edit, wanted))) return edit;
+    }
+    return undefined;
   });
+}
+
+async function brings(edit: vscode.WorkspaceEdit, wanted: string): Promise<boolean> {
+  for (const [uri, edits] of edit.entries()) {
+    const document = await vscode.workspace.openTextDocument(uri);
+    const before = document.getText();
+    const after = [...edits]
+      .sort((a, b) => b.range.start.compareTo(a.range.start))
+      .reduce((text, { range, newText }) => {
+        const [start, end] = [document.offsetAt(range.start), document.offsetAt(range.end)];
+        return text.slice(0, start) + newText + text.slice(end);
+      }, before);
+    if (after.includes(wanted) && !before.includes(wanted)) return true;
+  }
+  return false;
 }
 
 export async function replace(document: vscode.TextDocument, text: string): Promise<void> {
