@@ -57,4 +57,4 @@ pub use search::{
 pub use templates::TemplateGenerator;
 pub use verdict::{BaselineOutcome, BaselineTests, Fall, RunComparison, compare};
 pub use verify::{Plausible, SandboxVerifier, Verdict, Verifier};
-pub use workbench::{SandboxSettings, Subject, Walls, WorkError, Workbench};
+pub use workbench::{MAX_SOURCE_BYTES, SandboxSettings, Subject, Walls, WorkError, Workbench};

@@ -27,16 +27,21 @@ impl Subject {
         if let Some(text) = self.overlays.get(path) {
             return Some(text.clone());
         }
-        let length = std::fs::metadata(path).ok()?.len();
-        if length > MAX_SOURCE_BYTES {
+        if self.is_too_large(path) {
             return None;
         }
         std::fs::read_to_string(path).ok().map(Into::into)
     }
+
+    /// Whether a file on disk has more than [`MAX_SOURCE_BYTES`].
+    pub fn is_too_large(&self, path: &Path) -> bool {
+        let is_large = |file: std::fs::Metadata| file.len() > MAX_SOURCE_BYTES;
+        !self.overlays.contains_key(path) && std::fs::metadata(path).is_ok_and(is_large)
+    }
 }
 
-/// Source files above this size are neither localized in nor changed: 50,000 lines of 80 characters.
-pub(crate) const MAX_SOURCE_BYTES: u64 = 4 << 20;
+/// Source files above this size are not changed: 50,000 lines of 80 characters.
+pub const MAX_SOURCE_BYTES: u64 = 4 << 20;
 
 /// How sandboxes are to be opened.
 #[derive(Clone)]

@@ -1,8 +1,10 @@
 //! What a person is told beside the findings.
 
+use std::collections::BTreeSet;
+
 use greenlit_generate::Record;
 use greenlit_protocol::Notice;
-use greenlit_repair::{Withheld, WithheldReason};
+use greenlit_repair::{Localization, MAX_SOURCE_BYTES, Subject, Withheld, WithheldReason};
 
 /// Why a green fix is not offered.
 pub(super) fn withheld(fix: &Withheld) -> Notice {
@@ -31,6 +33,21 @@ pub(super) fn why_withheld(notice: &Notice, summary: &str) -> Option<String> {
     Some(said.strip_prefix(summary)?.strip_prefix("; ")?.to_owned())
 }
 
+/// Suspected files in which no fix is looked for.
+pub(super) fn too_large(suspected: Option<&Localization>, subject: &Subject) -> Vec<Notice> {
+    let lines = suspected.into_iter().flat_map(|found| &found.lines);
+    let paths: BTreeSet<_> = lines.map(|line| &line.path).collect();
+    let large = paths.into_iter().filter(|path| subject.is_too_large(path));
+    let notice = |path: &std::path::PathBuf| {
+        let shown = path.strip_prefix(&subject.root).unwrap_or(path).display();
+        let most = MAX_SOURCE_BYTES >> 20;
+        let message =
+            format!("{shown} is suspected and larger than {most} MiB: no fix is looked for in it");
+        Notice { kind: "too-large".into(), message }
+    };
+    large.map(notice).collect()
+}
+
 /// Reasons named of replies that could not be used.
 const REASONS: usize = 4;
 
@@ -47,4 +64,31 @@ pub(super) fn unusable(record: &Record) -> Option<Notice> {
         reasons.join("; ")
     );
     (count > 0).then(|| Notice { kind: "model".into(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use greenlit_repair::{Method, Suspicious};
+
+    use super::*;
+
+    #[test]
+    fn a_suspected_file_that_is_too_large_is_named_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["large.py", "small.py"].map(|name| dir.path().join(name));
+        std::fs::File::create(&paths[0]).unwrap().set_len(MAX_SOURCE_BYTES + 1).unwrap();
+        std::fs::File::create(&paths[1]).unwrap().set_len(MAX_SOURCE_BYTES).unwrap();
+        let lines = paths.iter().chain([&paths[0]]).zip(1..);
+        let lines = lines.map(|(path, line)| Suspicious { path: path.clone(), line, score: 1.0 });
+        let suspected = Localization {
+            method: Method::Trace,
+            measured_by: None,
+            changed: false,
+            lines: lines.collect(),
+        };
+        let subject = Subject { root: dir.path().to_owned(), overlays: Default::default() };
+        let [notice] = &too_large(Some(&suspected), &subject)[..] else { panic!() };
+        assert!(notice.message.starts_with("large.py is suspected and larger than 4 MiB"));
+        assert!(too_large(None, &subject).is_empty());
+    }
 }

@@ -238,6 +238,7 @@ impl Job<'_> {
             );
             notices.push(Notice { kind: "budget".into(), message });
         }
+        notices.extend(notices::too_large(outcome.localization.as_ref(), &bench.subject));
         notices.extend(outcome.withheld.iter().map(notices::withheld));
         notices.extend(self.asked.notices.iter().cloned());
         let records = self.asked.authors.iter().map(|author| author.record());
