@@ -72,7 +72,17 @@ impl Baseline {
             _ => None,
         })
     }
+
+    /// Time for what is measured beside the search, such as the strength of tests: `least` where the
+    /// tests run at once, more where they take long or the machine is busy.
+    pub(crate) fn allowance(&self, least: Duration) -> Duration {
+        (self.wall * RUNS_BESIDE).clamp(least, least.max(MOST_BESIDE))
+    }
 }
+
+/// What is measured beside the search may take as long as so many bare runs, and at most so long.
+const RUNS_BESIDE: u32 = 4;
+const MOST_BESIDE: Duration = Duration::from_secs(30);
 
 /// Runs `selection` of every project, and every failure a second time.
 ///

@@ -26,6 +26,7 @@ pub(crate) use self::strength::strength;
 use self::weights::WEIGHTS;
 pub(crate) use self::withheld::withhold;
 pub use self::withheld::{Reason, Withheld};
+use crate::baseline::Baseline;
 use crate::locate::source;
 use crate::patch::PatchedFile;
 use crate::project_files::code_files;
@@ -67,7 +68,7 @@ const TELLING: u32 = 20;
 const BEHIND: f64 = 10.0;
 /// Files that the language model of the repository is made of.
 const MODEL_FILES: usize = 200;
-/// Time for comparing behaviour.
+/// Time for comparing behaviour, at least.
 const PROBE_WALL: Duration = Duration::from_secs(5);
 /// Candidates whose behaviour is compared.
 const PROBED: usize = 24;
@@ -75,6 +76,7 @@ const PROBED: usize = 24;
 /// Orders `fixes`, best first, and keeps at most `keep`, of different behaviour where that is known.
 pub(crate) fn rank(
     bench: &Workbench,
+    baseline: &Baseline,
     project: &Project,
     targets: &[TestId],
     fixes: Vec<VerifiedFix>,
@@ -86,7 +88,8 @@ pub(crate) fn rank(
         fix.standing.change = Change::of(&fix.files);
     }
     if fixes.len() > 1 {
-        let merits = merits(bench, project, &mut fixes, targets, promising);
+        let wall = baseline.allowance(PROBE_WALL);
+        let merits = merits(bench, wall, project, &mut fixes, targets, promising);
         let mut order: Vec<(f64, VerifiedFix)> = merits.into_iter().zip(fixes).collect();
         order.sort_by(|a, b| {
             let mends = |fix: &VerifiedFix| fix.plausible.red_to_green.len();
@@ -110,6 +113,7 @@ fn drop_subsets(mut fixes: Vec<VerifiedFix>) -> Vec<VerifiedFix> {
 /// A merit for each fix that is kept. Of fixes that behave alike the best one comes first, or alone.
 fn merits(
     bench: &Workbench,
+    wall: Duration,
     project: &Project,
     fixes: &mut Vec<VerifiedFix>,
     targets: &[TestId],
@@ -135,7 +139,7 @@ fn merits(
         .chain(promising.iter().map(|other| &**other))
         .take(PROBED.max(fixes.len()))
         .collect();
-    let Some(found) = behaviours(bench, project, targets, &candidates, PROBE_WALL) else {
+    let Some(found) = behaviours(bench, project, targets, &candidates, wall) else {
         return merits;
     };
     let kinds: BTreeSet<usize> = found.group.iter().flatten().copied().collect();

@@ -23,7 +23,7 @@ use crate::workbench::{WorkError, Workbench};
 
 /// Mutants tried.
 const MUTANTS: usize = 16;
-/// Time for all of them.
+/// Time for all of them, at least.
 const WALL: Duration = Duration::from_secs(6);
 /// Passing tests run on each mutant beside the mended ones.
 const GUARDS: usize = 30;
@@ -43,12 +43,13 @@ pub(crate) fn strength(
     if mutants.is_empty() {
         return Ok(None);
     }
-    let stop = Instant::now() + WALL;
+    let wall = baseline.allowance(WALL);
+    let stop = Instant::now() + wall;
     let mended: Vec<TestId> = fix.plausible.red_to_green.iter().cloned().collect();
     let tests: Vec<TestId> = mended.iter().chain(guards.iter().take(GUARDS)).cloned().collect();
     let mut screen = Screen::open(bench, baseline, project, std::slice::from_ref(&tests))?;
     // What the fixed view itself does not pass in a warm session cannot judge its mutants.
-    if !screen.is_green(&fix.files, None, &tests, Limit::Patient, WALL)? {
+    if !screen.is_green(&fix.files, None, &tests, Limit::Patient, wall)? {
         return Ok(None);
     }
     let prepared = if screen.batch() > 1 {

@@ -82,7 +82,7 @@ impl Repair<'_> {
         if cause.localization.changed {
             (self.on_event)(RepairEvent::Localized(cause.localization.clone()));
         }
-        let ahead = localized.is_none();
+        let ahead = localized.is_none() && self.limits.jobs > 1;
         let course = Course { deadline, jobs: 1, ahead, ended: localized, found: Vec::new() };
         match self.search(project, &cause, candidates, course, &mut early.screen) {
             Ok(found) => {

@@ -295,7 +295,9 @@ impl Repair<'_> {
         let executes = |id: &TestId, path: &Path, lines| cause.executes(id, path, lines);
         outcome.withheld.extend(withhold_partial(&mut found.fixes, &red, executes));
         let keep = self.limits.max_fixes;
-        let mut fixes = rank(self.bench, project, &targets, found.fixes, &found.promising, keep);
+        let (bench, baseline) = (self.bench, self.baseline);
+        let mut fixes =
+            rank(bench, baseline, project, &targets, found.fixes, &found.promising, keep);
         loop {
             self.judge_tests(project, cause, &mut fixes)?;
             let withheld = withhold(&mut fixes);
