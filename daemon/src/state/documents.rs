@@ -45,7 +45,7 @@ impl State {
                 self.look_again(session, &document);
             }
             Notification::DocumentClosed { document } => {
-                let differed = self.differs(session, &document);
+                let differed = self.overlays.differs(session, &document);
                 self.overlays.close(session, &document);
                 if differed {
                     self.edited(session, &document);
@@ -87,12 +87,6 @@ impl State {
         }
     }
 
-    /// Whether an open document differs from the disk.
-    fn differs(&self, session: u64, document: &Path) -> bool {
-        let root = self.sessions.get(&session).and_then(|session| session.root_of(document));
-        root.is_some_and(|root| self.overlays.view(session, root).overlay(document).is_some())
-    }
-
     /// A document changed in the editor: running background work is stale, fixes are withdrawn.
     fn edited(&mut self, session: u64, document: &Path) {
         let Some(path) = self.root_of(session, document) else { return };
@@ -105,7 +99,7 @@ impl State {
         self.forget_diagnostics(session, &path, document);
         self.withdraw(session, &path);
         self.recall(session, &path, document);
-        if !self.differs(session, document) {
+        if !self.overlays.differs(session, document) {
             // Nobody will save it: what was ended, or is not known of this text, is done now.
             self.schedule(session, &path);
         }

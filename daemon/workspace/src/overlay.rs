@@ -170,6 +170,16 @@ impl Overlays {
         (!matches!(document.content, Content::OutOfSync)).then_some(document.version)
     }
 
+    /// Whether a document is open whose text is not what the file holds. Reads the file where their
+    /// lengths are the same, and no other one.
+    pub fn differs(&self, session: SessionId, path: &Path) -> bool {
+        let document = self.sessions.get(&session).and_then(|documents| documents.get(path));
+        let Some(Document { content: Content::Followed { rope, .. }, .. }) = document else {
+            return false;
+        };
+        !same_as_disk(path, rope)
+    }
+
     /// Documents of a session whose edits could not be followed and which are ignored.
     pub fn out_of_sync(&self, session: SessionId) -> Vec<PathBuf> {
         let documents = self.sessions.get(&session).into_iter().flatten();
@@ -311,6 +321,25 @@ mod tests {
         overlays.change(1, &path, 6, [(0, 2, "")]).unwrap();
         assert_eq!(text_of(&overlays, &path), "played");
         overlays.change(1, &path, 5, [(0, 0, "repeated")]).unwrap_err();
+    }
+
+    #[test]
+    fn a_document_differs_until_its_text_is_that_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.py");
+        fs::write(&path, "\u{feff}x = 1\n").unwrap();
+        let mut overlays = Overlays::default();
+        assert!(!overlays.differs(1, &path), "it is not open");
+        overlays.open(1, path.clone(), 1, Some("x = 1\n"));
+        assert!(!overlays.differs(1, &path));
+        overlays.change(1, &path, 2, [(4, 5, "2")]).unwrap();
+        assert!(overlays.differs(1, &path));
+        overlays.change(1, &path, 3, [(4, 5, "1")]).unwrap();
+        assert!(!overlays.differs(1, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(overlays.differs(1, &path));
+        overlays.open(1, path.clone(), 1, None);
+        assert!(!overlays.differs(1, &path), "it is too large to be followed");
     }
 
     #[test]
