@@ -178,7 +178,7 @@ impl Index {
 
     /// Stops following changes and embedding, or takes it up again. Remembered across restarts.
     pub fn pause(&self, paused: bool) {
-        // The index's thread tells it too, when it comes to that; until then nothing new is embedded.
+        // The index's thread tells it too, when it comes to that: it may be busy for long.
         if let Some(lane) = self.lane() {
             lane.pause(paused);
         }

@@ -80,9 +80,10 @@ impl Baseline {
     }
 }
 
-/// What is measured beside the search may take as long as so many bare runs, and at most so long.
+/// What is measured beside the search may take as long as so many baselines, and at most so long: a
+/// baseline may hold a build from nothing, and a person waits for the end.
 const RUNS_BESIDE: u32 = 4;
-const MOST_BESIDE: Duration = Duration::from_secs(30);
+const MOST_BESIDE: Duration = Duration::from_secs(20);
 
 /// Runs `selection` of every project, and every failure a second time.
 ///

@@ -43,7 +43,7 @@ pub(super) fn too_large(suspected: Option<&Localization>, subject: &Subject) -> 
         let most = MAX_SOURCE_BYTES >> 20;
         let message =
             format!("{shown} is suspected and larger than {most} MiB: no fix is looked for in it");
-        Notice { kind: "too-large".into(), message }
+        Notice { kind: "file-too-large".into(), message }
     };
     large.map(notice).collect()
 }

@@ -49,6 +49,10 @@ impl State {
 
     /// Plans a background run once things have been quiet for the configured time.
     pub(crate) fn schedule(&mut self, session: u64, path: &PathBuf) {
+        // What is due and never started would be due at once, for ever.
+        if self.draining.is_some() {
+            return;
+        }
         if !self.sessions.get(&session).is_some_and(|session| session.background) {
             return;
         }
