@@ -281,6 +281,19 @@ fn python_what_an_edit_ended_is_done_after_all_when_the_edit_is_taken_back() {
 }
 
 #[test]
+fn python_what_an_edit_ended_is_done_after_all_where_no_save_runs_tests() {
+    let installation = Installation::new();
+    let project = python_project("people").file("greenlit.toml", "[run]\non_save = false\n");
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("people.py", None);
+    editor.job_begins("Running tests");
+    let before = project.read("people.py");
+    editor.change("people.py", 2, "MORE = 1\n");
+    editor.change("people.py", 3, &before);
+    editor.until_diagnosed("test_people.py", true);
+}
+
+#[test]
 fn python_tests_run_in_a_file_that_was_renamed_before_the_editor_tells() {
     let (installation, project) = (Installation::new(), python_project("people"));
     let mut editor = Editor::open(&installation, project.root());

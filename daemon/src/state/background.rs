@@ -60,7 +60,7 @@ impl State {
         let Some(root) = self.roots.get_mut(path) else { return };
         let known = root.known.entry(session).or_default();
         let wait = Duration::from_millis(config.run.debounce_ms);
-        if config.run.on_save && known.opened {
+        if (config.run.on_save || known.owed) && known.opened {
             known.due = Some(Instant::now() + wait);
         }
         self.schedule_diagnostics(session, path, wait);

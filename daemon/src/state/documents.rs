@@ -49,6 +49,10 @@ impl State {
                 self.overlays.close(session, &document);
                 if differed {
                     self.edited(session, &document);
+                    // Nobody will save it any more.
+                    if let Some(root) = self.root_of(session, &document) {
+                        self.schedule(session, &root);
+                    }
                 }
                 self.look_again(session, &document);
             }
@@ -90,8 +94,13 @@ impl State {
     /// A document changed in the editor: running background work is stale, fixes are withdrawn.
     fn edited(&mut self, session: u64, document: &Path) {
         let Some(path) = self.root_of(session, document) else { return };
+        let mut running = self.running.values().filter(|running| !running.is_cancelled());
+        let ends = running.any(|running| running.tests_in_background(session, &path));
         if let Some(root) = self.roots.get_mut(&path) {
             root.revision += 1;
+            if let Some(known) = root.known.get_mut(&session) {
+                known.owed |= ends;
+            }
         }
         self.cancel_jobs(|running| {
             running.session == session && running.root == path && running.request.is_none()
@@ -99,8 +108,10 @@ impl State {
         self.forget_diagnostics(session, &path, document);
         self.withdraw(session, &path);
         self.recall(session, &path, document);
-        if !self.overlays.differs(session, document) {
-            // Nobody will save it: what was ended, or is not known of this text, is done now.
+        let known = self.roots.get(&path).and_then(|root| root.known.get(&session));
+        let owed = known.is_some_and(|known| known.owed);
+        if owed && !self.overlays.differs(session, document) {
+            // Nobody will save it.
             self.schedule(session, &path);
         }
     }

@@ -115,6 +115,7 @@ impl State {
         };
         let index = self.indexes.get(&path).map(Indexed::handle);
         let known = root.known.entry(session).or_default();
+        known.owed &= request.is_some() || diagnosis;
         let cancel = Cancel::default();
         let input = JobInput {
             work,

@@ -34,6 +34,8 @@ pub(crate) struct Root {
 pub(crate) struct Known {
     /// When background work is due.
     pub(crate) due: Option<Instant>,
+    /// Whether an edit ended a background run that is still to be made up for.
+    pub(crate) owed: bool,
     /// Whether this session's first document was opened.
     pub(crate) opened: bool,
     pub(crate) phase: Option<RootPhase>,
