@@ -181,6 +181,11 @@ impl JobResult {
         }
     }
 
+    /// Whether files changed under it.
+    pub(crate) fn inputs_changed(&self) -> bool {
+        matches!(&self.answer, Err(error) if error.kind == ErrorKind::InputsChanged)
+    }
+
     /// How it ended, for the end of a progress display.
     pub(crate) fn words(&self) -> String {
         match &self.answer {

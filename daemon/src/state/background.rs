@@ -66,6 +66,17 @@ impl State {
         self.schedule_diagnostics(session, path, wait);
     }
 
+    /// A run ended for nothing: another one is owed.
+    pub(crate) fn run_again(&mut self, session: u64, path: &PathBuf) {
+        if let Some(known) = self.known_mut(session, path) {
+            known.owed = true;
+            known.inputs = None;
+        }
+        self.withdraw(session, path);
+        self.enter(session, path, RootPhase::Idle);
+        self.schedule(session, path);
+    }
+
     pub(crate) fn start_due_background(&mut self) {
         if self.draining.is_some() {
             return;
@@ -96,7 +107,8 @@ impl State {
         });
         let Some((&job, _)) = running else { return false };
         let (view, stat_cache) = (self.overlays.view(session, path), root.stat_cache.clone());
-        let (events, root, revision) = (self.events.clone(), path.clone(), root.revision);
+        let (events, root, revision) =
+            (self.events.clone(), path.clone(), root.revision_for(session));
         tokio::task::spawn_blocking(move || {
             let inputs = inputs(&view, &stat_cache).map(|inputs| inputs.digest()).ok();
             // The receiver only goes away with the daemon.
@@ -124,7 +136,7 @@ impl State {
         running.revision = revision;
         let published = running.published;
         let Some(root) = self.roots.get_mut(&path) else { return };
-        let current = root.revision == revision;
+        let current = root.revision_for(session) == revision;
         if let Some(known) = root.known.get_mut(&session)
             && current
             && published
@@ -137,6 +149,9 @@ impl State {
     }
 
     fn run_background(&mut self, session: u64, path: PathBuf) {
+        if self.draining.is_some() {
+            return;
+        }
         self.postpone_diagnostics(session, &path);
         // At most the running job and the latest pending one.
         self.cancel_jobs(|running| {

@@ -141,12 +141,22 @@ impl State {
             known.diagnosed.forget(document);
             let fewer = known.diagnosed.offered().len() < shown;
             if self.pending.len() < waiting {
-                // What it was to do for other documents is still to be done.
+                // As in [`Self::end_diagnosis`].
                 known.diagnosed.due = Some(Instant::now());
             }
             if fewer {
                 self.publish(session, path);
             }
+        }
+    }
+
+    /// An edit is about to end a job: what it was to do for other documents is still to be done, once
+    /// things are quiet.
+    pub(crate) fn end_diagnosis(&mut self, session: u64, path: &PathBuf) {
+        if self.diagnoses(session, path) {
+            let (config, _) = self.config(session, path);
+            let wait = Duration::from_millis(config.run.debounce_ms);
+            self.schedule_diagnostics(session, path, wait);
         }
     }
 
@@ -167,6 +177,9 @@ impl State {
     }
 
     pub(crate) fn start_due_diagnostics(&mut self) {
+        if self.draining.is_some() {
+            return;
+        }
         let now = Instant::now();
         let mut due = Vec::new();
         for (path, root) in &mut self.roots {
@@ -210,7 +223,7 @@ impl State {
         cancelled: bool,
         result: JobResult,
     ) {
-        let changed_since = self.roots.get(path).is_some_and(|root| root.revision != revision);
+        let changed_since = self.changed_since(session, path, revision);
         let Some(known) = self.known_mut(session, path) else { return };
         let diagnosed = &mut known.diagnosed;
         if std::mem::take(&mut diagnosed.again) {

@@ -6,6 +6,7 @@ use greenlit_protocol::{ClientFrame, Notification, OfferedFix};
 use greenlit_repair::relative;
 
 use crate::jobs::inputs;
+use crate::state::root::Root;
 use crate::state::{Event, State};
 
 impl State {
@@ -23,14 +24,7 @@ impl State {
     fn notification(&mut self, session: u64, notification: Notification) {
         match notification {
             Notification::DocumentOpened { document, version, text } => {
-                self.overlays.open(session, document.clone(), version, text.as_deref());
-                self.first_document(session, &document);
-                if let Some(root) = self.root_of(session, &document) {
-                    self.forget_diagnostics(session, &root, &document);
-                    if let Some(index) = self.open_index(&root) {
-                        index.prefer([document]);
-                    }
-                }
+                self.opened(session, document, version, text.as_deref());
             }
             Notification::DocumentChanged { document, version, changes } => {
                 let edits =
@@ -81,6 +75,23 @@ impl State {
         }
     }
 
+    fn opened(&mut self, session: u64, document: PathBuf, version: i32, text: Option<&str>) {
+        let differed = self.overlays.differs(session, &document);
+        self.overlays.open(session, document.clone(), version, text);
+        self.first_document(session, &document);
+        let Some(root) = self.root_of(session, &document) else { return };
+        if differed || self.overlays.differs(session, &document) {
+            // A restored unsaved buffer, or one whose text came anew: nobody is about to save it.
+            self.edited(session, &document);
+            self.schedule(session, &root);
+        } else {
+            self.forget_diagnostics(session, &root, &document);
+        }
+        if let Some(index) = self.open_index(&root) {
+            index.prefer([document]);
+        }
+    }
+
     fn root_of(&self, session: u64, document: &Path) -> Option<PathBuf> {
         self.sessions.get(&session).and_then(|session| session.root_of(document)).cloned()
     }
@@ -97,11 +108,9 @@ impl State {
         let mut running = self.running.values().filter(|running| !running.is_cancelled());
         let ends = running.any(|running| running.tests_in_background(session, &path));
         if let Some(root) = self.roots.get_mut(&path) {
-            root.revision += 1;
-            if let Some(known) = root.known.get_mut(&session) {
-                known.owed |= ends;
-            }
+            root.edited_by(session).owed |= ends;
         }
+        self.end_diagnosis(session, &path);
         self.cancel_jobs(|running| {
             running.session == session && running.root == path && running.request.is_none()
         });
@@ -130,7 +139,7 @@ impl State {
             return;
         }
         let (events, stat_cache) = (self.events.clone(), root.stat_cache.clone());
-        let (root, revision) = (path.to_owned(), root.revision);
+        let (root, revision) = (path.to_owned(), root.revision_for(session));
         tokio::task::spawn_blocking(move || {
             let inputs = inputs(&view, &stat_cache).map(|inputs| inputs.digest()).ok();
             // The receiver only goes away with the daemon.
@@ -146,9 +155,8 @@ impl State {
         revision: u64,
         inputs: Option<blake3::Hash>,
     ) {
-        let Some(root) = self.roots.get_mut(path).filter(|root| root.revision == revision) else {
-            return;
-        };
+        let current = |root: &&mut Root| root.revision_for(session) == revision;
+        let Some(root) = self.roots.get_mut(path).filter(current) else { return };
         let Some(known) = root.known.get_mut(&session) else { return };
         if known.withdrawn && inputs.is_some() && known.inputs == inputs {
             known.revision = revision;

@@ -58,6 +58,23 @@ impl Running {
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
+
+    /// Background work that does nothing.
+    #[cfg(test)]
+    pub(crate) fn idle(session: u64, root: PathBuf, revision: u64, diagnosis: bool) -> Self {
+        Self {
+            session,
+            root,
+            request: None,
+            revision,
+            inputs: None,
+            diagnosis,
+            answers_tests: false,
+            cancel: Cancel::default(),
+            in_progress: false,
+            published: false,
+        }
+    }
 }
 
 impl State {
@@ -114,13 +131,14 @@ impl State {
             return;
         };
         let index = self.indexes.get(&path).map(Indexed::handle);
+        let revision = root.revision_for(session);
         let known = root.known.entry(session).or_default();
         known.owed &= request.is_some() || diagnosis;
         let cancel = Cancel::default();
         let input = JobInput {
             work,
             view: self.overlays.view(session, &path),
-            revision: root.revision,
+            revision,
             environment: owner.environment.clone(),
             config,
             store: jobs::store_of(&self.context.paths.cache_dir, &path),
@@ -246,8 +264,12 @@ impl State {
         background: bool,
         result: JobResult,
     ) {
+        if background && result.inputs_changed() {
+            // Usually the event that tells of it has planned another run; it may have been missed.
+            return self.run_again(session, path);
+        }
         let unchanged = matches!(result.answer, Ok(Answer::Unchanged));
-        let changed_since = self.roots.get(path).is_some_and(|root| root.revision != revision);
+        let changed_since = self.changed_since(session, path, revision);
         let Some(known) = self.known_mut(session, path) else { return };
         if unchanged {
             known.withdrawn = changed_since;
@@ -281,6 +303,11 @@ impl State {
         self.enter(session, path, phase);
     }
 
+    /// Whether what the session sees is no longer what it was at a revision.
+    pub(crate) fn changed_since(&self, session: u64, path: &Path, revision: u64) -> bool {
+        self.roots.get(path).is_some_and(|root| root.revision_for(session) != revision)
+    }
+
     pub(crate) fn known_mut(
         &mut self,
         session: u64,
@@ -298,7 +325,7 @@ impl State {
         revision: u64,
         findings: Vec<greenlit_protocol::Finding>,
     ) {
-        let changed_since = self.roots.get(path).is_some_and(|root| root.revision != revision);
+        let changed_since = self.changed_since(session, path, revision);
         let Some(known) = self.known_mut(session, path) else { return };
         known.findings = findings;
         known.revision = revision;

@@ -21,7 +21,8 @@ pub(crate) struct Root {
     watcher: Option<Watcher>,
     pub(crate) degraded: Option<String>,
     pub(crate) branch: Option<String>,
-    /// Grows with every change of a document or a file.
+    /// Grows with every change of a file. What a session sees also depends on its own edits:
+    /// [`Root::revision_for`].
     pub(crate) revision: u64,
     pub(crate) stat_cache: Arc<Mutex<StatCache>>,
     /// The sandbox layer that tests ran in last.
@@ -34,6 +35,8 @@ pub(crate) struct Root {
 pub(crate) struct Known {
     /// When background work is due.
     pub(crate) due: Option<Instant>,
+    /// Changes of this session's documents; those of other sessions are nothing to it.
+    edits: u64,
     /// Whether an edit ended a background run that is still to be made up for.
     pub(crate) owed: bool,
     /// Whether this session's first document was opened.
@@ -76,6 +79,18 @@ impl Root {
         self.known.values().flat_map(|known| [known.due, known.diagnosed.due]).flatten().min()
     }
 
+    /// Grows with every change of what a session sees.
+    pub(crate) fn revision_for(&self, session: u64) -> u64 {
+        self.revision + self.known.get(&session).map_or(0, |known| known.edits)
+    }
+
+    /// A document of a session changed.
+    pub(crate) fn edited_by(&mut self, session: u64) -> &mut Known {
+        let known = self.known.entry(session).or_default();
+        known.edits += 1;
+        known
+    }
+
     pub(crate) fn forget_session(&mut self, session: u64) {
         self.known.remove(&session);
     }
@@ -104,7 +119,7 @@ impl State {
         });
     }
 
-    pub(crate) fn watching(&mut self, path: &Path, result: Result<Watcher, WatchError>) {
+    pub(crate) fn watching(&mut self, path: &PathBuf, result: Result<Watcher, WatchError>) {
         let Some(root) = self.roots.get_mut(path) else { return };
         match result {
             Ok(watcher) => {
@@ -117,6 +132,8 @@ impl State {
             tracing::warn!(root = %path.display(), why, "file events are incomplete");
         }
         self.index_watched(path);
+        // Nobody told of what was written while the watch was being set up.
+        self.look_again_for_all(path);
     }
 
     pub(crate) fn disk_changed(&mut self, change: Change) {
@@ -128,16 +145,21 @@ impl State {
         if change.git_head {
             root.branch = branch_name(&change.root);
         }
-        let sessions: Vec<u64> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.roots.contains(&change.root))
-            .map(|(id, _)| *id)
-            .collect();
-        for session in sessions {
+        for session in self.sessions_of(&change.root) {
             self.withdraw(session, &change.root);
-            self.schedule(session, &change.root);
         }
+        self.look_again_for_all(&change.root);
+    }
+
+    fn look_again_for_all(&mut self, root: &PathBuf) {
+        for session in self.sessions_of(root) {
+            self.schedule(session, root);
+        }
+    }
+
+    fn sessions_of(&self, root: &PathBuf) -> Vec<u64> {
+        let of_root = self.sessions.iter().filter(|(_, session)| session.roots.contains(root));
+        of_root.map(|(id, _)| *id).collect()
     }
 
     /// Takes fixes back because their inputs changed; the diagnostics stay.

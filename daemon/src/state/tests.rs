@@ -1,5 +1,8 @@
 //! Parts of the state without a process.
 
+mod planning;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc as channels};
 
 use greenlit_client::Paths;
@@ -74,22 +77,25 @@ fn scene(quota_bytes: u64) -> Scene {
     Scene { dir, dense, index, called: calls, gate }
 }
 
-#[tokio::test]
-async fn the_end_does_not_wait_for_a_model_at_work() {
-    let Scene { dir, dense, index, called, gate } = scene(1 << 30);
-    called.recv_timeout(PATIENCE).unwrap();
-    let at = |name: &str| dir.path().join(name);
+fn context(dir: &Path) -> Context {
+    let at = |name: &str| dir.join(name);
     let paths = Paths::new(at("run"), at("state"), at("cache"), at("data"));
-    let context = Context {
+    Context {
         socket: paths.socket.clone(),
         log: paths.log.clone(),
         paths,
         started: Instant::now(),
         idle_exit: None,
         gate: Gate::default(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_model_at_work() {
+    let Scene { dir, dense, index, called, gate } = scene(1 << 30);
+    called.recv_timeout(PATIENCE).unwrap();
     let (events, _queue) = mpsc::unbounded_channel();
-    let mut state = State::new(context, events);
+    let mut state = State::new(context(dir.path()), events);
     state.dense = dense;
     let root = index.root().to_owned();
     state.indexes.insert(root, Indexed::new(index));

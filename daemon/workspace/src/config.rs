@@ -58,7 +58,8 @@ pub struct Config {
 #[cfg_attr(test, schemars(deny_unknown_fields))]
 #[serde(default)]
 pub struct Run {
-    /// Run the tests when a file is saved. Default `true`.
+    /// Run the tests when a file is saved or changes on disk. Default `true`. A run that an edit ended
+    /// is made up for either way once the edit is undone or its document closed.
     pub on_save: bool,
     /// Run the tests when a workspace is opened. Default `true`.
     pub on_open: bool,
