@@ -2,11 +2,13 @@
 //!
 //! Nobody else can: neither a workspace's file nor an editor's settings say where source code is sent.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings};
+use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings, Standing};
 use greenlit_protocol::{Check, CheckState, ErrorKind, ModelStatus, Notice, RemoteError, Tier};
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
@@ -20,6 +22,8 @@ use crate::engine::Local;
 pub(crate) struct Tiers {
     /// Cheapest first.
     models: Vec<(&'static str, TierModel)>,
+    /// How each tier's endpoint stands, whichever job asks it.
+    standings: BTreeMap<&'static str, Arc<Standing>>,
     local: Arc<Local>,
     offline: bool,
 }
@@ -36,8 +40,14 @@ impl Tiers {
     pub(crate) fn new(config: &Config, local: Arc<Local>) -> Self {
         let config::Tiers { small, large } = config.tier.clone();
         let all = [("small", small), ("large", large)];
-        let models = all.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
-        Self { models, local, offline: config.network.offline }
+        let models: Vec<(&'static str, TierModel)> =
+            all.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
+        let standing = |(tier, model): &(&'static str, TierModel)| {
+            let most = NonZeroU32::new(model.requests_per_minute);
+            (*tier, Arc::new(Standing::new(most)))
+        };
+        let standings = models.iter().map(standing).collect();
+        Self { models, standings, local, offline: config.network.offline }
     }
 
     /// Whether a tier that is asked for by name is there.
@@ -81,7 +91,7 @@ impl Tiers {
                     asked.notices.extend(unused.map(notice));
                     self.local.model(configured, root, cancel)
                 }
-                Some(protocol) => remote(tier, protocol, configured, environment, self.offline),
+                Some(protocol) => self.remote(tier, protocol, configured, environment),
             };
             match opened {
                 Ok(model) => {
@@ -97,6 +107,20 @@ impl Tiers {
             }
         }
         asked
+    }
+
+    /// The model behind the endpoint of a tier; nobody is asked anything yet.
+    fn remote(
+        &self,
+        tier: &str,
+        protocol: Protocol,
+        configured: &TierModel,
+        environment: &Environment,
+    ) -> Result<Arc<dyn Model>, String> {
+        let endpoint = endpoint(tier, protocol, configured, environment)?;
+        let standing = self.standings.get(tier).cloned().unwrap_or_default();
+        let model = Remote::new(endpoint, standing, self.offline).map_err(|error| chain(&error))?;
+        Ok(Arc::new(model))
     }
 
     /// Who answers for a tier: `engine`, or an endpoint without a password that its address may hold.
@@ -145,7 +169,7 @@ impl Tiers {
                 }),
                 Some(protocol) => {
                     let at = endpoint.as_deref().unwrap_or_default();
-                    remote(tier, protocol, configured, environment, self.offline)
+                    self.remote(tier, protocol, configured, environment)
                         .map(|_| format!("{model} at {at}"))
                 }
             };
@@ -180,14 +204,13 @@ fn protocol(provider: Provider) -> Option<Protocol> {
     }
 }
 
-/// The model behind the endpoint of a tier; nobody is asked anything yet.
-fn remote(
+/// Where the model of a tier is.
+fn endpoint(
     tier: &str,
     protocol: Protocol,
     configured: &TierModel,
     environment: &Environment,
-    offline: bool,
-) -> Result<Arc<dyn Model>, String> {
+) -> Result<Endpoint, String> {
     let missing = || format!("`tier.{tier}.endpoint` is missing");
     let at = configured.endpoint.as_deref().ok_or_else(missing)?;
     let mut endpoint = Endpoint::new(protocol, at, &configured.model);
@@ -202,10 +225,7 @@ fn remote(
             || format!("the variable {name}, which `tier.{tier}.api_key_env` names, is not set");
         endpoint.key = Some(Key(value.ok_or_else(missing)?));
     }
-    match Remote::new(endpoint, offline) {
-        Ok(model) => Ok(Arc::new(model)),
-        Err(error) => Err(chain(&error)),
-    }
+    Ok(endpoint)
 }
 
 fn settings(configured: &TierModel) -> Settings {

@@ -23,4 +23,4 @@ pub use model::{
     Usage,
 };
 pub use record::{Attempt, Ending, Record};
-pub use remote::{Endpoint, EndpointError, Key, Protocol, Remote};
+pub use remote::{Endpoint, EndpointError, Key, Protocol, Remote, Standing};

@@ -8,18 +8,21 @@ mod call;
 mod dialect;
 mod endpoint;
 mod error;
+mod standing;
 mod stream;
 mod tgi;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
 use self::call::{Call, Heard};
-use self::dialect::Dialect;
 pub use self::endpoint::{Endpoint, Key, Protocol};
 pub use self::error::EndpointError;
+pub use self::standing::Standing;
+use self::standing::{Permit, Refusal};
 use crate::model::{Completion, Finish, Identity, Model, ModelError, Request, Usage};
 
 /// How often somebody who waits is asked whether they still want to.
@@ -31,18 +34,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub struct Remote {
     endpoint: Endpoint,
     agent: Agent,
-    dialect: Dialect,
+    standing: Arc<Standing>,
 }
 
 impl Remote {
-    /// Asks nobody anything yet.
+    /// Asks nobody anything yet. `standing` belongs to the endpoint, whoever asks it.
     ///
     /// # Errors
     /// When the network is forbidden and the endpoint is elsewhere, its address is none, or its key
     /// would be sent where anybody can read it.
-    pub fn new(endpoint: Endpoint, offline: bool) -> Result<Self, EndpointError> {
+    pub fn new(
+        endpoint: Endpoint,
+        standing: Arc<Standing>,
+        offline: bool,
+    ) -> Result<Self, EndpointError> {
         let agent = endpoint.way(offline)?;
-        Ok(Self { endpoint, agent, dialect: Dialect::default() })
+        Ok(Self { endpoint, agent, standing })
     }
 
     /// One attempt. Retries make sense only as long as nothing was handed over.
@@ -55,8 +62,11 @@ impl Remote {
         let mut said = String::new();
         let mut usage = None;
         let (asked, mut first_token) = (Instant::now(), None);
-        let heard =
-            Call::start(&self.agent, &self.endpoint, self.dialect.body(&self.endpoint, request));
+        let heard = Call::start(
+            &self.agent,
+            &self.endpoint,
+            self.standing.dialect.body(&self.endpoint, request),
+        );
         let mut finish = loop {
             if (request.stop)() {
                 break Finish::Cancelled;
@@ -103,6 +113,25 @@ impl Remote {
         request.messages.iter().map(|message| self.count_tokens(&message.content) as u64).sum()
     }
 
+    /// The right to ask, as soon as there is one; `None` when nobody wants to ask any more.
+    fn permit(&self, stop: &dyn Fn() -> bool) -> Result<Option<Permit<'_>>, EndpointError> {
+        loop {
+            let wait = match self.standing.admit(Instant::now()) {
+                Ok(permit) => return Ok(Some(permit)),
+                Err(Refusal::Rest { failures, rest }) => {
+                    return Err(EndpointError::Resting { failures, rest });
+                }
+                Err(Refusal::Wait(wait)) => wait,
+            };
+            if wait > LONGEST_WAIT {
+                return Err(EndpointError::Busy { after: Some(wait) });
+            }
+            if !pause(wait, stop) {
+                return Ok(None);
+            }
+        }
+    }
+
     fn unavailable(&self, error: EndpointError) -> ModelError {
         ModelError::Unavailable {
             model: self.endpoint.model.clone(),
@@ -132,13 +161,25 @@ impl Model for Remote {
         piece: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Completion, ModelError> {
         let mut failures = 0;
+        let cancelled = || {
+            let usage = Usage::default();
+            Ok(Completion { usage, finish: Finish::Cancelled, first_token: None })
+        };
         loop {
+            let permit = self.permit(request.stop).map_err(|error| self.unavailable(error))?;
+            let Some(permit) = permit else { return cancelled() };
             let mut begun = false;
             let error = match self.attempt(request, piece, &mut begun) {
-                Ok(completion) => return Ok(completion),
+                Ok(completion) => {
+                    if begun || completion.finish != Finish::Cancelled {
+                        permit.answered();
+                    }
+                    return Ok(completion);
+                }
                 Err(error) => error,
             };
-            if !begun && self.dialect.learns(&error) {
+            permit.failed(&error, Instant::now());
+            if !begun && self.standing.dialect.learns(&error) {
                 continue;
             }
             failures += 1;
@@ -146,14 +187,10 @@ impl Model for Remote {
                 return Err(self.unavailable(error));
             }
             tracing::debug!(%error, failures, "the endpoint is asked again");
-            let again =
-                error.wanted_wait().unwrap_or_else(|| backoff(self.endpoint.backoff, failures));
-            if again > LONGEST_WAIT {
-                return Err(self.unavailable(error));
-            }
-            if !pause(again, request.stop) {
-                let usage = Usage::default();
-                return Ok(Completion { usage, finish: Finish::Cancelled, first_token: None });
+            // Where the endpoint says how long, the next permit waits for it.
+            let again = backoff(self.endpoint.backoff, failures);
+            if error.wanted_wait().is_none() && !pause(again, request.stop) {
+                return cancelled();
             }
         }
     }

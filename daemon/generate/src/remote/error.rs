@@ -39,6 +39,17 @@ pub enum EndpointError {
         /// When to ask again, if it says so.
         after: Option<Duration>,
     },
+    /// It failed again and again.
+    #[error(
+        "the endpoint failed {failures} times in a row and is left alone for another {} s",
+        rest.as_secs().max(1)
+    )]
+    Resting {
+        /// How often.
+        failures: u32,
+        /// When it is asked again.
+        rest: Duration,
+    },
     /// 5xx.
     #[error("the endpoint fails ({status}): {said}")]
     Failing {
@@ -75,11 +86,11 @@ pub enum EndpointError {
 }
 
 impl EndpointError {
-    /// Whether asking again makes no sense before something is changed.
+    /// Whether asking again makes no sense before something is changed, or a long time has passed.
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Address(_) | Self::KeyInClear(_) | Self::Network(_) | Self::Key { .. } => true,
-            Self::Refused { .. } | Self::WrongType(_) => true,
+            Self::Refused { .. } | Self::WrongType(_) | Self::Resting { .. } => true,
             Self::Unreachable(_)
             | Self::Silent { .. }
             | Self::Busy { .. }

@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::io::Write;
 use std::net::TcpStream;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_generate::{
     Completion, Constraint, Endpoint, EndpointError, Finish, Key, Message, Model, ModelError,
-    Protocol, Remote, Request, Role, Sampling, Usage,
+    Protocol, Remote, Request, Role, Sampling, Standing, Usage,
 };
 use serde_json::json;
 
@@ -21,7 +22,7 @@ fn endpoint(server: &Server) -> Endpoint {
 }
 
 fn ask(endpoint: Endpoint, constraint: &Constraint) -> (String, Result<Completion, ModelError>) {
-    ask_until(&Remote::new(endpoint, false).unwrap(), constraint, &|_| false)
+    ask_until(&Remote::new(endpoint, Arc::default(), false).unwrap(), constraint, &|_| false)
 }
 
 fn ask_until(
@@ -110,7 +111,7 @@ fn members_that_an_endpoint_refuses_are_left_out_from_then_on() {
             reply(stream, &["{}"]);
         }
     });
-    let model = Remote::new(endpoint(&server), false).unwrap();
+    let model = Remote::new(endpoint(&server), Arc::default(), false).unwrap();
     let schema = Constraint::JsonSchema("{\"type\":\"object\"}".into());
     for _ in 0..2 {
         let (said, completion) = ask_until(&model, &schema, &|_| false);
@@ -234,6 +235,45 @@ fn each_failure_is_named() {
 }
 
 #[test]
+fn an_endpoint_that_keeps_failing_is_not_asked_any_more() {
+    let server = Server::new(|_, _, stream| head(stream, "500 Internal Server Error", &[]));
+    let standing = Arc::new(Standing::default());
+    let failure = || {
+        let model = Remote::new(endpoint(&server), standing.clone(), false).unwrap();
+        let result = ask_until(&model, &Constraint::Free, &|_| false).1;
+        let Err(ModelError::Unavailable { source, lasting, .. }) = result else { panic!() };
+        (*source.downcast::<EndpointError>().unwrap(), lasting)
+    };
+    assert!(matches!(failure(), (EndpointError::Failing { .. }, false)));
+    // Whoever asks next, with a client of its own.
+    for _ in 0..3 {
+        let (error, lasting) = failure();
+        assert!(lasting, "nothing else is asked for in this job");
+        let said = error.to_string();
+        assert!(
+            said.starts_with("the endpoint failed 5 times in a row and is left alone"),
+            "{said}"
+        );
+    }
+    assert_eq!(server.asked().len(), 5);
+}
+
+#[test]
+fn no_more_is_asked_than_a_minute_allows_and_waiting_for_it_can_be_stopped() {
+    let server = Server::new(|_, _, stream| reply(stream, &["here"]));
+    let standing = Arc::new(Standing::new(std::num::NonZeroU32::new(1)));
+    let model = Remote::new(endpoint(&server), standing, false).unwrap();
+    assert_eq!(ask_until(&model, &Constraint::Free, &|_| false).0, "here");
+    let asked = Cell::new(0);
+    let (said, completion) = ask_until(&model, &Constraint::Free, &|_| {
+        asked.set(asked.get() + 1);
+        asked.get() > 2
+    });
+    assert_eq!((said.as_str(), completion.unwrap().finish), ("", Finish::Cancelled));
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
 fn nobody_there_is_said() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -256,7 +296,7 @@ fn stopping_takes_effect_at_once_also_in_the_middle_of_silence() {
         let _ = std::io::Read::read(stream, &mut [0; 1]);
     });
     // The patience of a minute would outlast the test.
-    let model = Remote::new(endpoint(&server), false).unwrap();
+    let model = Remote::new(endpoint(&server), Arc::default(), false).unwrap();
     let asked = Cell::new(0);
     let (said, completion) = ask_until(&model, &Constraint::Free, &|said| {
         asked.set(asked.get() + usize::from(!said.is_empty()));
@@ -269,21 +309,24 @@ fn stopping_takes_effect_at_once_also_in_the_middle_of_silence() {
 #[test]
 fn offline_only_this_machine_is_asked() {
     let far = Endpoint::new(Protocol::OpenAi, "https://models.example.com/v1", "big");
-    assert!(matches!(Remote::new(far.clone(), true), Err(EndpointError::Network(_))));
-    assert!(Remote::new(far, false).is_ok());
+    assert!(matches!(
+        Remote::new(far.clone(), Arc::default(), true),
+        Err(EndpointError::Network(_))
+    ));
+    assert!(Remote::new(far, Arc::default(), false).is_ok());
     let server = Server::new(|_, _, stream| reply(stream, &["near"]));
-    let model = Remote::new(endpoint(&server), true).unwrap();
+    let model = Remote::new(endpoint(&server), Arc::default(), true).unwrap();
     assert_eq!(ask_until(&model, &Constraint::Free, &|_| false).0, "near");
 }
 
 #[test]
 fn a_key_is_not_sent_in_clear_and_an_address_has_to_be_one() {
     let mut far = Endpoint::new(Protocol::OpenAi, "http://models.example.com/v1", "big");
-    assert!(Remote::new(far.clone(), false).is_ok());
+    assert!(Remote::new(far.clone(), Arc::default(), false).is_ok());
     far.key = Some(Key("k".into()));
-    assert!(matches!(Remote::new(far, false), Err(EndpointError::KeyInClear(_))));
+    assert!(matches!(Remote::new(far, Arc::default(), false), Err(EndpointError::KeyInClear(_))));
     for url in ["models.example.com", "ftp://x/v1", "http://", ""] {
-        let new = Remote::new(Endpoint::new(Protocol::OpenAi, url, "m"), false);
+        let new = Remote::new(Endpoint::new(Protocol::OpenAi, url, "m"), Arc::default(), false);
         assert!(matches!(new, Err(EndpointError::Address(_))), "{url}");
     }
 }

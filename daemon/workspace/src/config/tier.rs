@@ -44,6 +44,9 @@ pub struct TierModel {
     /// Ask for a plan first. Default `false`.
     #[serde(default)]
     pub plan: bool,
+    /// Requests that the endpoint gets in any minute, at most; `0`: as many as there are. Default 0.
+    #[serde(default)]
+    pub requests_per_minute: u32,
     /// The longest silence of the endpoint. Default 60.
     #[serde(default = "defaults::timeout_secs")]
     pub timeout_secs: u64,
