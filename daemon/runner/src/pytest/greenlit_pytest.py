@@ -7,8 +7,7 @@ Loaded with `-p greenlit_pytest`. The request is a JSON file named by GREENLIT_R
     only    list of ids to run, or null for all
     lines   whether to record executed lines per test
     limit   seconds one test may take, or null
-    brief   whether to leave out pytest's own account of a failure, which is slow to make; else the
-            first few failures, of few cases of each test function, have one
+    brief   whether to leave out the account of each failure; else the first ones have one
     record  {path, function} whose arguments to report, or null
     probe   {path, module, function, inputs, skip}: calls it instead of running tests, or null
 
@@ -27,9 +26,8 @@ import pytest
 
 _FRAME_LIMIT = 100
 _TEXT_LIMIT = 8000
-# Each takes as long as many tests, and those of cases of one test function say much the same.
-_ACCOUNTS = 20
-_ACCOUNTS_OF_FUNCTION = 2
+# Thousands of failures say much the same, and each account takes as long as some tests.
+_ACCOUNTS = 200
 
 
 def load(path):
@@ -46,7 +44,6 @@ class _Request:
         self.lines = bool(data.get("lines"))
         self.limit = data.get("limit")
         self.accounts = 0 if data.get("brief") else _ACCOUNTS
-        self.accounts_of = {}
         self.probe = data.get("probe")
         self.recorder = None
         if data.get("record"):
@@ -63,13 +60,6 @@ class _Request:
             data = text.encode("utf-8", "surrogatepass")
             while data:
                 data = data[os.write(self.events, data):]
-
-    def wants_account(self, function):
-        return self.accounts > 0 and self.accounts_of.get(function, 0) < _ACCOUNTS_OF_FUNCTION
-
-    def accounted(self, function):
-        self.accounts -= 1
-        self.accounts_of[function] = self.accounts_of.get(function, 0) + 1
 
     def owns(self, path):
         """Whether a source file belongs to the workspace and not to an installed package."""
@@ -248,8 +238,7 @@ def _is_assertion(excinfo):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    function = item.nodeid.split("[")[0]
-    in_full = _request.wants_account(function)
+    in_full = _request.accounts > 0
     if not in_full:
         item.repr_failure = item._repr_failure_py = _brief
     outcome = yield
@@ -257,7 +246,7 @@ def pytest_runtest_makereport(item, call):
     excinfo = call.excinfo
     if excinfo is not None and report.outcome == "failed":
         if in_full:
-            _request.accounted(function)
+            _request.accounts -= 1
         # Plain lists survive the way from a pytest-xdist worker to its controller.
         report.greenlit_frames = _frames(excinfo.tb) + _syntax_frame(excinfo.value)
         report.greenlit_assertion = _is_assertion(excinfo)

@@ -240,10 +240,10 @@ impl PytestProject {
         let cache = directory.join("cache");
         args.extend(["-o".into(), format!("cache_dir={}", utf8(&cache)?).into()]);
         args.push("--maxfail=0".into());
+        // The other styles parse each file of a traceback anew: a failure costs as much as many tests.
+        args.push("--tb=native".into());
         if ask.brief {
-            args.extend(["--tb=native", "--capture=no"].map(OsString::from));
-        } else {
-            args.push("--tb=short".into());
+            args.push("--capture=no".into());
         }
         if ask.junit {
             args.extend(["-o".into(), "junit_family=xunit1".into(), "--junit-prefix=".into()]);
