@@ -260,6 +260,44 @@ async fn python_what_was_changed_since_the_tests_passed_is_suspected_first() {
     next_event(&mut editor, settled).await;
 }
 
+#[tokio::test]
+async fn python_what_a_change_broke_is_told_from_what_failed_before() {
+    let installation = Installation::new();
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let sound = "def double(x):\n    return x + x\n\n\ndef quadruple(x):\n    y = double(x)\n    return double(y)\n\n\ndef shout(text):\n    return text\n";
+    let project = Project::named("twice")
+        .file("pyproject.toml", "[project]\nname = \"twice\"\nversion = \"1\"\n")
+        .file("twice.py", sound)
+        .file(
+            "test_twice.py",
+            "from twice import quadruple, shout\n\n\ndef test_quadruple():\n    assert quadruple(3) == 12\n\n\ndef test_shout():\n    assert shout('no template writes this') == 'qzx'\n",
+        );
+    let mut editor = session(&installation, &project).await;
+    let document = project.root().join("twice.py");
+    let notify = |notification| editor.client.notify(notification).unwrap();
+    notify(Notification::SettingsChanged {
+        settings: Some(r#"{"fix": {"budget_secs": 5}}"#.to_owned()),
+    });
+    notify(Notification::DocumentOpened { document: document.clone(), version: 1, text: None });
+    notify(Notification::DocumentSaved { document: document.clone() });
+    let settled = |red: u32| move |event: &Event| matches!(event, Event::Root { phase: RootPhase::Settled { failing, .. }, .. } if *failing == red);
+    next_event(&mut editor, settled(1)).await;
+
+    project.write("twice.py", sound.replace("x + x", "x - x"));
+    editor.client.notify(Notification::DocumentSaved { document }).unwrap();
+    let fixed = |event: &Event| matches!(event, Event::Findings { findings, .. } if findings.iter().any(|f| !f.fixes.is_empty()));
+    let Event::Findings { findings, .. } = next_event(&mut editor, fixed).await else {
+        unreachable!("only findings are waited for")
+    };
+    let fix = findings.iter().flat_map(|finding| &finding.fixes).next().unwrap();
+    let asked = Request::Evidence { fix: fix.id.clone() };
+    let Response::Evidence(report) = editor.client.request(asked).await.unwrap() else {
+        panic!("no evidence")
+    };
+    assert!(report.localization.contains("changed since the tests passed"), "{report:#?}");
+    next_event(&mut editor, settled(2)).await;
+}
+
 async fn revision(editor: &Connection) -> u64 {
     match editor.client.request(Request::Status).await.unwrap() {
         Response::Status(report) => report.roots[0].revision,

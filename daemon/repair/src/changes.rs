@@ -47,6 +47,13 @@ impl Changes {
         Self { passed, lines }
     }
 
+    /// These failures apart: those of tests that passed before, which the change broke, and the older
+    /// ones. Nothing is known of any of them where it does not tell where to look.
+    pub(crate) fn divide(&self, failures: Failures) -> (Failures, Failures) {
+        let broken = |id: &TestId| !self.lines.is_empty() && self.passed.contains(id);
+        failures.into_iter().partition(|(id, _)| broken(id))
+    }
+
     /// Whether it tells where to look: all of these tests passed before.
     pub(crate) fn explain(&self, failures: &Failures) -> bool {
         !self.lines.is_empty() && failures.iter().all(|(id, _)| self.passed.contains(id))

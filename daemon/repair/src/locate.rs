@@ -99,7 +99,8 @@ pub(crate) fn locate(
     let spectrum = spectrum(bench, baseline, project, &failures)?;
     let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
     let useful = spectrum.filter(|s| tells(s, &include)).map(Arc::new);
-    let causes = match &useful {
+    let causes = |failures: Failures| match &useful {
+        _ if failures.is_empty() => Vec::new(),
         Some(spectrum) => {
             let mut localize = |some: &Failures| {
                 let traces: Vec<_> = some.iter().map(|(id, f)| (id.clone(), f)).collect();
@@ -113,6 +114,12 @@ pub(crate) fn locate(
             vec![(failures, localization)]
         }
     };
+    // What failed before a change has another cause than what the change broke.
+    let (broken, older) = match changes {
+        Some(changes) => changes.divide(failures),
+        None => (failures, Vec::new()),
+    };
+    let causes = causes(broken).into_iter().chain(causes(older));
     let lenders = lenders();
     let cause = |(failures, localization): (Failures, Localization)| {
         let localization = with_loaded(localization, &lenders);
@@ -123,7 +130,7 @@ pub(crate) fn locate(
         let (retrieved, spectrum) = (Vec::new(), useful.clone());
         Cause { failures, localization, files, neighbours, retrieved, guards, spectrum }
     };
-    Ok(causes.into_iter().map(cause).collect())
+    Ok(causes.map(cause).collect())
 }
 
 /// Whether a failing test has a line where the fault may be. A runner may know the lines of the others

@@ -31,19 +31,19 @@ pub(super) struct Early<'p> {
 }
 
 impl Repair<'_> {
-    /// Tries candidates where something changed since the failing tests passed, if that is known, before
-    /// anything is measured.
+    /// Tries candidates where something changed since failing tests passed, if that is known, before
+    /// anything is measured. What failed before the change is not looked at yet.
     pub(super) fn try_change<'p>(
         &'p self,
         project: &'p Project,
         failures: &Failures,
         deadline: Instant,
     ) -> Option<Result<Early<'p>, WorkError>> {
-        let explains = self.changes.is_some_and(|changes| changes.explain(failures));
-        explains.then(|| {
+        let (broken, _) = self.changes?.divide(failures.clone());
+        (!broken.is_empty()).then(|| {
             let left = deadline.saturating_duration_since(Instant::now());
             let until = Instant::now() + left / SHARE_ON_CHANGE;
-            self.try_early(project, failures, until, None)
+            self.try_early(project, &broken, until, None)
         })
     }
 

@@ -123,6 +123,16 @@ const FIRST_SHARE: f64 = 0.6;
 /// Second edits tried on each.
 const SECOND_EDITS: usize = 150;
 
+/// What the causes of newly broken tests count for, where others are older.
+const NEW: f64 = 4.0;
+
+/// The first cause's share of the time that is left for all of these.
+fn share(causes: &[Cause]) -> f64 {
+    let weight = |cause: &Cause| if cause.localization.changed { NEW } else { 1.0 };
+    let all: f64 = causes.iter().map(weight).sum();
+    causes.first().map_or(0.0, |cause| weight(cause) / all)
+}
+
 impl Repair<'_> {
     /// Looks for fixes, project by project and cause by cause.
     ///
@@ -182,8 +192,7 @@ impl Repair<'_> {
             }
             // What one cause leaves of its share is the others'.
             let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(causes.len() - index).unwrap_or(1);
-            let until = Instant::now() + share;
+            let until = Instant::now() + left.mul_f64(share(&causes[index..]));
             let mends = |fix: &mut VerifiedFix| {
                 cause.failures.iter().any(|(id, _)| fix.plausible.red_to_green.contains(id))
             };
