@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use greenlit_download::is_loopback;
 use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings, Standing};
 use greenlit_protocol::{Check, CheckState, ErrorKind, ModelStatus, Notice, RemoteError, Tier};
-use greenlit_repair::Cancel;
+use greenlit_repair::{Cancel, PathPatterns};
 use greenlit_runner::Environment;
 use greenlit_workspace::config::{self, Provider, TierModel};
 use greenlit_workspace::{Config, chain};
@@ -68,13 +69,14 @@ impl Tiers {
     }
 
     /// Authors up to the tier that is asked for, else up to the configured one. Keys come from the
-    /// session's environment, else from the daemon's.
+    /// session's environment, else from the daemon's. What is `hidden` is shown to none elsewhere.
     pub(crate) fn authors(
         &self,
         asked: Tier,
         configured: config::Tier,
         environment: &Environment,
         root: &Path,
+        hidden: &PathPatterns,
         cancel: &Cancel,
     ) -> Asked {
         let most = match limit(asked, configured) {
@@ -96,6 +98,15 @@ impl Tiers {
             match opened {
                 Ok(model) => {
                     let author = ModelAuthor::new(tier, model, settings(configured));
+                    let elsewhere =
+                        configured.endpoint.as_deref().is_some_and(|url| !is_loopback(url));
+                    let author = match elsewhere {
+                        true => {
+                            let hidden = hidden.clone();
+                            author.hiding(Arc::new(move |path| hidden.covers(path)))
+                        }
+                        false => author,
+                    };
                     asked.authors.push(Arc::new(author));
                 }
                 Err(why) => {

@@ -161,3 +161,26 @@ fn python_unknown_tests_are_named() {
     assert_error(&ran, "bad-request");
     assert!(ran.stdout.contains("no_such_test"));
 }
+
+#[test]
+fn python_what_paths_never_names_is_not_changed() {
+    let installation = Installation::new();
+    let project =
+        python_project("people").file("greenlit.toml", "[paths]\nnever = ['people.py']\n");
+    let fix = |project: &Project| {
+        let root = project.root().to_str().unwrap();
+        installation.greenlit(["fix", "--json", "--root", root])
+    };
+    let ran = fix(&project);
+    assert_eq!((ran.code, ran.json()["fixes"].clone()), (Some(1), serde_json::json!([])));
+    let notice = &ran.json()["notices"][0];
+    let said = "people.py is suspected and named by `paths.never`: no fix is looked for in it";
+    assert_eq!((&notice["kind"], &notice["message"]), (&"protected".into(), &said.into()));
+
+    project.write("greenlit.toml", "[paths]\nnever = ['!people.py']\n");
+    let ran = fix(&project);
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    assert!(ran.stderr.contains("makes an exception"), "{}", ran.stderr);
+    project.write("greenlit.toml", "[paths]\nnever = ['other.py']\n");
+    assert_eq!(fix(&project).code, Some(0));
+}

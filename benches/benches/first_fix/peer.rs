@@ -46,7 +46,11 @@ pub(crate) fn candidates(product: &Product, checkout: &Checkout) -> Result<Vec<C
     let helper = format!("greenlit-sandbox{}", std::env::consts::EXE_SUFFIX);
     let store = tempfile::tempdir()?;
     let bench = Workbench {
-        subject: Subject { root: checkout.work.clone(), overlays: Default::default() },
+        subject: Subject {
+            root: checkout.work.clone(),
+            overlays: Default::default(),
+            protected: Default::default(),
+        },
         sandbox: SandboxSettings {
             helper: Helper::at(product.program().with_file_name(helper)),
             isolation: Isolation::Auto,

@@ -12,7 +12,6 @@
 
 mod database;
 mod metrics;
-mod privacy;
 mod read;
 mod record;
 mod retention;
@@ -25,7 +24,6 @@ mod writer;
 
 pub use database::OpenError;
 pub use metrics::{Gauge, exposition};
-pub use privacy::{PatternError, Private};
 pub use read::{Kept, ReadError};
 pub use record::{Attempt, Decision, Search, SearchEnd};
 pub use reverted::is_reverted;

@@ -1,5 +1,6 @@
 //! The loop: ask, hand in, listen to how it ended, ask again.
 
+mod hidden;
 mod key;
 
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,7 @@ use greenlit_repair::{
     unified_diff,
 };
 
+pub use self::hidden::Hidden;
 use crate::contract::{
     ContractError, MAX_REPLY, Plan, Scope, drafts, edits, patch_grammar, plan, plan_schema,
 };
@@ -65,6 +67,7 @@ pub struct ModelAuthor {
     tier: String,
     model: Arc<dyn Model>,
     settings: Settings,
+    hidden: Option<Hidden>,
     record: Mutex<Record>,
     /// Asking again makes no sense before something is changed.
     useless: AtomicBool,
@@ -73,15 +76,21 @@ pub struct ModelAuthor {
 impl ModelAuthor {
     /// `tier` is `small` or `large`.
     pub fn new(tier: &str, model: Arc<dyn Model>, settings: Settings) -> Self {
-        let record =
-            Record { tier: tier.to_owned(), model: model.identity(), attempts: Vec::new() };
+        let record = Record { tier: tier.to_owned(), model: model.identity(), ..Record::default() };
         Self {
             tier: tier.to_owned(),
             model,
             settings,
+            hidden: None,
             record: Mutex::new(record),
             useless: AtomicBool::new(false),
         }
+    }
+
+    /// The model must see nothing of these files.
+    #[must_use]
+    pub fn hiding(self, hidden: Hidden) -> Self {
+        Self { hidden: Some(hidden), ..self }
     }
 
     /// It may be needed soon: a model that has to be loaded may begin with that.
@@ -105,6 +114,19 @@ impl Author for ModelAuthor {
     }
 
     fn write(&self, fault: &Fault<'_>, desk: &dyn Desk) {
+        let asked = match &self.hidden {
+            None => {
+                self.ask(fault, desk);
+                true
+            }
+            Some(hidden) => hidden::without(fault, &**hidden, |fault| self.ask(fault, desk)),
+        };
+        self.lock().unasked += usize::from(!asked);
+    }
+}
+
+impl ModelAuthor {
+    fn ask(&self, fault: &Fault<'_>, desk: &dyn Desk) {
         let course = Course {
             author: self,
             fault,

@@ -17,7 +17,7 @@ mod prompt;
 mod record;
 mod remote;
 
-pub use author::{ModelAuthor, Settings};
+pub use author::{Hidden, ModelAuthor, Settings};
 pub use model::{
     Completion, Constraint, Finish, Identity, Message, Model, ModelError, Request, Role, Sampling,
     Usage,

@@ -64,6 +64,8 @@ pub struct Record {
     pub model: Identity,
     /// In order.
     pub attempts: Vec<Attempt>,
+    /// Faults that it was not asked about: they lie in files that it must not see.
+    pub unasked: usize,
 }
 
 impl Record {

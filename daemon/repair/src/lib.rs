@@ -20,6 +20,7 @@ mod localize;
 mod locate;
 mod neighbours;
 mod patch;
+mod patterns;
 mod project_files;
 mod provenance;
 mod ranking;
@@ -46,6 +47,7 @@ pub use diagnostic::{
 pub use known::KnownFalls;
 pub use localize::{Localization, Method, Suspicious, from_traces, ochiai};
 pub use patch::{ApplyError, PatchedFile, apply, relative, unified_diff};
+pub use patterns::{PathPatterns, PatternError};
 pub use ranking::{Change, Reason as WithheldReason, Standing, Strength, Withheld};
 pub use rebase::rebase;
 pub use reject::{RejectReason, is_test_configuration, reject};

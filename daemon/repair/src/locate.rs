@@ -174,7 +174,8 @@ fn trace(bench: &Workbench, project: &Project, failures: &Failures) -> Localizat
 }
 
 fn suspicious_files(bench: &Workbench, localization: &Localization) -> Vec<SourceFile> {
-    let paths = files_by_suspicion(localization).into_iter();
+    let free = |path: &&Path| !bench.subject.protected.covers(path);
+    let paths = files_by_suspicion(localization).into_iter().filter(free);
     paths.filter_map(|path| source(bench, path)).take(FILES).collect()
 }
 

@@ -11,6 +11,7 @@ use greenlit_sandbox::{
 };
 
 use crate::cancel::{Cancel, Registration};
+use crate::patterns::PathPatterns;
 
 /// The state under repair: a checkout and the unsaved texts that lie over it.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Subject {
     pub root: PathBuf,
     /// Absolute path to text, for documents that differ from the disk.
     pub overlays: BTreeMap<PathBuf, Arc<str>>,
+    /// Files that no candidate may change.
+    pub protected: PathPatterns,
 }
 
 impl Subject {

@@ -34,18 +34,31 @@ pub(super) fn why_withheld(notice: &Notice, summary: &str) -> Option<String> {
 }
 
 /// Suspected files in which no fix is looked for.
-pub(super) fn too_large(suspected: Option<&Localization>, subject: &Subject) -> Vec<Notice> {
+pub(super) fn left_alone(suspected: Option<&Localization>, subject: &Subject) -> Vec<Notice> {
     let lines = suspected.into_iter().flat_map(|found| &found.lines);
     let paths: BTreeSet<_> = lines.map(|line| &line.path).collect();
-    let large = paths.into_iter().filter(|path| subject.is_too_large(path));
     let notice = |path: &std::path::PathBuf| {
+        let (kind, why) = if subject.protected.covers(path) {
+            ("protected", "named by `paths.never`".to_owned())
+        } else if subject.is_too_large(path) {
+            ("file-too-large", format!("larger than {} MiB", MAX_SOURCE_BYTES >> 20))
+        } else {
+            return None;
+        };
         let shown = path.strip_prefix(&subject.root).unwrap_or(path).display();
-        let most = MAX_SOURCE_BYTES >> 20;
-        let message =
-            format!("{shown} is suspected and larger than {most} MiB: no fix is looked for in it");
-        Notice { kind: "file-too-large".into(), message }
+        let message = format!("{shown} is suspected and {why}: no fix is looked for in it");
+        Some(Notice { kind: kind.into(), message })
     };
-    large.map(notice).collect()
+    paths.into_iter().filter_map(notice).collect()
+}
+
+/// What of a search a model was not asked about.
+pub(super) fn unasked(record: &Record) -> Option<Notice> {
+    let (tier, model) = (&record.tier, &record.model.name);
+    let message = format!(
+        "{tier} ({model}) is not asked about what lies in files that stay on this machine (`paths.local`)"
+    );
+    (record.unasked > 0).then(|| Notice { kind: "model".into(), message })
 }
 
 /// Reasons named of replies that could not be used.
@@ -86,9 +99,14 @@ mod tests {
             changed: false,
             lines: lines.collect(),
         };
-        let subject = Subject { root: dir.path().to_owned(), overlays: Default::default() };
-        let [notice] = &too_large(Some(&suspected), &subject)[..] else { panic!() };
+        let subject = Subject {
+            root: dir.path().to_owned(),
+            overlays: Default::default(),
+            protected: Default::default(),
+        };
+        let notices = left_alone(Some(&suspected), &subject);
+        let [notice] = &notices[..] else { panic!() };
         assert!(notice.message.starts_with("large.py is suspected and larger than 4 MiB"));
-        assert!(too_large(None, &subject).is_empty());
+        assert!(left_alone(None, &subject).is_empty());
     }
 }

@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use greenlit_evidence::{Attempt, Private, Search, SearchEnd};
+use greenlit_evidence::{Attempt, Search, SearchEnd};
 use greenlit_generate::{Attempt as Asked, Ending, Record as Calls, Role};
 use greenlit_protocol::{
     BUILD_ID, EvidenceReport, FileEdit, FixStats, OfferedFix, RemoteError, TraceCall, TraceMessage,
     TraceSearch,
 };
-use greenlit_repair::{Baseline, Candidate, Fate, Retrieved, SearchCounts};
+use greenlit_repair::{Baseline, Candidate, Fate, PathPatterns, Retrieved, SearchCounts};
 use greenlit_runner::TestId;
-use greenlit_workspace::{Inputs, chain, git_branch};
+use greenlit_workspace::{Inputs, git_branch};
 
 use super::reports::{self, TEMPLATE};
 use super::run::Job;
-use super::{Answer, notices};
+use super::{Answer, notices, setup};
 
 /// What was recorded of a search so far.
 pub(super) struct Recorded {
     search: u64,
-    private: Private,
+    private: PathPatterns,
     /// Failures are seen in private files: nothing of this search is quoted.
     all_private: bool,
     rest: Mutex<Rest>,
@@ -51,11 +51,7 @@ impl Job<'_> {
     ) {
         let root = self.input.view.root();
         let patterns = &self.input.config.evidence.private;
-        let private = Private::new(root, patterns).unwrap_or_else(|error| {
-            // Better nothing than what somebody wanted to keep to themselves.
-            tracing::warn!(error = chain(&error), "nothing is quoted in the record of attempts");
-            Private::everything(root)
-        });
+        let private = setup::patterns(root, patterns);
         let all_private = seen_in.iter().any(|path| private.covers(path));
         let search = self.input.attempts.next_search();
         let about = TraceSearch {

@@ -21,6 +21,7 @@ use super::near::{near, suspected};
 use super::problem::{project_error, remote_error};
 use super::record::Recorded;
 use super::reports;
+use super::setup::patterns;
 use super::{Answer, JobInput, JobNews, JobResult, TestsRun, Work, notices, unrun};
 use crate::tiers::Asked;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
             input.config.fix.tier,
             &input.environment,
             input.view.root(),
+            &patterns(input.view.root(), &input.config.paths.local),
             &input.cancel,
         ),
         _ => Asked::default(),
@@ -238,11 +240,13 @@ impl Job<'_> {
             );
             notices.push(Notice { kind: "budget".into(), message });
         }
-        notices.extend(notices::too_large(outcome.localization.as_ref(), &bench.subject));
+        notices.extend(notices::left_alone(outcome.localization.as_ref(), &bench.subject));
         notices.extend(outcome.withheld.iter().map(notices::withheld));
         notices.extend(self.asked.notices.iter().cloned());
-        let records = self.asked.authors.iter().map(|author| author.record());
-        notices.extend(records.filter_map(|record| notices::unusable(&record)));
+        for record in self.asked.authors.iter().map(|author| author.record()) {
+            notices.extend(notices::unasked(&record));
+            notices.extend(notices::unusable(&record));
+        }
         Ok(self.fix_answer(baseline, &targets, outcome, notices))
     }
 

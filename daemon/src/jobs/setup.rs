@@ -1,9 +1,10 @@
 //! What a job sets up before it runs anything: which tests, how much at once, in what sandboxes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use greenlit_protocol::{ErrorKind, RemoteError};
-use greenlit_repair::{SandboxSettings, Subject, Walls, Workbench};
+use greenlit_repair::{PathPatterns, SandboxSettings, Subject, Walls, Workbench};
 use greenlit_runner::{Selection, TestId};
 use greenlit_sandbox::Helper;
 use greenlit_workspace::chain;
@@ -11,6 +12,15 @@ use greenlit_workspace::chain;
 use super::Work;
 use super::run::Job;
 use super::walls::{isolation, limits};
+
+/// Paths that a configuration names. It was checked when it was loaded: what is no pattern after all names
+/// everything.
+pub(super) fn patterns(root: &Path, patterns: &[String]) -> PathPatterns {
+    PathPatterns::new(root, patterns).unwrap_or_else(|error| {
+        tracing::warn!(error = chain(&error), "a pattern stands for every path");
+        PathPatterns::everything(root)
+    })
+}
 
 impl Job<'_> {
     pub(super) fn selection(&self) -> Selection {
@@ -50,6 +60,7 @@ impl Job<'_> {
                 overlays: overlays
                     .map(|(path, overlay)| (path.to_owned(), overlay.text.clone()))
                     .collect(),
+                protected: patterns(root, &config.paths.never),
             },
             sandbox: SandboxSettings {
                 helper,

@@ -121,8 +121,12 @@ impl State {
         let Pending { session, root: path, request, work } = pending;
         let (config, problem) = self.config(session, &path);
         let Some(owner) = self.sessions.get(&session) else { return };
-        if let (Some(message), Some(request)) = (problem, request) {
-            owner.respond(request, Err(jobs::configuration_error(message)));
+        if let Some(message) = problem {
+            // What it may have forbidden is not known.
+            match request {
+                Some(request) => owner.respond(request, Err(jobs::configuration_error(message))),
+                None => tracing::warn!(session, message, "a job was not started"),
+            }
             return;
         }
         self.ensure_root(&path);

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 mod embedding;
 mod engine;
 mod evidence;
+mod paths;
 mod tier;
 
 pub use embedding::Embedding;
 pub use engine::{Engine, Precision};
 pub use evidence::{Evidence, Metrics};
+pub use paths::Paths;
 pub use tier::{Provider, TierModel, Tiers};
 
 /// Name of the workspace's file, directly under the root.
@@ -35,6 +37,8 @@ pub struct Config {
     pub tier: Tiers,
     /// The process that runs local language models. Read from the person's file only.
     pub engine: Engine,
+    /// Files that are treated with more care. Workspaces and editors add to them.
+    pub paths: Paths,
     /// Isolation of everything that runs.
     pub sandbox: Sandbox,
     /// The daemon itself. Read from the person's file only.
@@ -290,7 +294,8 @@ impl Config {
         for section in ["daemon", "index", "embedding", "network", "engine", "tier", "metrics"] {
             workspace.remove(section);
         }
-        evidence::add_private(&mut merged, workspace.remove("evidence"));
+        paths::add(&mut merged, "evidence", &["private"], workspace.remove("evidence"));
+        paths::add(&mut merged, "paths", &["never", "local"], workspace.remove("paths"));
         merge(&mut merged, workspace);
         if let Some(text) = settings {
             let mut settings = from_settings(text)?;
@@ -298,13 +303,16 @@ impl Config {
             for section in ["engine", "tier", "metrics"] {
                 settings.remove(section);
             }
-            evidence::add_private(&mut merged, settings.remove("evidence"));
+            paths::add(&mut merged, "evidence", &["private"], settings.remove("evidence"));
+            paths::add(&mut merged, "paths", &["never", "local"], settings.remove("paths"));
             merge(&mut merged, settings);
         }
-        typed(merged).map_err(|e| ConfigError::Invalid {
+        let config = typed(merged).map_err(|e| ConfigError::Invalid {
             place: FILE_NAME.to_owned(),
             message: one_line(&e),
-        })
+        })?;
+        paths::check(&config)?;
+        Ok(config)
     }
 
     /// The person's own file alone, for what concerns the daemon.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use greenlit_generate::{Ending, ModelAuthor, Record, Role, Settings};
 use greenlit_repair::{
-    Author, Candidate, Desk, Fate, Fault, FaultContext, Localization, Method, SourceFile,
+    Author, Candidate, Desk, Fate, Fault, FaultContext, Localization, Method, Passage, SourceFile,
     Suspicious, apply,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
@@ -69,6 +69,16 @@ impl Desk for Judge {
 
 /// Lets an author write for a fault in one file; its directory has to exist.
 fn write(script: Arc<Script>, judge: &Judge, settings: Settings) -> Record {
+    write_hiding(&[], script, judge, settings)
+}
+
+/// As [`write`], by an author who must not see some files.
+fn write_hiding(
+    hidden: &'static [&str],
+    script: Arc<Script>,
+    judge: &Judge,
+    settings: Settings,
+) -> Record {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     let path = root.join("shop.py");
@@ -77,6 +87,11 @@ fn write(script: Arc<Script>, judge: &Judge, settings: Settings) -> Record {
         .unwrap();
     let files = [SourceFile { path: path.clone(), text: Arc::from(SHOP) }];
     let lines = vec![Suspicious { path, line: 2, score: 1.0 }];
+    let lender = root.join("lender.py");
+    let text = Arc::from("def lend():\n    return 'lent'\n");
+    let neighbours = [SourceFile { path: lender.clone(), text }];
+    let (symbol, score) = ("lend".to_owned(), 1.0);
+    let retrieved = [Passage { path: lender, first_line: 1, last_line: 2, symbol, score }];
     let localization =
         Localization { method: Method::Trace, measured_by: None, changed: false, lines };
     let failure = Failure {
@@ -90,8 +105,8 @@ fn write(script: Arc<Script>, judge: &Judge, settings: Settings) -> Record {
         root: &root,
         context: FaultContext {
             files: &files,
-            neighbours: &[],
-            retrieved: &[],
+            neighbours: &neighbours,
+            retrieved: &retrieved,
             localization: &localization,
         },
         failures: &[(TestId("test_shop.py::test_total".into()), failure)],
@@ -100,6 +115,10 @@ fn write(script: Arc<Script>, judge: &Judge, settings: Settings) -> Record {
         is_source: &|_| true,
     };
     let author = ModelAuthor::new("small", script, settings);
+    let author = match hidden {
+        [] => author,
+        hidden => author.hiding(Arc::new(|path| hidden.iter().any(|name| path.ends_with(name)))),
+    };
     author.write(&fault, judge);
     author.record()
 }
@@ -273,5 +292,26 @@ fn a_plan_comes_first_where_it_is_wanted_and_a_bad_one_stops_nothing() {
         let planned = Settings { plan: true, ..settings(1, 1) };
         let record = write(script, &Judge::new("sum(items)"), planned);
         assert_eq!(endings(&record), [&ending, &Ending::Tried(Fate::Verified)]);
+    }
+}
+
+#[test]
+fn what_is_hidden_is_not_shown_and_what_fails_there_is_not_asked() {
+    let ask = |hidden: &'static [&'static str]| {
+        let script = Arc::new(Script::new(|_, _| total("return sum(items)")));
+        write_hiding(hidden, script, &Judge::new("return sum(items)"), settings(1, 1))
+    };
+    let told = |record: &Record| {
+        let messages = record.attempts[0].messages.iter();
+        messages.map(|message| message.content.clone()).collect::<String>()
+    };
+    let open = ask(&[]);
+    assert!(told(&open).contains("'lent'"), "{}", told(&open));
+    let partly = ask(&["lender.py"]);
+    assert!(!told(&partly).contains("lent") && told(&partly).contains("result = 1"));
+    assert_eq!((partly.unasked, partly.attempts.len()), (0, 1));
+    for hidden in [&["shop.py"][..], &["test_shop.py"]] {
+        let record = ask(hidden);
+        assert_eq!((record.unasked, record.attempts.len()), (1, 0));
     }
 }

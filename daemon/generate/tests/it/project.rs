@@ -29,7 +29,7 @@ impl Project {
         let mut detection = detect(&root, &environment());
         let project = detection.projects.remove(0);
         let bench = Workbench {
-            subject: Subject { root, overlays: Default::default() },
+            subject: Subject { root, overlays: Default::default(), protected: Default::default() },
             sandbox: SandboxSettings {
                 helper: Helper::locate().expect("`cargo build -p greenlit-sandbox` comes first"),
                 isolation: Isolation::Auto,

@@ -241,8 +241,8 @@ impl Search<'_> {
     fn reject(&mut self, files: &[PatchedFile], author: Author) -> Option<String> {
         let projects = self.repair.projects;
         let is_test = |path: &Path| projects.iter().any(|project| project.is_test_file(path));
-        let root = &self.repair.bench.subject.root;
-        self.rejector.reject(root, files, &is_test, author).map(|reason| reason.to_string())
+        let subject = &self.repair.bench.subject;
+        self.rejector.reject(subject, files, &is_test, author).map(|reason| reason.to_string())
     }
 
     /// Checks a candidate in the warm sandbox, and takes it out again. Never a verdict.

@@ -19,7 +19,7 @@ use crate::patch::{PatchedFile, apply};
 use crate::reject::{Author, Rejector};
 use crate::screen::{Limit, Screen};
 use crate::search::VerifiedFix;
-use crate::workbench::{WorkError, Workbench};
+use crate::workbench::{Subject, WorkError, Workbench};
 
 /// Mutants tried.
 const MUTANTS: usize = 16;
@@ -39,7 +39,7 @@ pub(crate) fn strength(
     guards: &[TestId],
 ) -> Result<Option<Strength>, WorkError> {
     let [file] = &*fix.files else { return Ok(None) };
-    let mutants = mutants(project, &bench.subject.root, generator, file);
+    let mutants = mutants(project, &bench.subject, generator, file);
     if mutants.is_empty() {
         return Ok(None);
     }
@@ -78,7 +78,7 @@ pub(crate) fn strength(
 /// Patched files whose text is a mutant of the fixed text, spread over lines and kinds of edit.
 fn mutants(
     project: &Project,
-    root: &Path,
+    subject: &Subject,
     generator: &dyn Generator,
     file: &PatchedFile,
 ) -> Vec<PatchedFile> {
@@ -111,7 +111,7 @@ fn mutants(
         .into_iter()
         .filter_map(|candidate| {
             let mut patched = apply(&candidate.edits, &text_of).ok()?;
-            let refused = rejector.reject(root, &patched, &is_test, Author::Search).is_some();
+            let refused = rejector.reject(subject, &patched, &is_test, Author::Search).is_some();
             let mutant = patched.pop().filter(|_| !refused)?;
             // The same text as before the fix is no mutant: it is known to be noticed.
             (mutant.after != *file.before)

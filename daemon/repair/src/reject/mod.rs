@@ -29,6 +29,7 @@ pub(crate) use self::regions::test_regions;
 use self::features::Inventory;
 use crate::candidate::Edit;
 use crate::patch::PatchedFile;
+use crate::workbench::Subject;
 
 /// Why a candidate is not even run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,8 @@ pub enum RejectReason {
     ConfigurationTouched,
     /// Changes a file that a program writes: the next time it is written, the change is gone.
     Generated,
+    /// Changes a file that somebody wants to stay as it is.
+    Protected,
 }
 
 impl fmt::Display for RejectReason {
@@ -83,6 +86,7 @@ impl fmt::Display for RejectReason {
             RejectReason::Assertion(what) => write!(f, "removes or changes `{what}`"),
             RejectReason::TestTouched => f.write_str("touches a test"),
             RejectReason::Generated => f.write_str("changes a generated file"),
+            RejectReason::Protected => f.write_str("changes a file that `paths.never` names"),
             RejectReason::ConfigurationTouched => f.write_str("touches test configuration"),
         }
     }
@@ -214,7 +218,7 @@ impl Rejector {
     /// as configuration, since nothing is known of what they do.
     pub(crate) fn reject(
         &mut self,
-        root: &Path,
+        subject: &Subject,
         files: &[PatchedFile],
         is_test: &dyn Fn(&Path) -> bool,
         author: Author,
@@ -223,8 +227,11 @@ impl Rejector {
             return Some(RejectReason::NoChange);
         }
         files.iter().find_map(|file| {
-            if !file.path.starts_with(root) {
+            if !file.path.starts_with(&subject.root) {
                 return Some(RejectReason::OutsideAccess(file.path.display().to_string()));
+            }
+            if subject.protected.covers(&file.path) {
+                return Some(RejectReason::Protected);
             }
             if is_test(&file.path) {
                 return Some(RejectReason::TestTouched);

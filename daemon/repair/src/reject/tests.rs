@@ -4,8 +4,11 @@ use std::path::Path;
 
 use greenlit_syntax::Language;
 
-use super::{Author, Original, is_test_configuration, reject};
+use super::{Author, Original, RejectReason, Rejector, is_test_configuration, reject};
 use crate::candidate::Edit;
+use crate::patch::PatchedFile;
+use crate::patterns::PathPatterns;
+use crate::workbench::Subject;
 
 fn judge(language: Language, original: &str, patched: &str) -> String {
     let edit = Edit {
@@ -334,4 +337,22 @@ fn generated_files_are_left_to_their_generators() {
     }
     let module = "//! Writes files that begin with `@generated`.\nfn f() -> u32 { 1 }\n";
     assert_eq!(judge(Language::Rust, module, &module.replace('1', "2")), "accepted");
+}
+
+#[test]
+fn protected_files_stay_as_they_are() {
+    let subject = Subject {
+        root: "/w".into(),
+        overlays: Default::default(),
+        protected: PathPatterns::new(Path::new("/w"), &["kept/".to_owned()]).unwrap(),
+    };
+    let mut rejector = Rejector::default();
+    let mut judge = |path: &str| {
+        let before = "def f():\n    return 1\n".into();
+        let after = "def f():\n    return 2\n".into();
+        let files = [PatchedFile { path: path.into(), before, after }];
+        rejector.reject(&subject, &files, &|_| false, Author::Checker)
+    };
+    assert_eq!(judge("/w/kept/a.py"), Some(RejectReason::Protected));
+    assert_eq!(judge("/w/a.py"), None);
 }

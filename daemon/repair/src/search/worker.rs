@@ -86,11 +86,11 @@ impl<'a, 's> Worker<'a, 's> {
 
     /// Drops what is refused without running.
     fn refuse(&mut self, items: Vec<Item>) -> Vec<Item> {
-        let root = &self.search.bench.subject.root;
+        let subject = &self.search.bench.subject;
         let is_test = |path: &Path| self.search.project.is_test_file(path);
         let mut kept = Vec::with_capacity(items.len());
         for item in items {
-            match self.rejector.reject(root, &item.files, &is_test, Author::Search) {
+            match self.rejector.reject(subject, &item.files, &is_test, Author::Search) {
                 None => kept.push(item),
                 Some(reason) => {
                     fate::tell(&item.candidate, || format!("refused: {reason}"));

@@ -30,7 +30,7 @@ impl Fixture {
         assert_eq!(detection.projects.len(), 1, "{:?}", detection.problems);
         let project = detection.projects.remove(0);
         let bench = Workbench {
-            subject: Subject { root, overlays: Default::default() },
+            subject: Subject { root, overlays: Default::default(), protected: Default::default() },
             sandbox: SandboxSettings {
                 helper: helper(),
                 isolation: Isolation::Auto,

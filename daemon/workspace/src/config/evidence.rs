@@ -37,15 +37,3 @@ impl Default for Evidence {
         Self { keep: true, texts: true, keep_days: 180, store_mb: 512, private: Vec::new() }
     }
 }
-
-/// Adds the private paths of a layer that decides nothing else about the record.
-pub(super) fn add_private(merged: &mut toml::Table, layer: Option<toml::Value>) {
-    let more = layer.and_then(|mut layer| layer.as_table_mut()?.remove("private"));
-    let Some(toml::Value::Array(more)) = more else { return };
-    let evidence = merged.entry("evidence").or_insert_with(|| toml::Table::new().into());
-    let Some(evidence) = evidence.as_table_mut() else { return };
-    let known = evidence.entry("private").or_insert_with(|| toml::Value::Array(Vec::new()));
-    if let Some(known) = known.as_array_mut() {
-        known.extend(more);
-    }
-}

@@ -75,6 +75,23 @@ fn workspaces_and_editors_add_private_paths_and_decide_nothing_else_about_the_re
 }
 
 #[test]
+fn workspaces_and_editors_add_paths_and_take_none_back() {
+    let own = "[paths]\nnever = ['/mine']";
+    let theirs = "[paths]\nnever = ['vendor/']\nlocal = ['secret/']";
+    let settings = r#"{"paths": {"local": ["*.key.py"]}}"#;
+    let config = load(theirs, own, Some(settings)).unwrap();
+    assert_eq!(config.paths.never, ["/mine", "vendor/"]);
+    assert_eq!(config.paths.local, ["secret/", "*.key.py"]);
+    for key in ["paths]\nnever", "paths]\nlocal", "evidence]\nprivate"] {
+        let error = load(&format!("[{key} = ['!/mine']"), own, None).unwrap_err();
+        assert!(error.ends_with("`!/mine` makes an exception, and there are none here"), "{error}");
+        let error = load("", &format!("[{key} = ['[z-a]']"), None).unwrap_err();
+        assert!(error.contains("`[z-a]` is no pattern for paths"), "{error}");
+        assert!(load(&format!("[{key} = 'a'"), "", None).is_err());
+    }
+}
+
+#[test]
 fn a_workspace_does_not_name_a_program_that_the_daemon_starts() {
     let theirs = "[engine]\nprogram = '/theirs'\nidle_unload_secs = 0";
     let settings = r#"{"engine": {"program": "/theirs"}}"#;

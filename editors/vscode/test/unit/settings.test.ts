@@ -48,7 +48,7 @@ test("the sandbox is the person's own", () => {
 
 test("the settings are those of greenlit.toml, in its words", () => {
   const { keys } = serverKeys(properties);
-  const expected = ["run", "fix", "sandbox"].flatMap((section) => {
+  const expected = ["run", "fix", "paths", "sandbox"].flatMap((section) => {
     const name = schema.properties[section]?.$ref.split("/").pop() ?? "";
     return Object.entries(schema.$defs[name]?.properties ?? {}).map(
       ([key, of]) => [`${section}.${key}`, of] as const,

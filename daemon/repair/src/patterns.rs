@@ -1,4 +1,4 @@
-//! Paths of which nothing is quoted in the record.
+//! Paths by patterns.
 
 use std::path::Path;
 
@@ -13,11 +13,17 @@ pub struct PatternError {
     source: ignore::Error,
 }
 
-/// Private paths of one workspace, by patterns as `.gitignore` has them.
+/// Paths of one workspace, by patterns as `.gitignore` has them. The default has none.
 #[derive(Debug, Clone)]
-pub struct Private(Gitignore);
+pub struct PathPatterns(Gitignore);
 
-impl Private {
+impl Default for PathPatterns {
+    fn default() -> Self {
+        Self(Gitignore::empty())
+    }
+}
+
+impl PathPatterns {
     /// # Errors
     /// When a pattern makes no sense.
     pub fn new(root: &Path, patterns: &[String]) -> Result<Self, PatternError> {
@@ -52,15 +58,17 @@ mod tests {
     #[test]
     fn patterns_are_those_of_gitignore() {
         let root = Path::new("/w");
-        let private = Private::new(root, &["secrets/".into(), "*.key.py".into(), "/top.py".into()]);
-        let private = private.unwrap();
+        let some =
+            PathPatterns::new(root, &["secrets/".into(), "*.key.py".into(), "/top.py".into()]);
+        let some = some.unwrap();
         for path in ["/w/secrets/a/b.py", "secrets/a.py", "/w/x/a.key.py", "/w/top.py"] {
-            assert!(private.covers(Path::new(path)), "{path}");
+            assert!(some.covers(Path::new(path)), "{path}");
         }
         for path in ["/w/a.py", "/w/x/top.py", "/elsewhere/secrets/a.py"] {
-            assert!(!private.covers(Path::new(path)), "{path}");
+            assert!(!some.covers(Path::new(path)), "{path}");
         }
-        assert!(Private::everything(root).covers(Path::new("/w/a/b.py")));
-        assert!(Private::new(root, &["[z-a]".into()]).is_err());
+        assert!(!PathPatterns::default().covers(Path::new("/w/a.py")));
+        assert!(PathPatterns::everything(root).covers(Path::new("/w/a/b.py")));
+        assert!(PathPatterns::new(root, &["[z-a]".into()]).is_err());
     }
 }
