@@ -12,7 +12,8 @@ export interface Inspected {
  * The settings in the shape of greenlit.toml.
  *
  * `keys` are those that the extension contributes for the server, `run.on_save`. Of `personal` ones
- * only the person's own value counts: a repository must not bring it along in `.vscode`.
+ * only the person's own value counts: a repository must not bring it along in `.vscode`. Lists are
+ * added up: it must not take back what a person wants to be left alone, either.
  */
 export function explicit(
   keys: readonly string[],
@@ -23,9 +24,11 @@ export function explicit(
   for (const key of keys) {
     const [section, name] = key.split(".");
     const found = inspect(key);
-    const value = personal.has(key)
-      ? found?.globalValue
-      : (found?.workspaceFolderValue ?? found?.workspaceValue ?? found?.globalValue);
+    const all = [found?.globalValue, found?.workspaceValue, found?.workspaceFolderValue];
+    const set = all.filter((value) => value !== undefined && value !== null);
+    const lists = set.filter((value): value is unknown[] => Array.isArray(value));
+    const nearest = set.length > 0 && lists.length === set.length ? lists.flat() : set.at(-1);
+    const value = personal.has(key) ? found?.globalValue : nearest;
     if (section && name && value !== undefined && value !== null) {
       (sections[section] ??= {})[name] = value;
     }
@@ -44,7 +47,7 @@ export function serverKeys(properties: Record<string, Property>): {
 } {
   const entries = Object.entries(properties)
     .map(([name, property]) => ({ key: name.replace(/^greenlit\./, ""), property }))
-    .filter(({ key }) => /^(run|fix|sandbox)\./.test(key));
+    .filter(({ key }) => /^(run|fix|paths|sandbox)\./.test(key));
   const own = entries.filter(({ property }) => property.scope === "machine");
   return {
     keys: entries.map(({ key }) => key),

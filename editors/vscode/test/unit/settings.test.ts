@@ -32,9 +32,10 @@ test("only what was set is sent, and personal settings only from the person", ()
     "fix.max_fixes": { defaultValue: 5 },
     "sandbox.layer": { workspaceValue: "none" },
     "run.env": { globalValue: null },
+    "paths.never": { globalValue: ["mine/"], workspaceValue: [], workspaceFolderValue: ["theirs/"] },
   };
   const sent = explicit(Object.keys(set), new Set(["sandbox.layer"]), (key) => set[key]);
-  assert.deepEqual(sent, { run: { on_save: true } });
+  assert.deepEqual(sent, { run: { on_save: true }, paths: { never: ["mine/", "theirs/"] } });
 });
 
 test("the sandbox is the person's own", () => {
