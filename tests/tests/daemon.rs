@@ -298,6 +298,48 @@ async fn python_what_a_change_broke_is_told_from_what_failed_before() {
     next_event(&mut editor, settled(2)).await;
 }
 
+#[tokio::test]
+async fn cargo_what_failed_before_a_change_is_still_mended_where_other_targets_hold_it() {
+    let installation = Installation::new();
+    assert_eq!(installation.greenlit(["restart"]).code, Some(0));
+    let text = "pub fn larger(a: i32, b: i32) -> i32 {\n    if a > b { a } else { b }\n}\n\npub fn first(all: &[i32]) -> i32 {\n    all[1]\n}\n\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn the_larger() {\n        assert_eq!(super::larger(1, 2), 2);\n        assert_eq!(super::larger(2, 1), 2);\n    }\n}\n";
+    let project = Project::named("pick")
+        .file(
+            "Cargo.toml",
+            "[package]\nname = \"pick\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n",
+        )
+        .file("src/lib.rs", text)
+        .file(
+            "tests/it.rs",
+            "#[test]\nfn the_first() {\n    assert_eq!(pick::first(&[7, 8]), 7);\n}\n",
+        );
+    let mut editor = session(&installation, &project).await;
+    let document = project.root().join("src/lib.rs");
+    let notify = |notification| editor.client.notify(notification).unwrap();
+    notify(Notification::DocumentOpened { document: document.clone(), version: 1, text: None });
+    notify(Notification::DocumentSaved { document: document.clone() });
+    assert_eq!(fixes_when_settled(&mut editor).await, [true]);
+
+    project.write("src/lib.rs", text.replace("a > b", "a < b"));
+    editor.client.notify(Notification::DocumentSaved { document }).unwrap();
+    assert_eq!(fixes_when_settled(&mut editor).await, [true, true]);
+}
+
+/// Whether each failing test that is shown has a fix, once the daemon is at rest.
+async fn fixes_when_settled(editor: &mut Connection) -> Vec<bool> {
+    let mut shown = Vec::new();
+    loop {
+        match next_event(editor, |_| true).await {
+            Event::Findings { findings, .. } => {
+                shown = findings.iter().map(|finding| !finding.fixes.is_empty()).collect();
+            }
+            Event::Root { phase: RootPhase::Settled { .. }, .. } => return shown,
+            Event::Root { phase: RootPhase::Problem { error }, .. } => panic!("{error:?}"),
+            _ => {}
+        }
+    }
+}
+
 async fn revision(editor: &Connection) -> u64 {
     match editor.client.request(Request::Status).await.unwrap() {
         Response::Status(report) => report.roots[0].revision,

@@ -57,16 +57,13 @@ impl Remote {
         &self,
         request: &Request<'_>,
         piece: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        heard: &Call,
+        permit: &Permit<'_>,
         begun: &mut bool,
     ) -> Result<Completion, EndpointError> {
         let mut said = String::new();
         let mut usage = None;
         let (asked, mut first_token) = (Instant::now(), None);
-        let heard = Call::start(
-            &self.agent,
-            &self.endpoint,
-            self.standing.dialect.body(&self.endpoint, request),
-        );
         let mut finish = loop {
             if (request.stop)() {
                 break Finish::Cancelled;
@@ -74,6 +71,9 @@ impl Remote {
             match heard.next(BEAT) {
                 None => {}
                 Some(Heard::Piece(text)) => {
+                    if !*begun {
+                        permit.answers();
+                    }
                     *begun = true;
                     first_token.get_or_insert_with(|| asked.elapsed());
                     said.push_str(&text);
@@ -114,7 +114,12 @@ impl Remote {
     }
 
     /// The right to ask, as soon as there is one; `None` when nobody wants to ask any more.
-    fn permit(&self, stop: &dyn Fn() -> bool) -> Result<Option<Permit<'_>>, EndpointError> {
+    /// Where that takes too long, `last` says why, if an attempt failed.
+    fn permit(
+        &self,
+        stop: &dyn Fn() -> bool,
+        last: Option<EndpointError>,
+    ) -> Result<Option<Permit<'_>>, EndpointError> {
         loop {
             let wait = match self.standing.admit(Instant::now()) {
                 Ok(permit) => return Ok(Some(permit)),
@@ -124,7 +129,7 @@ impl Remote {
                 Err(Refusal::Wait(wait)) => wait,
             };
             if wait > LONGEST_WAIT {
-                return Err(EndpointError::Busy { after: Some(wait) });
+                return Err(last.unwrap_or(EndpointError::Busy { after: Some(wait) }));
             }
             if !pause(wait, stop) {
                 return Ok(None);
@@ -160,16 +165,19 @@ impl Model for Remote {
         request: &Request<'_>,
         piece: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Completion, ModelError> {
-        let mut failures = 0;
+        let (mut failures, mut last) = (0, None);
         let cancelled = || {
             let usage = Usage::default();
             Ok(Completion { usage, finish: Finish::Cancelled, first_token: None })
         };
         loop {
-            let permit = self.permit(request.stop).map_err(|error| self.unavailable(error))?;
+            let permit = self.permit(request.stop, last.take());
+            let permit = permit.map_err(|error| self.unavailable(error))?;
             let Some(permit) = permit else { return cancelled() };
             let mut begun = false;
-            let error = match self.attempt(request, piece, &mut begun) {
+            let (body, sent) = self.standing.dialect.body(&self.endpoint, request);
+            let heard = Call::start(&self.agent, &self.endpoint, body);
+            let error = match self.attempt(request, piece, &heard, &permit, &mut begun) {
                 Ok(completion) => {
                     if begun || completion.finish != Finish::Cancelled {
                         permit.answered();
@@ -179,7 +187,7 @@ impl Model for Remote {
                 Err(error) => error,
             };
             permit.failed(&error, Instant::now());
-            if !begun && self.standing.dialect.learns(&error) {
+            if !begun && self.standing.dialect.learns(&error, &sent) {
                 continue;
             }
             failures += 1;
@@ -192,6 +200,7 @@ impl Model for Remote {
             if error.wanted_wait().is_none() && !pause(again, request.stop) {
                 return cancelled();
             }
+            last = Some(error);
         }
     }
 }

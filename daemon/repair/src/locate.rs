@@ -99,7 +99,11 @@ pub(crate) fn locate(
     let spectrum = spectrum(bench, baseline, project, &failures)?;
     let include = |path: &Path| project.is_source_file(path) && !project.is_test_file(path);
     let useful = spectrum.filter(|s| tells(s, &include)).map(Arc::new);
-    let causes = |failures: Failures| match &useful {
+    // Where many fail, none of these may have been traced.
+    let of = |failures: &Failures| {
+        useful.as_ref().filter(|spectrum| tells(&without_others(spectrum, failures), &include))
+    };
+    let causes = |failures: Failures| match of(&failures) {
         _ if failures.is_empty() => Vec::new(),
         Some(spectrum) => {
             let mut localize = |some: &Failures| {

@@ -57,6 +57,7 @@ impl Screened {
 pub(crate) struct Warm {
     trials: Box<dyn Trials>,
     registration: Registration,
+    tests: BTreeSet<TestId>,
 }
 
 impl Warm {
@@ -69,7 +70,8 @@ impl Warm {
         let trials = project
             .trials(open.sandbox, tests, bench.walls.build)
             .map_err(|error| bench.run_error(error))?;
-        Ok(Self { trials, registration: open.registration })
+        let tests = tests.iter().cloned().collect();
+        Ok(Self { trials, registration: open.registration, tests })
     }
 }
 
@@ -78,6 +80,8 @@ pub(crate) struct Screen<'a> {
     bench: &'a Workbench,
     baseline: &'a Baseline,
     groups: Vec<Group>,
+    /// What it was opened for: a runner builds and lists nothing else.
+    tests: BTreeSet<TestId>,
     trials: Box<dyn Trials>,
     /// Kept for its effect.
     _registration: Registration,
@@ -97,26 +101,28 @@ impl<'a> Screen<'a> {
         groups: &[Group],
     ) -> Result<Self, WorkError> {
         let started = Instant::now();
-        let tests: Vec<_> = groups.concat();
+        let wanted: Vec<_> = groups.concat();
         let whole = baseline.projects.iter().find(|run| run.project.dir() == project.dir());
         let ahead = whole.and_then(|run| run.ahead.as_ref());
-        let Warm { trials, registration } = match ahead.and_then(|ahead| ahead.session(&tests)) {
+        let opened = ahead.and_then(|ahead| ahead.session(&wanted));
+        let Warm { trials, registration, tests } = match opened {
             Some(Ok(warm)) => warm,
             Some(Err(WorkError::Cancelled)) => return Err(WorkError::Cancelled),
             Some(Err(error)) => {
                 tracing::debug!(%error, "the session is opened again");
-                Warm::open(bench, project, &tests)?
+                Warm::open(bench, project, &wanted)?
             }
-            None => Warm::open(bench, project, &tests)?,
+            None => Warm::open(bench, project, &wanted)?,
         };
-        let tests: Duration = baseline.durations.values().sum();
-        let starting = whole.map_or(Duration::ZERO, |run| run.wall.saturating_sub(tests));
+        let running: Duration = baseline.durations.values().sum();
+        let starting = whole.map_or(Duration::ZERO, |run| run.wall.saturating_sub(running));
         let overhead = starting.min(Duration::from_secs(10));
         let groups = groups.to_vec();
         let mut screen = Self {
             bench,
             baseline,
             groups,
+            tests,
             trials,
             _registration: registration,
             overhead,
@@ -140,6 +146,11 @@ impl<'a> Screen<'a> {
     /// What an attempt at the unpatched view took, if it could be timed.
     pub(crate) fn pace(&self) -> Option<Duration> {
         self.pace
+    }
+
+    /// Whether it was opened for all of these tests.
+    pub(crate) fn covers(&self, groups: &[Group]) -> bool {
+        groups.iter().flatten().all(|id| self.tests.contains(id))
     }
 
     /// Judges by these groups from now on: all tests that it was opened for, or some. Other groups

@@ -432,7 +432,7 @@ pub(crate) fn evidence(
 fn method(localization: &Localization) -> String {
     let mut text = means(localization);
     if localization.changed {
-        text.push_str(", lines first that changed since the tests passed");
+        text.push_str(", lines first that changed since the tests passed, where they did");
     }
     text
 }

@@ -10,6 +10,9 @@ use crate::jobs::{Work, inputs};
 use crate::state::jobs::{Pending, Running};
 use crate::state::{Event, State};
 
+/// Runs in a row under which files change before a person is told.
+const SPOILT: u32 = 2;
+
 impl State {
     /// The configuration of a root as a session sees it; defaults, with the error, when invalid.
     pub(crate) fn config(&self, session: u64, root: &Path) -> (Config, Option<String>) {
@@ -66,15 +69,21 @@ impl State {
         self.schedule_diagnostics(session, path, wait);
     }
 
-    /// A run ended for nothing: another one is owed.
-    pub(crate) fn run_again(&mut self, session: u64, path: &PathBuf) {
-        if let Some(known) = self.known_mut(session, path) {
-            known.owed = true;
-            known.inputs = None;
+    /// Plans another run where files changed under one. Usually the event that tells of it has done so
+    /// already; it may have been missed. Gives whether it did: where it goes on and on, somebody has to
+    /// be told.
+    pub(crate) fn run_again(&mut self, session: u64, path: &PathBuf, spoilt: bool) -> bool {
+        let Some(known) = self.known_mut(session, path) else { return false };
+        known.spoilt = if spoilt { known.spoilt + 1 } else { 0 };
+        if !spoilt || known.spoilt > SPOILT {
+            return false;
         }
+        known.owed = true;
+        known.inputs = None;
         self.withdraw(session, path);
         self.enter(session, path, RootPhase::Idle);
         self.schedule(session, path);
+        true
     }
 
     pub(crate) fn start_due_background(&mut self) {

@@ -83,7 +83,9 @@ impl State {
         if differed || self.overlays.differs(session, &document) {
             // A restored unsaved buffer, or one whose text came anew: nobody is about to save it.
             self.edited(session, &document);
-            self.schedule(session, &root);
+            if self.has_begun(session, &root) {
+                self.schedule(session, &root);
+            }
         } else {
             self.forget_diagnostics(session, &root, &document);
         }

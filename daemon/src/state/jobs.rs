@@ -268,9 +268,8 @@ impl State {
         background: bool,
         result: JobResult,
     ) {
-        if background && result.inputs_changed() {
-            // Usually the event that tells of it has planned another run; it may have been missed.
-            return self.run_again(session, path);
+        if background && self.run_again(session, path, result.inputs_changed()) {
+            return;
         }
         let unchanged = matches!(result.answer, Ok(Answer::Unchanged));
         let changed_since = self.changed_since(session, path, revision);

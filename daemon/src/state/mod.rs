@@ -258,6 +258,8 @@ impl State {
     /// When [`Self::tick`] has something to do although no event arrived.
     fn next_due(&self) -> Option<Instant> {
         let background = self.roots.values().filter_map(Root::next_due).min();
+        // Nothing of it starts any more.
+        let background = background.filter(|_| self.draining.is_none());
         let busy = !self.sessions.is_empty() || !self.running.is_empty();
         let idle = (!busy).then_some(self.context.idle_exit).flatten();
         let idle = idle.map(|limit| self.idle_since + limit);

@@ -39,6 +39,8 @@ pub(crate) struct Known {
     edits: u64,
     /// Whether an edit ended a background run that is still to be made up for.
     pub(crate) owed: bool,
+    /// Runs in a row under which files changed.
+    pub(crate) spoilt: u32,
     /// Whether this session's first document was opened.
     pub(crate) opened: bool,
     pub(crate) phase: Option<RootPhase>,
@@ -133,7 +135,11 @@ impl State {
         }
         self.index_watched(path);
         // Nobody told of what was written while the watch was being set up.
-        self.look_again_for_all(path);
+        for session in self.sessions_of(path) {
+            if self.has_begun(session, path) {
+                self.schedule(session, path);
+            }
+        }
     }
 
     pub(crate) fn disk_changed(&mut self, change: Change) {
@@ -145,16 +151,19 @@ impl State {
         if change.git_head {
             root.branch = branch_name(&change.root);
         }
-        for session in self.sessions_of(&change.root) {
-            self.withdraw(session, &change.root);
+        let sessions = self.sessions_of(&change.root);
+        for session in &sessions {
+            self.withdraw(*session, &change.root);
         }
-        self.look_again_for_all(&change.root);
+        for session in sessions {
+            self.schedule(session, &change.root);
+        }
     }
 
-    fn look_again_for_all(&mut self, root: &PathBuf) {
-        for session in self.sessions_of(root) {
-            self.schedule(session, root);
-        }
+    /// Whether tests were run in the background: what was seen then may be another now.
+    pub(crate) fn has_begun(&self, session: u64, root: &Path) -> bool {
+        let known = self.roots.get(root).and_then(|root| root.known.get(&session));
+        known.is_some_and(|known| known.phase.is_some())
     }
 
     fn sessions_of(&self, root: &PathBuf) -> Vec<u64> {

@@ -13,24 +13,26 @@ const OPTIONAL: [&str; 5] = ["response_format", "grammar", "stream_options", "se
 /// Those that say what a reply has to look like.
 const CONSTRAINTS: usize = 2;
 
-type Names = BTreeSet<&'static str>;
+/// Members by name.
+pub(super) type Names = BTreeSet<&'static str>;
+
+/// How endpoints say that there are too many tokens.
+const TOO_MUCH: [&str; 5] = ["too large", "too long", "exceed", "context length", "context window"];
 
 /// What was found out.
 #[derive(Debug, Default)]
 pub(super) struct Dialect {
     unknown: Mutex<Names>,
-    /// Members of the last request.
-    sent: Mutex<Names>,
 }
 
 impl Dialect {
-    /// A request in this dialect.
-    pub(super) fn body(&self, endpoint: &Endpoint, request: &Request<'_>) -> Value {
+    /// A request in this dialect, and which optional members it has.
+    pub(super) fn body(&self, endpoint: &Endpoint, request: &Request<'_>) -> (Value, Names) {
         if endpoint.protocol == Protocol::Tgi {
             let body = tgi::body(request, &|name| lock(&self.unknown).contains(name));
             let sent = OPTIONAL.into_iter().filter(|name| body["parameters"].get(*name).is_some());
-            *lock(&self.sent) = sent.collect();
-            return body;
+            let sent = sent.collect();
+            return (body, sent);
         }
         let sampling = request.sampling;
         let mut body = json!({
@@ -63,20 +65,24 @@ impl Dialect {
                 body["max_completion_tokens"] = value;
             }
         }
-        *lock(&self.sent) = sent;
-        body
+        (body, sent)
     }
 
-    /// Whether a refusal says what to leave out the next time.
-    pub(super) fn learns(&self, error: &EndpointError) -> bool {
+    /// Whether a refusal of a request with these members says what to leave out from now on. A text
+    /// that is too long says nothing of that, whatever it names.
+    pub(super) fn learns(&self, error: &EndpointError, sent: &Names) -> bool {
         let EndpointError::Refused { status: 400 | 422 | 501, said } = error else { return false };
-        let sent = lock(&self.sent).clone();
+        let plain = said.to_lowercase();
+        if TOO_MUCH.iter().any(|words| plain.contains(words)) {
+            return false;
+        }
         let named = OPTIONAL.iter().find(|name| sent.contains(**name) && said.contains(**name));
         let first = OPTIONAL.iter().take(CONSTRAINTS).find(|name| sent.contains(**name));
-        match named.or(first) {
-            Some(name) => lock(&self.unknown).insert(name),
-            None => false,
-        }
+        // Another request may have found it out meanwhile: this one had it in it nevertheless.
+        named.or(first).is_some_and(|name| {
+            lock(&self.unknown).insert(name);
+            true
+        })
     }
 }
 

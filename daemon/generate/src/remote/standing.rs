@@ -57,6 +57,8 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     standing: &'a Standing,
+    /// It finds out whether the endpoint answers again.
+    trial: bool,
 }
 
 impl Standing {
@@ -86,10 +88,11 @@ impl Standing {
             }
             traffic.sent.push_back(now);
         }
+        let trial = traffic.rest.is_some();
         if let Some(rest) = &mut traffic.rest {
             rest.trying = true;
         }
-        Ok(Permit { standing: self })
+        Ok(Permit { standing: self, trial })
     }
 
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
@@ -98,6 +101,11 @@ impl Standing {
 }
 
 impl Permit<'_> {
+    /// A reply begins: nobody else has to wait for its end.
+    pub(super) fn answers(&self) {
+        self.standing.traffic().rest = None;
+    }
+
     /// It answered, be it with a refusal.
     pub(super) fn answered(self) {
         let mut traffic = self.standing.traffic();
@@ -116,7 +124,8 @@ impl Permit<'_> {
             return self.answered();
         }
         traffic.failures += 1;
-        if traffic.failures >= FAILURES {
+        // What was asked before it was left alone is no news.
+        if traffic.failures >= FAILURES && (self.trial || traffic.rest.is_none()) {
             let lasts = traffic.rest.map_or(REST, |rest| (rest.lasts * 2).min(LONGEST_REST));
             traffic.rest = Some(Rest { until: now + lasts, lasts, trying: false });
         }
@@ -126,7 +135,9 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     /// Whoever gave up in the middle found out nothing.
     fn drop(&mut self) {
-        if let Some(rest) = &mut self.standing.traffic().rest {
+        if self.trial
+            && let Some(rest) = &mut self.standing.traffic().rest
+        {
             rest.trying = false;
         }
     }
@@ -160,6 +171,18 @@ mod tests {
         standing.admit(later + REST * 2).unwrap().answered();
         fail(&standing, later);
         assert!(standing.admit(later).is_ok(), "it begins anew");
+    }
+
+    #[test]
+    fn what_was_asked_before_prolongs_no_rest_and_ends_no_trial() {
+        let (standing, start) = (Standing::default(), Instant::now());
+        let early: Vec<_> = (0..3).map(|_| standing.admit(start).unwrap()).collect();
+        (0..FAILURES).for_each(|_| fail(&standing, start));
+        let trial = standing.admit(start + REST).unwrap();
+        early.into_iter().for_each(|permit| permit.failed(&EndpointError::Cut, start + REST));
+        assert!(matches!(standing.admit(start + REST), Err(Refusal::Rest { .. })));
+        trial.answers();
+        assert!(standing.admit(start + REST).is_ok(), "before the reply has come to its end");
     }
 
     #[test]

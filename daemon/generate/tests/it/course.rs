@@ -88,7 +88,8 @@ fn write_hiding(
     let files = [SourceFile { path: path.clone(), text: Arc::from(SHOP) }];
     let lines = vec![Suspicious { path, line: 2, score: 1.0 }];
     let lender = root.join("lender.py");
-    let text = Arc::from("def lend():\n    return 'lent'\n");
+    let text: Arc<str> = Arc::from("def lend():\n    return 'lent'\n");
+    std::fs::write(&lender, &*text).unwrap();
     let neighbours = [SourceFile { path: lender.clone(), text }];
     let (symbol, score) = ("lend".to_owned(), 1.0);
     let retrieved = [Passage { path: lender, first_line: 1, last_line: 2, symbol, score }];

@@ -175,7 +175,10 @@ impl Repair<'_> {
         outcome.cpu += cpu;
         for cause in &causes {
             match &mut outcome.localization {
-                Some(all) => all.lines.extend(cause.localization.lines.iter().cloned()),
+                Some(all) => {
+                    all.changed |= cause.localization.changed;
+                    all.lines.extend(cause.localization.lines.iter().cloned());
+                }
                 none => *none = Some(cause.localization.clone()),
             }
         }

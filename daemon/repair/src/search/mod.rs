@@ -204,7 +204,7 @@ impl<'s> Search<'_, 's> {
     }
 
     /// As [`Self::run`], with fixes that were found before, and with a session that may be open
-    /// already for these targets and others; it leaves one for the next.
+    /// already: it is used if it is for these targets and others. It leaves one for the next.
     pub(crate) fn run_in(
         &self,
         candidates: Vec<Candidate>,
@@ -214,6 +214,7 @@ impl<'s> Search<'_, 's> {
         let mut outcome = SearchOutcome { fixes: found, ..SearchOutcome::default() };
         let (items, texts) = self.admit(candidates, &mut outcome);
         let groups = groups(self.targets);
+        *screen = screen.take().filter(|screen| screen.covers(&groups));
         if let Some(screen) = screen {
             screen.judge_by(&groups);
         }

@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 
 import pytest
 
@@ -231,6 +232,26 @@ def _brief(excinfo, style=None):
     return excinfo.exconly()
 
 
+def _account(original):
+    """Python's own traceback from the first line of the workspace on, where that says what failed.
+
+    pytest's styles parse each file of a traceback anew: a failure costs as much as many tests.
+    """
+
+    def account(excinfo, *args, **kwargs):
+        tb = excinfo.tb
+        while tb is not None:
+            path = tb.tb_frame.f_code.co_filename
+            if not path.startswith("<") and _request.owns(os.path.abspath(path)):
+                break
+            tb = tb.tb_next
+        if tb is None or not getattr(excinfo.value, "pytrace", True):
+            return original(excinfo, *args, **kwargs)
+        return "".join(traceback.format_exception(excinfo.type, excinfo.value, tb))
+
+    return account
+
+
 def _is_assertion(excinfo):
     failed = getattr(pytest.fail, "Exception", AssertionError)
     return isinstance(excinfo.value, (AssertionError, failed))
@@ -241,6 +262,9 @@ def pytest_runtest_makereport(item, call):
     in_full = _request.accounts > 0
     if not in_full:
         item.repr_failure = item._repr_failure_py = _brief
+    elif call.excinfo is not None and isinstance(item, pytest.Function):
+        item.repr_failure = _account(item.repr_failure)
+        item._repr_failure_py = _account(item._repr_failure_py)
     outcome = yield
     report = outcome.get_result()
     excinfo = call.excinfo

@@ -240,7 +240,6 @@ impl PytestProject {
         let cache = directory.join("cache");
         args.extend(["-o".into(), format!("cache_dir={}", utf8(&cache)?).into()]);
         args.push("--maxfail=0".into());
-        // The other styles parse each file of a traceback anew: a failure costs as much as many tests.
         args.push("--tb=native".into());
         if ask.brief {
             args.push("--capture=no".into());

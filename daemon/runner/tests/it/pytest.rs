@@ -344,6 +344,9 @@ fn of_very_many_failures_the_first_are_accounted_for() {
     let accounted = |id: &str| failure(&run, id).details.contains("test_m.py\", line 6");
     assert!(accounted("test_m.py::test_many[0]") && accounted("test_m.py::test_many[199]"));
     assert!(!accounted("test_m.py::test_many[200]"));
+    let first = failure(&run, "test_m.py::test_many[0]");
+    assert!(!first.details.contains("pluggy"), "{}", first.details);
+    assert!(first.details.contains("AssertionError: assert 0 < 0"), "{}", first.details);
     let last = failure(&run, "test_m.py::test_many[200]");
     assert_eq!(last.message, "assert 200 < 0");
     assert_eq!(site(&workspace, last), "test_m.py:6");

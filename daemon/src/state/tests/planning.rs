@@ -2,7 +2,8 @@
 
 use greenlit_client::outbox;
 use greenlit_protocol::{
-    ClientFrame, DiagnosticTool, ErrorKind, Notification, SeenDiagnostic, SessionParams, TextChange,
+    ClientFrame, DiagnosticTool, ErrorKind, Notification, RootPhase, SeenDiagnostic, SessionParams,
+    TextChange,
 };
 
 use super::*;
@@ -73,6 +74,9 @@ impl Editors {
         self.state.next_job += 1;
         let running = Running::idle(session, self.root.clone(), revision, diagnosis);
         self.state.running.insert(job, running);
+        if !diagnosis {
+            self.known(session).phase = Some(RootPhase::Testing);
+        }
         job
     }
 }
@@ -83,20 +87,29 @@ async fn what_is_written_before_the_watch_is_in_place_is_looked_at() {
     editors.open(1, "a.py", "x = 1\n");
     editors.known(1).due = None;
     let root = editors.root.clone();
-    editors.state.watching(&root, Watcher::start(root.clone(), Duration::ZERO, |_| {}));
-    assert!(editors.known(1).due.is_some());
+    let watched = |editors: &mut Editors| {
+        editors.state.watching(&root, Watcher::start(root.clone(), Duration::ZERO, |_| {}));
+        editors.known(1).due.take().is_some()
+    };
+    assert!(!watched(&mut editors), "nothing was seen yet");
+    editors.job_begins(1, false);
+    assert!(watched(&mut editors));
 }
 
 #[tokio::test]
 async fn a_run_under_which_files_changed_is_made_again() {
     let mut editors = Editors::new(&[1]);
     editors.open(1, "a.py", "x = 1\n");
-    let job = editors.job_begins(1, false);
     let error = RemoteError::new(ErrorKind::InputsChanged, "a.py changed");
-    let result = JobResult { answer: Err(error), ..JobResult::panicked() };
-    editors.state.job_done(job, result);
-    assert!(editors.known(1).due.is_some());
-    assert_eq!(editors.known(1).phase, Some(greenlit_protocol::RootPhase::Idle));
+    let mut ends = || {
+        let job = editors.job_begins(1, false);
+        let result = JobResult { answer: Err(error.clone()), ..JobResult::panicked() };
+        editors.state.job_done(job, result);
+        (editors.known(1).due.is_some(), editors.known(1).phase.clone())
+    };
+    assert_eq!([ends(), ends()], [(true, Some(RootPhase::Idle)), (true, Some(RootPhase::Idle))]);
+    let told = RootPhase::Problem { error: error.clone() };
+    assert_eq!(ends(), (false, Some(told)), "it would go on for ever");
 }
 
 #[tokio::test]
@@ -155,4 +168,7 @@ async fn nothing_is_planned_while_the_daemon_drains() {
     editors.state.compared(1, root, job, 1, None);
     editors.state.tick();
     assert!(editors.state.pending.is_empty() && editors.known(1).due.is_none());
+    editors.known(1).diagnosed.due = Some(Instant::now());
+    editors.state.tick();
+    assert_eq!(editors.state.next_due(), None, "the loop would spin");
 }
