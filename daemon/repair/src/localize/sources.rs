@@ -1,7 +1,6 @@
 //! What both kinds of localization ask of a source file.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use greenlit_syntax::{Parsed, Role};
@@ -11,13 +10,12 @@ pub(super) fn row(row: usize) -> u32 {
     u32::try_from(row).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// The first lines of the statements in a byte range that begin where nothing says `ignored`.
-pub(super) fn statement_lines(
+/// Where the statements begin, but where something says `ignored`: bytes, in order, with their lines.
+pub(super) fn statement_starts(
     parsed: &Parsed,
-    range: &Range<usize>,
     ignored: &dyn Fn(usize) -> bool,
-) -> BTreeSet<u32> {
-    let mut lines = BTreeSet::new();
+) -> BTreeMap<usize, u32> {
+    let mut starts = BTreeMap::new();
     for (_, statements) in parsed.statement_lists() {
         for statement in statements {
             let at = statement.start_byte();
@@ -26,12 +24,12 @@ pub(super) fn statement_lines(
                 role,
                 Role::Import | Role::Class | Role::Function | Role::Module | Role::Decorator
             );
-            if range.contains(&at) && !ignored(at) && !idle {
-                lines.insert(row(statement.start_position().row));
+            if !ignored(at) && !idle {
+                starts.insert(at, row(statement.start_position().row));
             }
         }
     }
-    lines
+    starts
 }
 
 /// Whether a text imports the file at `path`, by comparing the last parts of names and paths.

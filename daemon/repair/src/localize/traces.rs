@@ -1,5 +1,6 @@
 //! Localization without spectra: stack frames, and what the failing tests call.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_syntax::{FunctionItem, Language, Parsed, Role, parse};
 
-use super::sources::{imports, row, statement_lines};
+use super::sources::{imports, row, statement_starts};
 use super::{Localization, Method, Scores, ranked};
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
@@ -31,6 +32,8 @@ struct Source<'a> {
     functions: Vec<FunctionItem>,
     tests: Vec<Range<usize>>,
     is_test: bool,
+    /// Where statements outside of tests begin. Hundreds of failures ask for them.
+    starts: OnceCell<BTreeMap<usize, u32>>,
 }
 
 impl Source<'_> {
@@ -40,7 +43,9 @@ impl Source<'_> {
 
     /// The first lines of the statements in a byte range, tests left out.
     fn statement_lines(&self, range: &Range<usize>) -> BTreeSet<u32> {
-        statement_lines(&self.parsed, range, &|at| self.in_test(at))
+        let starts =
+            self.starts.get_or_init(|| statement_starts(&self.parsed, &|at| self.in_test(at)));
+        starts.range(range.clone()).map(|(_, line)| *line).collect()
     }
 
     /// The innermost function around a line.
@@ -81,7 +86,8 @@ pub fn from_traces(
             let functions = parsed.functions();
             let tests = test_regions(&parsed);
             let is_test = is_test(&file.path);
-            Some(Source { path: &file.path, parsed, functions, tests, is_test })
+            let starts = OnceCell::new();
+            Some(Source { path: &file.path, parsed, functions, tests, is_test, starts })
         })
         .collect();
     let mut definitions: HashMap<&str, Vec<(usize, usize)>> = HashMap::new();
