@@ -3,16 +3,17 @@
 //! Who searches is not known here. The question is asked while spectra are measured, so it comes from
 //! what the failures and the calls of the failing tests say; nobody ever waits for the answer.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
 use greenlit_runner::Project;
-use greenlit_syntax::{Language, parse};
+use greenlit_syntax::{FunctionItem, Language, parse};
 
 use crate::SourceFile;
 use crate::causes::Failures;
-use crate::localize::{from_traces, imports};
+use crate::localize::{Imports, from_traces};
 use crate::neighbours::lenders;
 use crate::workbench::Workbench;
 
@@ -117,20 +118,23 @@ fn questions(
     }
     let mut files: Vec<SourceFile> =
         paths.iter().take(FILES).filter_map(|path| crate::locate::source(bench, path)).collect();
-    let seen: Vec<_> = files.iter().filter_map(parsed).collect();
+    let seen: Vec<_> = files.iter().filter_map(parsed).map(|p| Imports::of(&p)).collect();
     let called = lenders.iter().filter(|lender| {
-        !paths.contains(&lender.path) && seen.iter().any(|parsed| imports(parsed, &lender.path))
+        !paths.contains(&lender.path) && seen.iter().any(|seen| seen.include(&lender.path))
     });
     files.extend(called.take(FILES).cloned());
     let traces: Vec<_> = failures.iter().map(|(id, failure)| (id.clone(), failure)).collect();
     let suspected = from_traces(&traces, &files, &|path| project.is_test_file(path));
+    let mut functions: HashMap<&Path, Vec<FunctionItem>> = HashMap::new();
     let mut questions: Vec<Question> = Vec::new();
     for line in &suspected.lines {
         let Some(file) = files.iter().find(|file| file.path == line.path) else { continue };
-        let text = parsed(file).and_then(|parsed| {
-            let around = parsed.functions().into_iter();
-            let around = around.filter(|f| (f.start_line..=f.end_line).contains(&line.line));
-            let function = around.min_by_key(|function| function.range.len())?;
+        let functions = functions
+            .entry(&file.path)
+            .or_insert_with(|| parsed(file).map(|p| p.functions()).unwrap_or_default());
+        let around = functions.iter();
+        let around = around.filter(|f| (f.start_line..=f.end_line).contains(&line.line));
+        let text = around.min_by_key(|function| function.range.len()).and_then(|function| {
             let end = file
                 .text
                 .floor_char_boundary(function.range.end.min(function.range.start + LONGEST));

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use changed::{ChangedLines, with_changed};
 pub(crate) use loaded::with_loaded;
-pub(crate) use sources::imports;
+pub(crate) use sources::Imports;
 pub use spectrum::ochiai;
 pub use traces::from_traces;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use greenlit_syntax::{BindingKind, FunctionItem, Language, Node, Parsed, Role, parse};
 
-use super::sources::{imports, row};
+use super::sources::{Imports, row};
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
 
@@ -44,6 +44,7 @@ pub(super) struct Head {
 pub(super) struct Outside<'a> {
     pub(super) source: &'a SourceFile,
     parsed: Parsed,
+    imports: Imports,
     functions: Vec<FunctionItem>,
     tests: Vec<Range<usize>>,
     statements: Vec<Statement>,
@@ -61,7 +62,8 @@ impl<'a> Outside<'a> {
         let statements = statements(&parsed, &tests);
         let runs =
             statements.iter().map(|statement| called(&functions, &statement.calls)).collect();
-        Some(Self { source, parsed, functions, tests, statements, runs })
+        let imports = Imports::of(&parsed);
+        Some(Self { source, parsed, imports, functions, tests, statements, runs })
     }
 
     /// Names on some lines that may mean something outside of the function that uses them.
@@ -192,7 +194,7 @@ impl<'a> Outside<'a> {
 
     /// Whether it imports a file, by the last parts of names and paths.
     pub(super) fn imports(&self, path: &Path) -> bool {
-        path != self.source.path && imports(&self.parsed, path)
+        path != self.source.path && self.imports.include(path)
     }
 
     fn is_test(&self, at: usize) -> bool {

@@ -1,6 +1,6 @@
 //! What both kinds of localization ask of a source file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use greenlit_syntax::{Parsed, Role};
@@ -32,16 +32,23 @@ pub(super) fn statement_starts(
     starts
 }
 
-/// Whether a text imports the file at `path`, by comparing the last parts of names and paths.
-pub(crate) fn imports(parsed: &Parsed, path: &Path) -> bool {
-    let imports = parsed.imports();
-    let names: BTreeSet<&str> = imports
-        .iter()
-        .flat_map(|import| import.split(['.', '/', ':', ',', '{', '}', ' ']))
-        .collect();
-    let stem = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
-    let parent = path.parent().and_then(Path::file_name).and_then(|n| n.to_str());
-    // A package is imported by its folder's name.
-    let package = matches!(stem, "__init__" | "mod" | "lib" | "index" | "main");
-    names.contains(stem) || package && parent.is_some_and(|p| names.contains(p) || p == "src")
+/// What a text imports, by the last parts of names and paths.
+pub(crate) struct Imports(HashSet<String>);
+
+impl Imports {
+    pub(crate) fn of(parsed: &Parsed) -> Self {
+        let imports = parsed.imports();
+        let names = imports.iter().flat_map(|i| i.split(['.', '/', ':', ',', '{', '}', ' ']));
+        Self(names.map(str::to_owned).collect())
+    }
+
+    /// Whether the file at `path` is among them.
+    pub(crate) fn include(&self, path: &Path) -> bool {
+        let has = |name: &str| self.0.contains(name);
+        let stem = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
+        let parent = path.parent().and_then(Path::file_name).and_then(|n| n.to_str());
+        // A package is imported by its folder's name.
+        let package = matches!(stem, "__init__" | "mod" | "lib" | "index" | "main");
+        has(stem) || package && parent.is_some_and(|p| has(p) || p == "src")
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use greenlit_runner::{Failure, FailureKind, TestId};
 use greenlit_syntax::{FunctionItem, Language, Parsed, Role, parse};
 
-use super::sources::{imports, row, statement_starts};
+use super::sources::{Imports, row, statement_starts};
 use super::{Localization, Method, Scores, ranked};
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
@@ -32,8 +32,12 @@ struct Source<'a> {
     functions: Vec<FunctionItem>,
     tests: Vec<Range<usize>>,
     is_test: bool,
-    /// Where statements outside of tests begin. Hundreds of failures ask for them.
+    // Hundreds of failures ask for these.
+    /// Where statements outside of tests begin.
     starts: OnceCell<BTreeMap<usize, u32>>,
+    /// Where the text of each line begins, behind its indentation.
+    lines: OnceCell<Vec<usize>>,
+    imports: OnceCell<Imports>,
 }
 
 impl Source<'_> {
@@ -46,6 +50,18 @@ impl Source<'_> {
         let starts =
             self.starts.get_or_init(|| statement_starts(&self.parsed, &|at| self.in_test(at)));
         starts.range(range.clone()).map(|(_, line)| *line).collect()
+    }
+
+    /// Where the text of a 1-based line begins; the end of the file where it has no such line.
+    fn offset_of(&self, line: u32) -> usize {
+        let text = self.parsed.text();
+        let lines = self.lines.get_or_init(|| line_offsets(text));
+        let index = line.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| lines.get(index)).copied().unwrap_or(text.len())
+    }
+
+    fn imports(&self, path: &Path) -> bool {
+        self.imports.get_or_init(|| Imports::of(&self.parsed)).include(path)
     }
 
     /// The innermost function around a line.
@@ -86,8 +102,9 @@ pub fn from_traces(
             let functions = parsed.functions();
             let tests = test_regions(&parsed);
             let is_test = is_test(&file.path);
-            let starts = OnceCell::new();
-            Some(Source { path: &file.path, parsed, functions, tests, is_test, starts })
+            let (starts, lines, imports) = Default::default();
+            let path = &file.path;
+            Some(Source { path, parsed, functions, tests, is_test, starts, lines, imports })
         })
         .collect();
     let mut definitions: HashMap<&str, Vec<(usize, usize)>> = HashMap::new();
@@ -122,7 +139,7 @@ fn frames(failure: &Failure, sources: &[Source<'_>], scores: &mut Scores) {
     let mut depth = 0;
     for frame in failure.trace.iter().rev() {
         let Some(source) = sources.iter().find(|s| s.path == frame.path) else { continue };
-        let at = line_offset(source.parsed.text(), frame.line);
+        let at = source.offset_of(frame.line);
         if source.in_test(at) || !seen.insert((&frame.path, frame.line)) {
             continue;
         }
@@ -137,15 +154,14 @@ fn frames(failure: &Failure, sources: &[Source<'_>], scores: &mut Scores) {
     }
 }
 
-fn line_offset(text: &str, line: u32) -> usize {
+fn line_offsets(text: &str) -> Vec<usize> {
     let mut at = 0;
-    for (n, content) in text.split_inclusive('\n').enumerate() {
-        if row(n) == line {
-            return at + (content.len() - content.trim_start().len());
-        }
+    let offset = |content: &str| {
+        let begin = at + (content.len() - content.trim_start().len());
         at += content.len();
-    }
-    text.len()
+        begin
+    };
+    text.split_inclusive('\n').map(offset).collect()
 }
 
 fn called(
@@ -200,7 +216,7 @@ fn test_calls(
         let found = sources.iter().position(|s| s.path == frame.path);
         let Some(at) = found else { continue };
         let source = &sources[at];
-        if !source.in_test(line_offset(source.parsed.text(), frame.line)) {
+        if !source.in_test(source.offset_of(frame.line)) {
             continue;
         }
         let named = source.function_at(frame.line).map(|f| f.calls.clone());
@@ -230,6 +246,6 @@ fn test_calls(
 
 /// Files that a file imports.
 fn imported(source: &Source<'_>, sources: &[Source<'_>]) -> BTreeSet<PathBuf> {
-    let imported = sources.iter().filter(|other| imports(&source.parsed, other.path));
+    let imported = sources.iter().filter(|other| source.imports(other.path));
     imported.map(|other| other.path.to_owned()).collect()
 }
