@@ -3,12 +3,13 @@
 
 mod common;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::Fixture;
 use greenlit_repair::{
-    Candidate, Edit, FaultContext, Generator, Method, Repair, RepairLimits, RepairOutcome, Source,
-    TemplateGenerator, VerifiedFix, WithheldReason,
+    Candidate, Edit, FaultContext, Generator, Method, Repair, RepairEvent, RepairLimits,
+    RepairOutcome, SearchEvent, Source, TemplateGenerator, VerifiedFix, WithheldReason,
 };
 use greenlit_runner::{Selection, TestId};
 
@@ -17,6 +18,15 @@ fn repair(fixture: &Fixture) -> RepairOutcome {
 }
 
 fn repair_with(fixture: &Fixture, generator: &(dyn Generator + Sync)) -> RepairOutcome {
+    repair_telling(fixture, generator, 2, &|_| {})
+}
+
+fn repair_telling(
+    fixture: &Fixture,
+    generator: &(dyn Generator + Sync),
+    jobs: usize,
+    on_event: &(dyn Fn(RepairEvent) + Sync),
+) -> RepairOutcome {
     let targets: Vec<TestId> = fixture.baseline.failing().map(|(id, _)| id.clone()).collect();
     let repair = Repair {
         bench: &fixture.bench,
@@ -29,9 +39,9 @@ fn repair_with(fixture: &Fixture, generator: &(dyn Generator + Sync)) -> RepairO
         changes: None,
         earlier: &[],
         inputs: blake3::hash(b"the inputs of this test never change"),
-        limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs: 2 },
+        limits: RepairLimits { budget: Duration::from_secs(300), max_fixes: 5, jobs },
         inputs_unchanged: &|| true,
-        on_event: &|_| {},
+        on_event,
     };
     repair.run().unwrap()
 }
@@ -155,6 +165,33 @@ fn python_a_flaky_target_does_not_keep_the_others_from_a_fix() {
     let fix = outcome.fixes.first().expect("the other test has a fix");
     assert_eq!(mended(fix), ["test_names.py::test_initials"]);
     assert!(outcome.fixes.iter().all(|fix| mended(fix) == ["test_names.py::test_initials"]));
+}
+
+#[test]
+fn python_a_test_that_one_candidate_broke_keeps_the_next_ones_from_a_verification() {
+    let source = "def total(a, b):\n    return a - b\n";
+    let tests = "from sums import total\n\ndef test_sum():\n    assert total(2, 3) == 5\n\ndef test_zero():\n    assert total(0, 0) == 0\n";
+    let fixture = Fixture::new(&[("sums.py", source), ("test_sums.py", tests)]);
+    let reasons = Mutex::new(Vec::new());
+    let hear = |event| {
+        if let RepairEvent::Search(SearchEvent::Judged { reason, .. }) = event {
+            reasons.lock().unwrap().push(reason);
+        }
+    };
+    let proposing = Proposing(&[
+        ("a - b", "a * b - 1"),
+        ("a - b", "2 * b - 1"),
+        ("a - b", "b + 2"),
+        ("a - b", "a + 3"),
+        ("a - b", "a + b"),
+    ]);
+    let outcome = repair_telling(&fixture, &proposing, 1, &hear);
+    assert_eq!(outcome.fixes.len(), 1);
+    let reasons = reasons.into_inner().unwrap();
+    let count = |wanted: &str| reasons.iter().filter(|reason| *reason == wanted).count();
+    assert_eq!(count("verification: breaks another test"), 1, "{reasons:?}");
+    // What is tried before spectra are known may be tried again after.
+    assert!(count("screening: breaks another test") >= 3, "{reasons:?}");
 }
 
 #[test]

@@ -9,6 +9,21 @@ use crate::role::Role;
 use crate::shape::Shapes;
 use crate::table::Absence;
 
+/// The type of a whole number that may still become one of several types.
+pub const INTEGER: &str = "{integer}";
+/// The same of a number with a fraction.
+pub const FLOAT: &str = "{float}";
+
+/// Whether a type as written is that of a number with a fraction.
+pub fn is_float(written: &str) -> bool {
+    matches!(written, FLOAT | "f32" | "f64" | "float32" | "float64" | "float" | "double")
+}
+
+/// Whether a node declares a parameter.
+pub(crate) fn is_parameter(node: Node<'_>) -> bool {
+    node.kind().ends_with("parameter") || node.kind().ends_with("parameter_declaration")
+}
+
 impl Parsed {
     pub(crate) fn observe_parameter(
         &self,
@@ -68,6 +83,62 @@ impl Parsed {
             return None;
         }
         Some((target, text))
+    }
+
+    /// Names with the types that they are declared with, as written: parameters and variables within a
+    /// node. A name may come several times. Where numbers do not convert, one that is declared by a number
+    /// alone has the type [`INTEGER`] or [`FLOAT`].
+    pub fn name_types(&self, within: Node<'_>) -> Vec<(String, String)> {
+        let mut typed = Vec::new();
+        self.walk(within, &mut |node| {
+            if is_parameter(node) {
+                self.observe_parameter(node, &mut |_, _| {}, &mut typed);
+            } else if matches!(
+                self.role(node),
+                Role::Assignment | Role::Declarator | Role::Declaration
+            ) && let Some((target, written)) = self.declared_type(node)
+            {
+                typed.push((self.text_of(target).to_owned(), written));
+            } else if !self.table().style.converts_numbers
+                && matches!(self.role(node), Role::Declarator | Role::Declaration)
+                && let Some((target, value)) = self.assignment(node)
+                && let Some(number) = self.type_of_number(value)
+                && let [name] = self.pattern_names(target)[..]
+            {
+                typed.push((self.text_of(name).to_owned(), number.to_owned()));
+            }
+            true
+        });
+        typed
+    }
+
+    /// The type of a number without a suffix.
+    fn type_of_number(&self, value: Node<'_>) -> Option<&'static str> {
+        let written = match self.role(value) {
+            Role::Integer => INTEGER,
+            Role::Float => FLOAT,
+            _ => return None,
+        };
+        let plain = |c: char| c.is_ascii_digit() || matches!(c, '_' | '.');
+        self.text_of(value).chars().all(plain).then_some(written)
+    }
+
+    /// Fields with the types that they are declared with, as written. A name may come several times.
+    /// Java's fields look like variables and are not among them.
+    pub fn member_types(&self) -> Vec<(String, String)> {
+        let mut typed = Vec::new();
+        self.walk(self.root(), &mut |node| {
+            let Some(annotation) = node.child_by_field_name("type") else { return true };
+            let declarator = node.child_by_field_name("declarator");
+            let mut cursor = node.walk();
+            let named = node.children_by_field_name("name", &mut cursor);
+            for name in named.chain(declarator).filter(|n| self.role(*n) == Role::MemberName) {
+                let written = self.type_text(annotation, declarator);
+                typed.push((self.text_of(name).to_owned(), written));
+            }
+            true
+        });
+        typed
     }
 
     /// A type as written, with what a C declarator adds to it.

@@ -27,6 +27,7 @@ mod fixtures;
 #[cfg(test)]
 mod tests;
 
+pub use declared::{FLOAT, INTEGER, is_float};
 pub use items::FunctionItem;
 pub use language::Language;
 pub use parsed::{Binary, CallParts, ParseError, Parsed, SliceParts, parse};

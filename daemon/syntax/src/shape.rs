@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use tree_sitter::Node;
 
+use crate::declared::is_parameter;
 use crate::parsed::Parsed;
 use crate::role::Role;
 
@@ -214,9 +215,7 @@ impl Parsed {
                 }
             }
             _ => {
-                if node.kind().ends_with("parameter")
-                    || node.kind().ends_with("parameter_declaration")
-                {
+                if is_parameter(node) {
                     self.observe_parameter(node, &mut name_is, &mut typed);
                 }
             }

@@ -95,6 +95,8 @@ pub struct Style {
     pub minimum: (&'static str, &'static str, &'static str),
     /// Whether operands must have known, equal types: candidates of doubtful type are not worth it.
     pub typed: bool,
+    /// Whether a number of one type may stand where one of another type is expected.
+    pub converts_numbers: bool,
     /// Whether the last expression of a block is its value.
     pub tail_values: bool,
     /// Which declared types have a value that means "nothing there".

@@ -53,6 +53,37 @@ fn a_chained_comparison_is_several_operations_and_not_in_is_one_operator() {
 }
 
 #[test]
+fn declared_types_are_read_as_they_are_written() {
+    let rust = parsed(
+        Language::Rust,
+        "struct S { n: usize, pub s: Option<&'static str> }\nfn f(a: &[u8], b: f64) { let c: u8 = 1; let d = 2; }",
+    );
+    let go = parsed(
+        Language::Go,
+        "package p\ntype S struct { N, M int }\nfunc f(a, b string) { var c []int }\n",
+    );
+    let cpp =
+        parsed(Language::Cpp, "struct S { int n; };\nint f(int a) { double b = 1; auto c = a; }\n");
+    let types = |p: &Parsed| {
+        let written = |types: Vec<(String, String)>| {
+            types
+                .iter()
+                .map(|(name, written)| format!("{name}: {written}"))
+                .collect::<Vec<_>>()
+                .join("; ")
+        };
+        format!("{} | {}", written(p.member_types()), written(p.name_types(p.root())))
+    };
+    assert_debug_snapshot!([types(&rust), types(&go), types(&cpp)], @r#"
+    [
+        "n: usize; s: Option<&'static str> | a: &[u8]; b: f64; c: u8; d: {integer}",
+        "N: int; M: int | a: string; b: string; c: []int",
+        "n: int | n: int; a: int; b: double",
+    ]
+    "#);
+}
+
+#[test]
 fn imports_are_read_in_every_language() {
     let python = parsed(Language::Python, "from a.b import c\nimport d\n");
     let script = parsed(Language::JavaScript, "import x from './m.js'; const y = require('n');");

@@ -26,6 +26,15 @@ const SOON: Duration = Duration::from_millis(300);
 
 type Judged = Result<Verdict, WorkError>;
 
+/// What was verified while a batch was built.
+#[derive(Default)]
+struct Ahead {
+    /// Those of the batch that got a verdict.
+    judged: BTreeSet<usize>,
+    /// Passing tests that they broke.
+    broken: Vec<TestId>,
+}
+
 pub(super) struct Worker<'a, 's> {
     search: &'a Search<'a, 's>,
     queue: &'a Queue<'a>,
@@ -167,7 +176,12 @@ impl<'a, 's> Worker<'a, 's> {
             let verified = thread.map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
-            Ok((prepared?, verified.transpose()?.unwrap_or_default()))
+            let Ahead { judged, broken } = verified.transpose()?.unwrap_or_default();
+            let prepared = prepared?;
+            for test in &broken {
+                screen.guard(test)?;
+            }
+            Ok((prepared, judged))
         })
     }
 
@@ -220,6 +234,16 @@ impl<'a, 's> Worker<'a, 's> {
             return Ok(());
         }
         let next = self.queue.next_for(&screened, self.search.limits.max_fixes);
+        if next == Next::Verify
+            && let Some(test) = self.screen().broken(&item.files, variant, left)?
+        {
+            let fall = Fall::NewlyFailing(test);
+            fate::tell(&item.candidate, || format!("screening: {fall:?}"));
+            let why = format!("screening: {}", fall.label());
+            self.search.judged(&item.candidate, true, why, None);
+            self.queue.count(|counts| counts.fall(&fall));
+            return Ok(());
+        }
         let mut verdict = None;
         if !self.queue.is_confirmed() {
             let (flaky, first) = self.confirm(&item, next)?;
@@ -240,6 +264,9 @@ impl<'a, 's> Worker<'a, 's> {
                     Some(verdict) => verdict?,
                     None => self.search.verifier.verify(&item.files)?,
                 };
+                if let Verdict::Fallen(Fall::NewlyFailing(test)) = &verdict {
+                    self.screen().guard(test)?;
+                }
                 self.judge().judge(item, verdict)?;
             }
             Next::Passed => {
@@ -294,15 +321,15 @@ impl Judge<'_, '_> {
         if self.groups.iter().any(steady) { Ok(()) } else { Err(WorkError::Flaky) }
     }
 
-    /// Verifies one after the other until one is a fix or `building` is over. Gives those that are judged;
-    /// of the others screening tells more.
+    /// Verifies one after the other until one is a fix or `building` is over. Of those that are not judged
+    /// screening tells more.
     fn verify_while(
         &self,
         verifier: &dyn Verifier,
         building: &AtomicBool,
         batch: &[Item],
-    ) -> Result<BTreeSet<usize>, WorkError> {
-        let mut judged = BTreeSet::new();
+    ) -> Result<Ahead, WorkError> {
+        let mut ahead = Ahead::default();
         for (index, item) in batch.iter().enumerate() {
             if !building.load(Ordering::Relaxed) || self.queue.is_over() {
                 break;
@@ -315,15 +342,18 @@ impl Judge<'_, '_> {
                 continue;
             }
             let is_fix = matches!(verdict, Verdict::Plausible(_));
+            if let Verdict::Fallen(Fall::NewlyFailing(test)) = &verdict {
+                ahead.broken.push(test.clone());
+            }
             let (tried, of, found) = self.queue.screened(item, &Screened::passed());
             (self.search.on_event)(SearchEvent::Tried { tried, of, found });
             self.judge(item.clone(), verdict)?;
-            judged.insert(index);
+            ahead.judged.insert(index);
             if is_fix {
                 break;
             }
         }
-        Ok(judged)
+        Ok(ahead)
     }
 
     fn judge(&self, item: Item, verdict: Verdict) -> Result<(), WorkError> {

@@ -230,6 +230,7 @@ fn step(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, weight: f64) {
             continue;
         }
         let text = format!("{inner} {sign} 1");
-        sink.replace(site, Family::OffByOne, node, fit(site, node, &text, sign), weight * factor);
+        let weight = weight * factor * site.likeness_to_integer(node);
+        sink.replace(site, Family::OffByOne, node, fit(site, node, &text, sign), weight);
     }
 }

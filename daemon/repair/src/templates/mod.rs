@@ -6,6 +6,7 @@
 mod borrowed;
 mod calls;
 mod conditions;
+mod declared;
 mod donors;
 mod family;
 mod guards;
@@ -51,21 +52,31 @@ impl Generator for TemplateGenerator {
                 Some((source, parse(language, source.text.clone()).ok()?))
             })
             .collect();
-        let files: Vec<_> =
-            parsed.iter().map(|(source, parsed)| site::File::new(source, parsed)).collect();
         let found = |path: &Path| -> Vec<_> {
             let own = context.retrieved.iter().filter(|passage| passage.path == path);
             own.map(|passage| passage.first_line..=passage.last_line).collect()
         };
         // Only code of the same language can be lent.
-        let lent: Vec<_> = context
+        let neighbours: Vec<_> = context
             .neighbours
             .iter()
             .filter_map(|source| {
                 let language = Language::from_path(&source.path)?;
                 let wanted = parsed.iter().any(|(_, p)| p.language() == language);
                 let parsed = wanted.then(|| parse(language, source.text.clone()).ok()).flatten()?;
-                Some((language, borrowed::lenders(&parsed, None, &found(&source.path))))
+                Some((source, parsed))
+            })
+            .collect();
+        let all = parsed.iter().chain(&neighbours).map(|(_, parsed)| parsed);
+        let member_types = declared::Types::of_members(all);
+        let files: Vec<_> = parsed
+            .iter()
+            .map(|(source, parsed)| site::File::new(source, parsed, &member_types))
+            .collect();
+        let lent: Vec<_> = neighbours
+            .iter()
+            .map(|(source, parsed)| {
+                (parsed.language(), borrowed::lenders(parsed, None, &found(&source.path)))
             })
             .chain(parsed.iter().enumerate().map(|(at, (source, parsed))| {
                 let found = found(&source.path);

@@ -71,7 +71,8 @@ pub(super) fn is_read(site: &Site<'_>, node: Node<'_>) -> bool {
 /// How well one name stands in for another: by shape, by how near it is bound, by being unused.
 pub(super) fn affinity(site: &Site<'_>, old: &str, new: &str, kind: BindingKind) -> f64 {
     let (a, b) = (site.shape_of_name(old), site.shape_of_name(new));
-    let mut weight: f64 = if a.certainly_fits(b) {
+    let mut weight: f64 = site.likeness(old, new);
+    weight *= if a.certainly_fits(b) {
         1.0
     } else if a.fits(b) {
         0.8
@@ -158,19 +159,23 @@ fn member(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let mut seen = BTreeSet::from([old]);
     for other in same {
         if seen.insert(other) && is_attribute(site, site.text_of(object), other) != called {
-            sink.replace(site, Family::MemberName, name, other.as_str(), 0.95);
+            let weight = 0.95 * site.likeness_of_members(old, other);
+            sink.replace(site, Family::MemberName, name, other.as_str(), weight);
         }
     }
     for (receiver, names) in &site.file.members {
         for other in names {
             if is_attribute(site, receiver, other) != called && seen.insert(other) {
-                sink.replace(site, Family::MemberName, name, other.as_str(), 0.6);
+                let weight = 0.6 * site.likeness_of_members(old, other);
+                sink.replace(site, Family::MemberName, name, other.as_str(), weight);
             }
         }
     }
     if !called {
         // The object itself instead of its attribute.
-        sink.replace(site, Family::Variable, node, site.text_of(object), 0.5);
+        let object = site.text_of(object);
+        let weight = 0.5 * site.likeness_to(node, object);
+        sink.replace(site, Family::Variable, node, object, weight);
     }
 }
 
@@ -234,6 +239,7 @@ fn expression_by_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
         if site.role(node) == Role::Text {
             weight *= 0.5;
         }
+        weight *= site.likeness_to(node, &binding.name);
         sink.replace(site, Family::Variable, node, binding.name.as_str(), weight);
     }
 }

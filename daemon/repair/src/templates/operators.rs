@@ -45,6 +45,7 @@ fn comparison(site: &Site<'_>, sink: &mut Sink, binary: &Binary<'_>, operator: &
     let unordered = parsed.table().style.typed
         && [binary.left, binary.right].into_iter().any(|side| {
             matches!(site.role(side), Role::Null | Role::Boolean)
+                || is_case(site, side)
                 || matches!(site.shape(side), Shapes::BOOLEAN | Shapes::OBJECT | Shapes::COLLECTION)
         });
     let equality = matches!(operator, "==" | "!=" | "===" | "!==" | "in" | "not in");
@@ -75,6 +76,14 @@ fn comparison(site: &Site<'_>, sink: &mut Sink, binary: &Binary<'_>, operator: &
     if parsed.table().style.chains_comparisons && matches!(operator, "<" | "<=" | ">" | ">=") {
         chained(site, sink, binary, operator);
     }
+}
+
+/// Whether a node names a case of an enumeration: `Kind::Bit`. Constants are all capitals.
+fn is_case(site: &Site<'_>, node: Node<'_>) -> bool {
+    let name = site.text_of(node).rsplit("::").next().unwrap_or_default();
+    site.role(node) == Role::Path
+        && name.starts_with(char::is_uppercase)
+        && name.contains(char::is_lowercase)
 }
 
 /// `a < b` becomes `0 <= a < b`.

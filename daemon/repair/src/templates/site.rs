@@ -8,8 +8,16 @@ use std::rc::Rc;
 
 use greenlit_syntax::{Binding, BindingKind, FunctionItem, Node, Parsed, Role, Shapes};
 
+use super::declared::Types;
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
+
+/// What is known of the names of a function.
+#[derive(Clone)]
+struct Known {
+    shapes: Rc<HashMap<String, Shapes>>,
+    types: Rc<Types>,
+}
 
 /// A parsed file with what templates ask again and again.
 pub(super) struct File<'a> {
@@ -31,12 +39,18 @@ pub(super) struct File<'a> {
     pub(super) integers: Vec<i64>,
     pub(super) texts: Vec<Node<'a>>,
     /// By function: asked for only where lines are suspected.
-    shapes: RefCell<HashMap<usize, Rc<HashMap<String, Shapes>>>>,
+    known: RefCell<HashMap<usize, Known>>,
+    /// The fields of this file and of those that came with it.
+    pub(super) member_types: &'a Types,
     protected: Vec<Range<usize>>,
 }
 
 impl<'a> File<'a> {
-    pub(super) fn new(source: &'a SourceFile, parsed: &'a Parsed) -> File<'a> {
+    pub(super) fn new(
+        source: &'a SourceFile,
+        parsed: &'a Parsed,
+        member_types: &'a Types,
+    ) -> File<'a> {
         let parents = parsed.parents();
         let bindings = parsed.bindings();
         let attributes = attributes(parsed, &parents);
@@ -56,7 +70,8 @@ impl<'a> File<'a> {
             functions: parsed.functions(),
             integers: integers.iter().filter_map(|n| parsed.text_of(*n).parse().ok()).collect(),
             texts: parsed.descendants(parsed.root(), |r| r == Role::Text),
-            shapes: RefCell::new(HashMap::new()),
+            known: RefCell::new(HashMap::new()),
+            member_types,
             protected: test_regions(parsed),
         }
     }
@@ -80,10 +95,14 @@ impl<'a> File<'a> {
         self.parsed.text()
     }
 
-    fn shapes_of(&self, function: Option<Node<'_>>) -> Rc<HashMap<String, Shapes>> {
+    fn known_in(&self, function: Option<Node<'_>>) -> Known {
         let within = function.unwrap_or_else(|| self.parsed.root());
-        let mut known = self.shapes.borrow_mut();
-        known.entry(within.id()).or_insert_with(|| Rc::new(self.parsed.shapes(within))).clone()
+        let mut known = self.known.borrow_mut();
+        let read = || Known {
+            shapes: Rc::new(self.parsed.shapes(within)),
+            types: Rc::new(Types::new(self.parsed.name_types(within))),
+        };
+        known.entry(within.id()).or_insert_with(read).clone()
     }
 
     /// Statements, and branches with a condition of their own, that hold a suspected line.
@@ -171,7 +190,7 @@ impl<'a> File<'a> {
                 .filter(|b| !parsed.table().words.builtins.contains(&b.name.as_str()))
                 .filter(|b| b.name != "_")
                 .collect();
-            let shapes = self.shapes_of(function);
+            let Known { shapes, types } = self.known_in(function);
             sites.push(Site {
                 file: self,
                 unit,
@@ -182,6 +201,7 @@ impl<'a> File<'a> {
                 names,
                 function,
                 shapes,
+                types,
             });
         }
         sites
@@ -204,6 +224,7 @@ pub(super) struct Site<'t> {
     pub(super) names: Vec<&'t Binding>,
     pub(super) function: Option<Node<'t>>,
     pub(super) shapes: Rc<HashMap<String, Shapes>>,
+    pub(super) types: Rc<Types>,
 }
 
 impl<'t> Site<'t> {

@@ -66,6 +66,7 @@ pub(crate) static TABLE: Table = Table {
         maximum: ("std::max(", ", ", ")"),
         minimum: ("std::min(", ", ", ")"),
         typed: true,
+        converts_numbers: true,
         tail_values: false,
         absence: Absence::Pointers,
         negative_literals: true,

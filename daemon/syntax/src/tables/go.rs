@@ -57,6 +57,7 @@ pub(crate) static TABLE: Table = Table {
         maximum: ("max(", ", ", ")"),
         minimum: ("min(", ", ", ")"),
         typed: true,
+        converts_numbers: false,
         tail_values: false,
         absence: Absence::Pointers,
         negative_literals: true,

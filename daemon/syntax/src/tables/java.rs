@@ -62,6 +62,7 @@ pub(crate) static TABLE: Table = Table {
         maximum: ("Math.max(", ", ", ")"),
         minimum: ("Math.min(", ", ", ")"),
         typed: true,
+        converts_numbers: true,
         tail_values: false,
         absence: Absence::References,
         negative_literals: true,

@@ -141,6 +141,7 @@ pub(super) const STYLE: Style = Style {
     maximum: ("Math.max(", ", ", ")"),
     minimum: ("Math.min(", ", ", ")"),
     typed: false,
+    converts_numbers: true,
     tail_values: false,
     absence: Absence::Annotated,
     negative_literals: true,

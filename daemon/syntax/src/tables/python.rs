@@ -124,6 +124,7 @@ pub(crate) static TABLE: Table = Table {
         maximum: ("max(", ", ", ")"),
         minimum: ("min(", ", ", ")"),
         typed: false,
+        converts_numbers: true,
         tail_values: false,
         absence: Absence::Annotated,
         negative_literals: true,

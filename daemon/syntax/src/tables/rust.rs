@@ -121,6 +121,7 @@ pub(crate) static TABLE: Table = Table {
         maximum: ("", ".max(", ")"),
         minimum: ("", ".min(", ")"),
         typed: true,
+        converts_numbers: false,
         tail_values: true,
         absence: Absence::Wrapped("Option<"),
         negative_literals: false,

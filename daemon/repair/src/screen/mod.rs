@@ -1,13 +1,17 @@
 //! Screening: the target tests of a candidate, in a warm sandbox. Cheap, and never a verdict.
 
+mod guards;
+mod warm;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use greenlit_runner::{
     Failure, FailureKind, Outcome, Prepared, Project, RunState, TestId, TestRun, Trials,
 };
-use greenlit_sandbox::{CacheMode, FileWrite};
+use greenlit_sandbox::FileWrite;
 
+pub(crate) use self::warm::Warm;
 use crate::baseline::Baseline;
 use crate::cancel::Registration;
 use crate::patch::PatchedFile;
@@ -53,28 +57,6 @@ impl Screened {
     }
 }
 
-/// A sandbox in which trials are about to begin.
-pub(crate) struct Warm {
-    trials: Box<dyn Trials>,
-    registration: Registration,
-    tests: BTreeSet<TestId>,
-}
-
-impl Warm {
-    pub(crate) fn open(
-        bench: &Workbench,
-        project: &Project,
-        tests: &[TestId],
-    ) -> Result<Self, WorkError> {
-        let open = bench.open(project, CacheMode::Discard, &[])?;
-        let trials = project
-            .trials(open.sandbox, tests, bench.walls.build)
-            .map_err(|error| bench.run_error(error))?;
-        let tests = tests.iter().cloned().collect();
-        Ok(Self { trials, registration: open.registration, tests })
-    }
-}
-
 /// A warm sandbox for one worker.
 pub(crate) struct Screen<'a> {
     bench: &'a Workbench,
@@ -91,6 +73,8 @@ pub(crate) struct Screen<'a> {
     pace: Option<Duration>,
     /// Candidates made ready together so far.
     prepared: usize,
+    /// See [`Screen::guard`].
+    guards: Vec<TestId>,
 }
 
 impl<'a> Screen<'a> {
@@ -128,6 +112,7 @@ impl<'a> Screen<'a> {
             overhead,
             pace: None,
             prepared: 0,
+            guards: Vec::new(),
         };
         screen.measure_pace(project)?;
         tracing::debug!(
@@ -425,7 +410,7 @@ const QUICK: Duration = Duration::from_millis(50);
 /// Candidates made ready together at first.
 const FIRST_BATCH: usize = 12;
 /// No attempt is expected to be quicker: what is measured of so little is noise.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(10);
 /// Added to every limit: noise of a busy machine.
 const GRACE: Duration = Duration::from_millis(300);
 /// The same for the first limit, where noise only means a second try.

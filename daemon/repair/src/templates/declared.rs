@@ -1,0 +1,164 @@
+//! Whether declared types speak against one name standing where another stands.
+
+use std::collections::HashMap;
+
+use greenlit_syntax::{FLOAT, INTEGER, Node, Parsed, Role, Shapes, is_float};
+
+use super::site::Site;
+
+/// What is left of a candidate that puts a value where one of another type is declared. Not nothing:
+/// types convert in ways that their names do not tell.
+const UNLIKE: f64 = 0.15;
+
+/// Types by name, as far as all declarations of a name agree.
+#[derive(Debug, Default)]
+pub(super) struct Types(HashMap<String, Option<String>>);
+
+impl Types {
+    pub(super) fn new(declared: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut types: HashMap<String, Option<String>> = HashMap::new();
+        for (name, written) in declared {
+            let written = plain(&written);
+            types
+                .entry(name)
+                .and_modify(|known| *known = known.take().filter(|known| *known == written))
+                .or_insert(Some(written));
+        }
+        Self(types)
+    }
+
+    /// The fields of some files.
+    pub(super) fn of_members<'p>(files: impl IntoIterator<Item = &'p Parsed>) -> Self {
+        Self::new(files.into_iter().flat_map(Parsed::member_types))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_deref()
+    }
+}
+
+/// A type without what makes it a reference: that is often converted.
+fn plain(written: &str) -> String {
+    let mut rest = written.trim();
+    loop {
+        let before = rest;
+        rest = rest.trim_start_matches(['&', ' ']);
+        rest = rest.strip_prefix("mut ").or_else(|| rest.strip_prefix("const ")).unwrap_or(rest);
+        if let Some(lifetime) = rest.strip_prefix('\'') {
+            rest = lifetime.split_once(' ').map_or(rest, |(_, behind)| behind);
+        }
+        if rest == before {
+            return rest.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+    }
+}
+
+impl Site<'_> {
+    /// The weight of a name in place of a variable, by their declared types.
+    pub(super) fn likeness(&self, old: &str, new: &str) -> f64 {
+        self.weigh(self.types.get(old), self.types.get(new))
+    }
+
+    /// The same of two members.
+    pub(super) fn likeness_of_members(&self, old: &str, new: &str) -> f64 {
+        self.weigh(self.file.member_types.get(old), self.file.member_types.get(new))
+    }
+
+    /// The same of a name in place of an expression.
+    pub(super) fn likeness_to(&self, node: Node<'_>, new: &str) -> f64 {
+        self.weigh(self.declared(node), self.types.get(new))
+    }
+
+    fn declared(&self, node: Node<'_>) -> Option<&str> {
+        match self.role(node) {
+            Role::Identifier => self.types.get(self.text_of(node)),
+            Role::Member => {
+                let (_, name) = self.parsed().member(node)?;
+                self.file.member_types.get(self.text_of(name))
+            }
+            _ => None,
+        }
+    }
+
+    fn weigh(&self, old: Option<&str>, new: Option<&str>) -> f64 {
+        let style = &self.parsed().table().style;
+        let (Some(old), Some(new)) = (old, new) else { return 1.0 };
+        let numbers = [old, new].map(|written| self.is_number(written)) == [true, true];
+        let open = matches!(old, INTEGER | FLOAT) || matches!(new, INTEGER | FLOAT);
+        let alike = numbers && (style.converts_numbers || open && is_float(old) == is_float(new));
+        if !style.typed || old == new || alike { 1.0 } else { UNLIKE }
+    }
+
+    fn is_number(&self, written: &str) -> bool {
+        matches!(written, INTEGER | FLOAT) || self.parsed().shape_of_type(written) == Shapes::NUMBER
+    }
+
+    /// The weight of adding a whole number to a value.
+    pub(super) fn likeness_to_integer(&self, node: Node<'_>) -> f64 {
+        self.weigh(self.declared(node).filter(|written| is_float(written)), Some(INTEGER))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::candidates;
+    use super::*;
+
+    fn types(declared: &[(&str, &str)]) -> Types {
+        Types::new(declared.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())))
+    }
+
+    #[test]
+    fn references_are_what_they_refer_to_and_a_name_with_two_types_has_none() {
+        let types = types(&[
+            ("a", "&'a mut  Vec<u8>"),
+            ("b", "const char"),
+            ("b", "char"),
+            ("c", "u8"),
+            ("c", "u16"),
+            ("c", "u8"),
+        ]);
+        assert_eq!(
+            [types.get("a"), types.get("b"), types.get("c")],
+            [Some("Vec<u8>"), Some("char"), None]
+        );
+    }
+
+    /// The rank of a replacement by what it replaces with.
+    fn rank(name: &str, text: &str, summary: &str) -> usize {
+        let (_, found) = candidates(name, text);
+        let at = found.iter().position(|candidate| candidate.summary == summary);
+        at.unwrap_or_else(|| panic!("{summary} is not among {}", found.len()))
+    }
+
+    #[test]
+    fn a_member_of_the_same_type_comes_before_one_of_another() {
+        let text = "struct O { size: usize, loud: bool, calm: bool }\n\nfn f(o: &O) -> bool {\n    g(o.size, o.calm);\n$0    o.loud && h()\n}\n";
+        let of = |summary| rank("m.rs", text, summary);
+        assert!(of("replace `loud` by `calm`") < of("replace `loud` by `size`"));
+    }
+
+    #[test]
+    fn whole_numbers_and_others_do_not_mix_where_nothing_converts_them() {
+        let text = "fn f(a: f64, b: f64) -> f64 {\n    let mut i = 0;\n    let mut x = 0.5;\n$0    g(a)\n}\n";
+        let of = |summary| rank("m.rs", text, summary);
+        let mixed = [of("replace `a` by `i`"), of("replace `a` by `a + 1`")];
+        let likely = [of("replace `a` by `b`"), of("replace `a` by `x`")];
+        assert!(likely.iter().max() < mixed.iter().min(), "{likely:?} {mixed:?}");
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_ordered() {
+        let text = "fn f(a: Kind) -> bool {\n$0    a == Kind::Bit\n}\n";
+        let (_, found) = candidates("m.rs", text);
+        assert!(found.iter().all(|candidate| !candidate.summary.contains("`<`")));
+        assert!(found.iter().any(|candidate| candidate.summary.contains("`!=`")));
+    }
+
+    #[test]
+    fn a_variable_of_the_same_type_comes_before_one_of_another() {
+        let text = "fn f(a: u8, c: f64, b: &u8) -> u8 {\n$0    g(a)\n}\n";
+        let of = |summary| rank("m.rs", text, summary);
+        assert!(of("replace `a` by `b`") < of("replace `a` by `c`"));
+    }
+}
