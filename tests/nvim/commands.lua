@@ -27,13 +27,13 @@ local function completes(line, expected)
 end
 completes(
   'Greenlit ',
-  'cancel evidence fix index log model restart search status stop test'
+  'adapter cancel dismiss evidence fix index log model restart search status stop test'
 )
 completes('Greenlit s', 'search status stop')
 completes('vertical Greenlit index ', 'pause rebuild resume status')
 completes('Greenlit index re', 'rebuild resume')
 completes('Greenlit test ', '')
-vim.cmd('Greenlit adapter')
+vim.cmd('Greenlit adopt')
 vim.cmd('Greenlit index burn')
 vim.cmd('Greenlit test now')
 t.wait('three refusals', function()
@@ -131,6 +131,31 @@ t.wait('a choice of models', function()
 end)
 holds(table.concat(menu.items, '\n'), 'all-minilm-l6-v2')
 holds(table.concat(menu.items, '\n'), 'not installed')
+
+-- Adapters: none are there yet.
+vim.cmd('Greenlit adapter')
+t.wait('a word about adapters', function()
+  return t.times_told('there is no adapter; `greenlit adapter add DIR`') == 1
+end)
+
+-- A dismissed fix is not in the menu any more.
+vim.cmd('Greenlit dismiss')
+t.wait('a word that there is nothing to dismiss', function()
+  return t.times_told('no fix is on offer on this line') == 2
+end)
+t.answer_select(function()
+  return 1
+end)
+vim.cmd.buffer(tests)
+vim.api.nvim_win_set_cursor(0, { 5, 0 })
+local unwanted = t.wait_for_fix(tests, 4)[1]
+vim.cmd('Greenlit dismiss')
+t.wait('the dismissal', function()
+  return t.times_told('no longer offered: ' .. unwanted) == 1
+end)
+for _, action in ipairs(t.actions(tests, 4)) do
+  t.check('it is still in the menu', action.title ~= unwanted)
+end
 
 -- Restart is another process; stop is none, until somebody wants something.
 local pid = t.daemon().pid

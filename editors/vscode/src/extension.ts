@@ -129,6 +129,16 @@ function commands(
         await vscode.commands.executeCommand("workbench.action.closeActiveEditor");
       }
     },
+    dismissShownFix: async (uri?: vscode.Uri) => {
+      const shown = previewed(uri);
+      const data = shown?.data ?? (await fixes.one())?.data;
+      if (data) {
+        await fixes.dismiss(data);
+        if (shown) {
+          await vscode.commands.executeCommand("workbench.action.closeActiveEditor");
+        }
+      }
+    },
     stopWork: () => server.execute("greenlit.cancel"),
     restartServer: async () => {
       if (server.runs) {

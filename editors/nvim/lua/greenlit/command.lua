@@ -91,6 +91,11 @@ local SUBCOMMANDS = {
       require('greenlit.evidence').show(args.mods)
     end,
   },
+  dismiss = {
+    run = function()
+      require('greenlit.offered').dismiss()
+    end,
+  },
   search = {
     free = true,
     run = function(args, words)
@@ -100,6 +105,11 @@ local SUBCOMMANDS = {
   model = {
     run = function()
       require('greenlit.model').choose()
+    end,
+  },
+  adapter = {
+    run = function()
+      require('greenlit.adapter').choose()
     end,
   },
   index = {

@@ -44,8 +44,8 @@ ${table(Object.entries(report.entry.evidence.content_hashes).map(([path, hash]) 
 
 function actions({ holds }: Evidence): string {
   return holds
-    ? `<p class="actions"><button data-command="preview">Preview</button> <button data-command="apply">Apply</button></p>`
-    : `<p class="gone">The code changed since this fix was verified, or it was applied: it is not on offer any more.</p>`;
+    ? `<p class="actions"><button data-command="preview">Preview</button> <button data-command="apply">Apply</button> <button data-command="dismiss">Dismiss</button></p>`
+    : `<p class="gone">The code changed since this fix was verified, or it was applied or dismissed: it is not on offer any more.</p>`;
 }
 
 function diff(patch: string): string {

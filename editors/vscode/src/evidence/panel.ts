@@ -92,6 +92,9 @@ export class EvidencePanel implements vscode.Disposable {
     } else if (command === "apply") {
       await this.fixes.apply(shown.data);
       await this.show(shown.data);
+    } else if (command === "dismiss") {
+      await this.fixes.dismiss(shown.data);
+      await this.show(shown.data);
     } else if (command === "open" && place && shown.evidence.root) {
       await openPlace(vscode.Uri.parse(shown.evidence.root), place);
     }

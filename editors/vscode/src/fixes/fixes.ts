@@ -11,6 +11,10 @@ const PREVIEW: vscode.QuickInputButton = {
   iconPath: new vscode.ThemeIcon("diff"),
   tooltip: "Preview in the diff editor",
 };
+const DISMISS: vscode.QuickInputButton = {
+  iconPath: new vscode.ThemeIcon("close"),
+  tooltip: "Do not offer it any more",
+};
 const EVIDENCE: vscode.QuickInputButton = {
   iconPath: new vscode.ThemeIcon("beaker"),
   tooltip: "Show the evidence",
@@ -40,9 +44,14 @@ export class Fixes {
       await this.offerSearch(root, tests);
       return;
     }
-    const fix = await pick(fixes, "Preview which fix?", (button, chosen) =>
-      button === EVIDENCE ? this.evidence(chosen.data) : this.preview(chosen.data, chosen.title),
-    );
+    const fix = await pick(fixes, "Preview which fix?", (button, chosen) => {
+      if (button === DISMISS) {
+        return this.dismiss(chosen.data);
+      }
+      return button === EVIDENCE
+        ? this.evidence(chosen.data)
+        : this.preview(chosen.data, chosen.title);
+    });
     if (fix) {
       await this.preview(fix.data, fix.title);
     }
@@ -69,6 +78,11 @@ export class Fixes {
   async apply(data: ActionData): Promise<boolean> {
     const edit = await this.resolve(data);
     return edit !== undefined && vscode.workspace.applyEdit(edit);
+  }
+
+  /** Takes a fix from the menu; that is recorded, and it is not offered again for these texts. */
+  async dismiss(data: ActionData): Promise<void> {
+    await this.server.execute("greenlit.dismissFix", [data.fix]);
   }
 
   private async resolve(data: ActionData): Promise<vscode.WorkspaceEdit | undefined> {
@@ -98,7 +112,7 @@ function pick(
   list.items = fixes.map((fix) => ({
     label: fix.title,
     detail: fix.summary,
-    buttons: pressed ? [PREVIEW, EVIDENCE] : [],
+    buttons: pressed ? [PREVIEW, EVIDENCE, DISMISS] : [],
     fix,
   }));
   return new Promise((resolve) => {

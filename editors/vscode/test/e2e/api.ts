@@ -6,7 +6,8 @@ import path from "node:path";
 import * as vscode from "vscode";
 
 import type { Api } from "../../src/extension";
-import { activate, execute, fixAt, menu, own, replace, scratch, until, verdict } from "./support";
+import type { ActionData } from "../../src/protocol";
+import { activate, execute, fixAt, menu, own, red, replace, scratch, until, verdict } from "./support";
 
 const RED = "test_people.py::test_adult_on_the_birthday";
 
@@ -104,6 +105,7 @@ async function journey(): Promise<void> {
   assert.ok(!issue.includes(folder.uri.fsPath) && !issue.includes("is_adult"), issue);
 
   await daemonGone(api, code);
+  await dismissal(document);
   await badPrograms(api);
 }
 
@@ -118,6 +120,24 @@ async function daemonGone(api: Api, code: vscode.TextDocument): Promise<void> {
   await until("work to resume", () => (/1 failing/.test(api.status()) ? true : undefined));
   const after = await execute<{ report?: { pid: number } }>("greenlit.status");
   assert.notEqual(after.report?.pid, pid);
+}
+
+/** A fix that somebody dismissed from its preview is offered no more. */
+async function dismissal(document: vscode.TextDocument): Promise<void> {
+  const offered = async () => {
+    const entries = await menu(document, await red(document));
+    const preview = entries.find(({ title }) => title.startsWith("Preview"));
+    const [among] = (preview?.command?.arguments ?? [[]]) as [ActionData[]];
+    return among;
+  };
+  const unwanted = await until("a fix in the menu again", async () => (await offered())[0]);
+  await execute("greenlit.previewFix", [unwanted]);
+  const isPreview = () => vscode.window.activeTextEditor?.document.uri.scheme === "greenlit-fix";
+  await until("the preview to be in front", () => isPreview() || undefined);
+  await execute("greenlit.dismissShownFix");
+  const gone = async () => (await offered()).every(({ fix }) => fix !== unwanted.fix);
+  await until("the fix to be gone", async () => (await gone()) || undefined);
+  assert.ok(!isPreview(), "its preview is still open");
 }
 
 /** What is wrong with the program is said once, stays in the bar, and is mended by setting it right. */

@@ -151,6 +151,7 @@ test("the evidence page escapes what it shows and loads nothing", () => {
     assert.ok(html.includes(part), part);
   }
   assert.ok(html.includes('<button data-command="apply">'));
+  assert.ok(html.includes('<button data-command="dismiss">'));
   assert.ok(!page({ ...evidence(), holds: false }, own).includes("<button"));
 });
 
