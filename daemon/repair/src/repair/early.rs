@@ -14,6 +14,8 @@ use crate::screen::Screen;
 use crate::search::{SearchCounts, VerifiedFix, groups};
 use crate::workbench::WorkError;
 
+/// Suspected lines for which these are written: the best ones are for the first lines.
+const LINES: usize = 40;
 /// Candidates tried while spectra are measured: few enough for one build.
 const EARLY: usize = 24;
 /// Candidates tried before spectra are measured, where it is known what changed.
@@ -69,7 +71,11 @@ impl Repair<'_> {
         if localized.is_some_and(|localized| localized.load(Ordering::Relaxed)) {
             return Ok(early);
         }
-        let cause = locate_by_traces(self.bench, project, failures.clone(), self.changes);
+        let mut cause = locate_by_traces(self.bench, project, failures.clone(), self.changes);
+        if cause.localization.changed {
+            (self.on_event)(RepairEvent::Localized(cause.localization.clone()));
+        }
+        cause.localization.lines.truncate(LINES);
         let context = FaultContext {
             files: &cause.files,
             neighbours: &cause.neighbours,
@@ -79,9 +85,6 @@ impl Repair<'_> {
         let mut generated = self.generator.candidates(&context);
         generated.truncate(if cause.localization.changed { EARLY_ON_CHANGE } else { EARLY });
         let candidates = earlier_first(self.earlier, generated);
-        if cause.localization.changed {
-            (self.on_event)(RepairEvent::Localized(cause.localization.clone()));
-        }
         let ahead = localized.is_none() && self.limits.jobs > 1;
         let course = Course { deadline, jobs: 1, ahead, ended: localized, found: Vec::new() };
         match self.search(project, &cause, candidates, course, &mut early.screen) {

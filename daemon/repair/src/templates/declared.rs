@@ -1,6 +1,6 @@
 //! Whether declared types speak against one name standing where another stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use greenlit_syntax::{FLOAT, INTEGER, Node, Parsed, Role, Shapes, is_float};
 
@@ -27,13 +27,41 @@ impl Types {
         Self(types)
     }
 
-    /// The fields of some files.
-    pub(super) fn of_members<'p>(files: impl IntoIterator<Item = &'p Parsed>) -> Self {
-        Self::new(files.into_iter().flat_map(Parsed::member_types))
-    }
-
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_deref()
+    }
+}
+
+/// What some files declare and how they call.
+#[derive(Debug)]
+pub(super) struct Declared {
+    members: Types,
+    results: Types,
+    /// With how many arguments each function is called.
+    arguments: HashMap<String, HashSet<usize>>,
+}
+
+impl Declared {
+    pub(super) fn of<'p>(files: impl IntoIterator<Item = &'p Parsed>) -> Self {
+        let (mut members, mut results) = (Vec::new(), Vec::new());
+        let mut arguments: HashMap<String, HashSet<usize>> = HashMap::new();
+        for parsed in files {
+            members.append(&mut parsed.member_types());
+            parsed.walk(parsed.root(), &mut |node| {
+                if parsed.role(node).is_function_like()
+                    && let Some(name) = parsed.function_name(node)
+                {
+                    results.push((name.to_owned(), parsed.result_types(node).join(", ")));
+                }
+                if let Some(call) = parsed.call(node)
+                    && let Some(name) = parsed.callee_name(call.function)
+                {
+                    arguments.entry(name.to_owned()).or_default().insert(call.arguments.len());
+                }
+                true
+            });
+        }
+        Self { members: Types::new(members), results: Types::new(results), arguments }
     }
 }
 
@@ -61,7 +89,19 @@ impl Site<'_> {
 
     /// The same of two members.
     pub(super) fn likeness_of_members(&self, old: &str, new: &str) -> f64 {
-        self.weigh(self.file.member_types.get(old), self.file.member_types.get(new))
+        let members = &self.file.declared.members;
+        self.weigh(members.get(old), members.get(new))
+    }
+
+    /// The weight of one function in place of another that is called with so many arguments: by what they
+    /// return, by how the other one is called elsewhere, and by whether both are types.
+    pub(super) fn likeness_of_functions(&self, old: &str, new: &str, arguments: usize) -> f64 {
+        let Declared { results, arguments: called, .. } = self.file.declared;
+        let typed = self.parsed().table().style.typed;
+        let is_type = |name: &str| name.starts_with(char::is_uppercase);
+        let alike = is_type(old) == is_type(new)
+            && called.get(new).is_none_or(|counts| counts.contains(&arguments));
+        if typed && !alike { UNLIKE } else { self.weigh(results.get(old), results.get(new)) }
     }
 
     /// The same of a name in place of an expression.
@@ -74,7 +114,7 @@ impl Site<'_> {
             Role::Identifier => self.types.get(self.text_of(node)),
             Role::Member => {
                 let (_, name) = self.parsed().member(node)?;
-                self.file.member_types.get(self.text_of(name))
+                self.file.declared.members.get(self.text_of(name))
             }
             _ => None,
         }
@@ -153,6 +193,20 @@ mod tests {
         let (_, found) = candidates("m.rs", text);
         assert!(found.iter().all(|candidate| !candidate.summary.contains("`<`")));
         assert!(found.iter().any(|candidate| candidate.summary.contains("`!=`")));
+    }
+
+    #[test]
+    fn a_function_that_returns_the_same_comes_before_one_that_does_not() {
+        let text = "fn size(a: u8) -> u8 { a }\nfn name(a: u8) -> String { b(a) }\nfn twice(a: u8) -> u8 { a * 2 }\n\nfn f(a: u8) -> u8 {\n$0    size(a)\n}\n";
+        let of = |summary| rank("m.rs", text, summary);
+        assert!(of("replace `size` by `twice`") < of("replace `size` by `name`"));
+    }
+
+    #[test]
+    fn a_method_that_is_called_alike_comes_before_one_that_is_not() {
+        let text = "fn f(a: &mut Vec<u8>) -> usize {\n    a.push(1);\n    a.capacity();\n$0    a.len()\n}\n";
+        let of = |summary| rank("m.rs", text, summary);
+        assert!(of("replace `len` by `capacity`") < of("replace `len` by `push`"));
     }
 
     #[test]

@@ -68,10 +68,10 @@ impl Generator for TemplateGenerator {
             })
             .collect();
         let all = parsed.iter().chain(&neighbours).map(|(_, parsed)| parsed);
-        let member_types = declared::Types::of_members(all);
+        let declared = declared::Declared::of(all);
         let files: Vec<_> = parsed
             .iter()
-            .map(|(source, parsed)| site::File::new(source, parsed, &member_types))
+            .map(|(source, parsed)| site::File::new(source, parsed, &declared))
             .collect();
         let lent: Vec<_> = neighbours
             .iter()

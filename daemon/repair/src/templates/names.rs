@@ -154,19 +154,25 @@ fn member(site: &Site<'_>, sink: &mut Sink, node: Node<'_>) {
     let Some((object, name)) = site.parsed().member(node) else { return };
     let old = site.text_of(name);
     let called = is_callee(site, node);
+    let arguments =
+        site.parent(node).and_then(|p| site.parsed().call(p)).map(|c| c.arguments.len());
+    let likeness = |other: &str| match arguments.filter(|_| called) {
+        Some(arguments) => site.likeness_of_functions(old, other, arguments),
+        None => site.likeness_of_members(old, other),
+    };
     siblings(site, sink, name, old);
     let same = site.file.members.get(site.text_of(object)).map_or(&[][..], Vec::as_slice);
     let mut seen = BTreeSet::from([old]);
     for other in same {
         if seen.insert(other) && is_attribute(site, site.text_of(object), other) != called {
-            let weight = 0.95 * site.likeness_of_members(old, other);
+            let weight = 0.95 * likeness(other);
             sink.replace(site, Family::MemberName, name, other.as_str(), weight);
         }
     }
     for (receiver, names) in &site.file.members {
         for other in names {
             if is_attribute(site, receiver, other) != called && seen.insert(other) {
-                let weight = 0.6 * site.likeness_of_members(old, other);
+                let weight = 0.6 * likeness(other);
                 sink.replace(site, Family::MemberName, name, other.as_str(), weight);
             }
         }
@@ -211,6 +217,7 @@ fn function_name(site: &Site<'_>, sink: &mut Sink, node: Node<'_>, old: &str) {
         let in_scope = site.names.iter().any(|b| b.name == function.name);
         if in_scope {
             let weight = if function.parameters.len() == arguments { 0.9 } else { 0.3 };
+            let weight = weight * site.likeness_of_functions(old, &function.name, arguments);
             sink.replace(site, Family::FunctionName, node, function.name.as_str(), weight);
         }
     }

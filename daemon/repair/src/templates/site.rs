@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use greenlit_syntax::{Binding, BindingKind, FunctionItem, Node, Parsed, Role, Shapes};
 
-use super::declared::Types;
+use super::declared::{Declared, Types};
 use crate::candidate::SourceFile;
 use crate::reject::test_regions;
 
@@ -40,8 +40,8 @@ pub(super) struct File<'a> {
     pub(super) texts: Vec<Node<'a>>,
     /// By function: asked for only where lines are suspected.
     known: RefCell<HashMap<usize, Known>>,
-    /// The fields of this file and of those that came with it.
-    pub(super) member_types: &'a Types,
+    /// What this file and those that came with it declare.
+    pub(super) declared: &'a Declared,
     protected: Vec<Range<usize>>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> File<'a> {
     pub(super) fn new(
         source: &'a SourceFile,
         parsed: &'a Parsed,
-        member_types: &'a Types,
+        declared: &'a Declared,
     ) -> File<'a> {
         let parents = parsed.parents();
         let bindings = parsed.bindings();
@@ -71,7 +71,7 @@ impl<'a> File<'a> {
             integers: integers.iter().filter_map(|n| parsed.text_of(*n).parse().ok()).collect(),
             texts: parsed.descendants(parsed.root(), |r| r == Role::Text),
             known: RefCell::new(HashMap::new()),
-            member_types,
+            declared,
             protected: test_regions(parsed),
         }
     }
