@@ -69,6 +69,20 @@ t.wait('a word about a line without a fix', function()
   return t.times_told('no fix is on offer on this line') == 1
 end)
 
+-- A dismissed fix is not in the menu any more.
+t.answer_select(function()
+  return 1
+end)
+vim.api.nvim_win_set_cursor(0, { 5, 0 })
+local unwanted = t.wait_for_fix(tests, 4)[1]
+vim.cmd('Greenlit dismiss')
+t.wait('the dismissal', function()
+  return t.times_told('no longer offered: ' .. unwanted) == 1
+end)
+for _, action in ipairs(t.actions(tests, 4)) do
+  t.check('it is still in the menu', action.title ~= unwanted)
+end
+
 -- Search, by an unsaved name too. The first one asks whether a model may be downloaded; no answer is none.
 local menu = t.answer_select(function()
   return nil
@@ -137,25 +151,6 @@ vim.cmd('Greenlit adapter')
 t.wait('a word about adapters', function()
   return t.times_told('there is no adapter; `greenlit adapter add DIR`') == 1
 end)
-
--- A dismissed fix is not in the menu any more.
-vim.cmd('Greenlit dismiss')
-t.wait('a word that there is nothing to dismiss', function()
-  return t.times_told('no fix is on offer on this line') == 2
-end)
-t.answer_select(function()
-  return 1
-end)
-vim.cmd.buffer(tests)
-vim.api.nvim_win_set_cursor(0, { 5, 0 })
-local unwanted = t.wait_for_fix(tests, 4)[1]
-vim.cmd('Greenlit dismiss')
-t.wait('the dismissal', function()
-  return t.times_told('no longer offered: ' .. unwanted) == 1
-end)
-for _, action in ipairs(t.actions(tests, 4)) do
-  t.check('it is still in the menu', action.title ~= unwanted)
-end
 
 -- Restart is another process; stop is none, until somebody wants something.
 local pid = t.daemon().pid

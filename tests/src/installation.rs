@@ -57,6 +57,23 @@ impl Installation {
         self.dir.path().join(name)
     }
 
+    /// A program to be the daemon's (`GREENLIT_DAEMON`), which can write nothing as long as there is the
+    /// directory `full` of this installation.
+    pub fn daemon_on_a_full_disk(&self) -> PathBuf {
+        let [full, program] = ["full", "full-greenlitd"].map(|name| self.path(name));
+        std::fs::create_dir(&full).expect("it is new");
+        // A signal that is ignored stays so: a write that is too much is an error.
+        let script = format!(
+            "#!/bin/sh\nif [ -e '{}' ]; then trap '' XFSZ; ulimit -f 0; fi\nexec '{}' \"$@\"\n",
+            full.display(),
+            binary("greenlitd").display()
+        );
+        std::fs::write(&program, script).expect("the directory is writable");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("it is ours");
+        program
+    }
+
     /// A command with this installation's environment: a person's shell with the test tools.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);

@@ -123,8 +123,22 @@ fn nvim_says_once_what_is_wrong_with_the_program() {
 #[test]
 fn nvim_says_once_that_the_daemon_does_not_start() {
     let installation = Installation::new();
-    std::fs::write(installation.path("run"), "not a directory").unwrap();
-    nvim(&installation, &python_project("people"), "refused.lua");
+    let run = installation.path("run");
+    std::fs::write(&run, "not a directory").unwrap();
+    let environment = [("IN_THE_WAY", run.to_str().unwrap()), ("SAID", run.to_str().unwrap())];
+    nvim_with(&installation, &python_project("people"), "refused.lua", &environment);
+}
+
+#[test]
+fn nvim_says_once_that_the_disk_is_full() {
+    let installation = Installation::new();
+    let (program, full) = (installation.daemon_on_a_full_disk(), installation.path("full"));
+    let environment = [
+        ("GREENLIT_DAEMON", program.to_str().unwrap()),
+        ("IN_THE_WAY", full.to_str().unwrap()),
+        ("SAID", "make room on that disk"),
+    ];
+    nvim_with(&installation, &python_project("people"), "refused.lua", &environment);
 }
 
 #[test]

@@ -7,6 +7,15 @@ use greenlit_tests::{Installation, Project, binary, python_project, tool};
 
 /// Runs one part of `editors/vscode/test/e2e` to its end, with this folder or workspace open.
 fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
+    vscode_with(installation, open, what, &[]);
+}
+
+fn vscode_with(
+    installation: &Installation,
+    open: Option<&Path>,
+    what: &[&str],
+    environment: &[(&str, &Path)],
+) {
     let extension = Path::new(env!("CARGO_MANIFEST_DIR")).join("../editors/vscode");
     let extension = extension.canonicalize().unwrap();
     let bundle = extension.join("dist/extension.js");
@@ -41,6 +50,7 @@ fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
         .env("EXTENSION", &extension)
         .env("VSIX", package)
         .envs(open.map(|open| ("OPEN", open)))
+        .envs(environment.iter().copied())
         .env("SCRATCH", &scratch)
         .output()
         .unwrap();
@@ -85,6 +95,25 @@ fn vscode_without_a_folder_is_quiet() {
     let installation = Installation::new();
     vscode(&installation, None, &["suite", "nofolder"]);
     assert!(!installation.path("state/daemon.log").exists(), "a daemon was started");
+}
+
+#[test]
+fn vscode_says_why_the_daemon_does_not_start() {
+    let project = python_project("people");
+    let installation = Installation::new();
+    let run = installation.path("run");
+    std::fs::write(&run, "not a directory").unwrap();
+    let environment = [("IN_THE_WAY", &*run), ("SAID", &*run)];
+    vscode_with(&installation, Some(project.root()), &["suite", "refused"], &environment);
+
+    let installation = Installation::new();
+    let (program, full) = (installation.daemon_on_a_full_disk(), installation.path("full"));
+    let environment = [
+        ("GREENLIT_DAEMON", &*program),
+        ("IN_THE_WAY", &*full),
+        ("SAID", Path::new("make room on that disk")),
+    ];
+    vscode_with(&installation, Some(project.root()), &["suite", "refused"], &environment);
 }
 
 #[test]

@@ -60,6 +60,14 @@ enum Ended {
     Badly,
 }
 
+fn is_for_want_of_room(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    kinds
+        .map(io::Error::kind)
+        .any(|kind| matches!(kind, FileTooLarge | QuotaExceeded | StorageFull))
+}
+
 /// Runs the daemon.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let started = Instant::now();
@@ -69,7 +77,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     restrict_new_files();
     let readiness = Readiness::new(args.detached);
     let fail = |readiness: Readiness, error: &anyhow::Error| {
-        let message = format!("{error:#}");
+        let remedy = if is_for_want_of_room(error) { "; make room on that disk" } else { "" };
+        let message = format!("{error:#}{remedy}");
         tracing::error!(error = message, "cannot start");
         // There is nobody left to tell.
         let _said = readiness.say(&ReadyMessage::Failed { message });

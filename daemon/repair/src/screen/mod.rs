@@ -409,7 +409,7 @@ const CASES: usize = 8;
 const QUICK: Duration = Duration::from_millis(50);
 /// Candidates made ready together at first. Many of these do not build, and a build that only finds that
 /// out takes about as long for a few as for many.
-const FIRST_BATCH: usize = 30;
+const FIRST_BATCH: usize = 20;
 /// No attempt is expected to be quicker: what is measured of so little is noise.
 const PACE: Duration = Duration::from_millis(10);
 /// Added to every limit: noise of a busy machine.
@@ -434,7 +434,7 @@ mod tests {
             sizes.push(batch_after(prepared, 60));
             prepared += sizes[sizes.len() - 1];
         }
-        assert_eq!(sizes, [30, 60, 60, 60]);
+        assert_eq!(sizes, [20, 40, 60, 60]);
         assert_eq!(batch_after(0, 5), 5);
         assert_eq!(
             [batch_after(0, 0), batch_after(100, 1)],
