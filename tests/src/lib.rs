@@ -14,7 +14,9 @@ pub use editor::Editor;
 pub use endpoint::Endpoint;
 pub use installation::{Installation, Ran};
 pub use model_hub::ModelHub;
-pub use projects::{Project, node_project, python_project, rust_project};
+pub use projects::{
+    Project, WIDE_PEOPLE, node_project, python_project, rust_project, wide_python_project,
+};
 
 /// An executable of this workspace.
 ///

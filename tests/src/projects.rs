@@ -77,6 +77,25 @@ pub fn python_project(name: &str) -> Project {
     )
 }
 
+/// The same, between wide characters, in lines that end with CR and LF.
+pub fn wide_python_project(name: &str) -> Project {
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    let project = python_project(name).file("people.py", crlf(WIDE_PEOPLE));
+    let tests = crlf(&project.read("test_people.py"));
+    project.file("test_people.py", tests)
+}
+
+/// The source of [`wide_python_project`], with other ends of lines.
+pub const WIDE_PEOPLE: &str = "\
+# 𝕏 é 👋🏽
+def is_adult(age):
+    return ('🎂', age > 18)[1]
+
+
+def initials(name):
+    return ''.join(part[0] for part in name.split())
+";
+
 const PEOPLE: &str = "\
 def is_adult(age):
     return age > 18

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use greenlit_tests::{Installation, Project, binary, python_project, tool};
+use greenlit_tests::{
+    Installation, Project, WIDE_PEOPLE, binary, python_project, tool, wide_python_project,
+};
 
 /// Runs one script of `tests/nvim` to its end.
 fn nvim(installation: &Installation, project: &Project, script: &str) -> String {
@@ -158,16 +160,11 @@ fn nvim_renames_a_file_while_fixes_are_shown() {
 
 #[test]
 fn nvim_places_fixes_between_wide_characters_and_carriage_returns() {
-    let crlf = |text: &str| text.replace('\n', "\r\n");
-    let source = "# 𝕏 é 👋🏽\ndef is_adult(age):\n    return ('🎂', age > 18)[1]\n\n\n\
-                  def initials(name):\n    return ''.join(part[0] for part in name.split())\n";
-    let project = python_project("people").file("people.py", crlf(source));
-    let tests = crlf(&project.read("test_people.py"));
-    project.write("test_people.py", tests);
+    let project = wide_python_project("people");
     nvim(&Installation::new(), &project, "positions.lua");
     let expected =
-        source.replace("𝕏", "👩‍👩‍👧 é 𝕏").replace("'🎂'", "'🎂🎂 ß'").replace("age > 18", "age >= 18");
-    assert_eq!(project.read("people.py"), crlf(&expected));
+        WIDE_PEOPLE.replace("𝕏", "👩‍👩‍👧 é 𝕏").replace("'🎂'", "'🎂🎂 ß'").replace("> 18", ">= 18");
+    assert_eq!(project.read("people.py"), expected.replace('\n', "\r\n"));
 }
 
 #[test]

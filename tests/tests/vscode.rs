@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use greenlit_tests::{Installation, Project, binary, python_project, tool};
+use greenlit_tests::{
+    Installation, Project, WIDE_PEOPLE, binary, python_project, tool, wide_python_project,
+};
 
 /// Runs one part of `editors/vscode/test/e2e` to its end, with this folder or workspace open.
 fn vscode(installation: &Installation, open: Option<&Path>, what: &[&str]) {
@@ -71,7 +73,7 @@ fn vscode_extension_host_goes_from_a_red_test_to_a_green_one() {
 }
 
 #[test]
-fn vscode_bears_two_folders_a_long_file_undo_and_renaming() {
+fn vscode_bears_several_folders_long_and_wide_files_undo_and_renaming() {
     let people = python_project("people");
     let filler: String = (0..50_000).map(|n| format!("# {n}: 𝕏\n")).collect();
     let long = Project::named("long")
@@ -84,10 +86,14 @@ fn vscode_bears_two_folders_a_long_file_undo_and_renaming() {
              def test_old():\n    assert is_old(40)\n\n\n\
              def test_last():\n    assert is_old(18)\n",
         );
-    let folders = [people.root(), long.root()].map(|root| serde_json::json!({ "path": root }));
+    let wide = wide_python_project("wide");
+    let folders =
+        [people.root(), long.root(), wide.root()].map(|root| serde_json::json!({ "path": root }));
     let workspace = people.outside().join("both.code-workspace");
     std::fs::write(&workspace, serde_json::json!({ "folders": folders }).to_string()).unwrap();
     vscode(&Installation::new(), Some(&workspace), &["suite", "awkward"]);
+    let expected = WIDE_PEOPLE.replace("𝕏", "👩‍👩‍👧 é 𝕏").replace("> 18", ">= 18");
+    assert_eq!(wide.read("people.py"), expected.replace('\n', "\r\n"));
 }
 
 #[test]

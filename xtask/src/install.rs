@@ -59,6 +59,11 @@ fn install_nvim() -> Result<()> {
     if target.is_symlink() {
         bail!("{} is a link: remove it first", target.display());
     }
+    // Files of another version must not stay.
+    if target.exists() {
+        std::fs::remove_dir_all(&target)
+            .with_context(|| format!("cannot remove {}", target.display()))?;
+    }
     copy(&source, &target)?;
     say(format!("installed the plugin into {}", target.display()));
     say("add `vim.lsp.enable('greenlit')` to your init.lua, then `:checkhealth greenlit`");

@@ -43,7 +43,7 @@ enum Task {
         /// Build and install the process that runs language models too, for the CPU.
         #[arg(long)]
         engine: bool,
-        /// Link the Neovim plugin into Neovim's package directory.
+        /// Copy the Neovim plugin into Neovim's package directory.
         #[arg(long)]
         nvim: bool,
         /// Build the extension for VS Code and install it with `code`.

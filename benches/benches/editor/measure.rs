@@ -88,7 +88,9 @@ impl fmt::Display for Measured {
             megabytes(*resident_after_bytes),
         )?;
         writeln!(f, "  {changes} changes, then a menu after each, from when each was due:")?;
-        write!(f, "    answered: first quarter {}; last {}", answered[0], answered[1])?;
+        let [first, last] = answered;
+        let growth = last.p50_ms / first.p50_ms;
+        write!(f, "    answered: first quarter {first}; last {last}: the median is {growth:.2} ×")?;
         if let Some([first, last]) = forwarded {
             write!(f, "\n    at the daemon: first quarter {first}; last {last}")?;
         }

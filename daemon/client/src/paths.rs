@@ -324,6 +324,21 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_of_somebody_else_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut paths = paths(dir.path());
+        paths.create().unwrap();
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&paths.runtime_dir, Some(65534), None).unwrap();
+        } else {
+            // This one is root's everywhere.
+            paths.runtime_dir = "/".into();
+        }
+        let error = paths.verify().unwrap_err();
+        assert!(matches!(error, PathsError::ForeignOwner { .. }), "{error}");
+    }
+
+    #[test]
     fn a_symbolic_link_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let paths = paths(dir.path());

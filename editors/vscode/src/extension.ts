@@ -33,14 +33,14 @@ export function activate(context: vscode.ExtensionContext): Api {
   const trace = vscode.window.createOutputChannel("Greenlit Trace", { log: true });
   const own = new Server(context, output, trace, menuEntries);
   server = own;
-  const status = new StatusBar(own);
+  const selector = LANGUAGES.map((language) => ({ scheme: "file", language }));
+  const status = new StatusBar(own, selector);
   const explorer = new TestExplorer(own);
   const previews = new Previews();
   const fixes: Fixes = new Fixes(own, previews, (data) => evidence.show(data));
   const media = vscode.Uri.joinPath(context.extensionUri, "media");
   const evidence = new EvidencePanel(media, own, fixes);
   const lenses = new FailingTests(own, explorer, fixes);
-  const selector = LANGUAGES.map((language) => ({ scheme: "file", language }));
   context.subscriptions.push(
     output,
     trace,

@@ -107,6 +107,16 @@ export interface FixEvidence {
     passages: { path: string; start_line: number; end_line: number; symbol: string | null }[];
     degraded: string | null;
   };
+  /** What the model that wrote it was asked; absent for templates. */
+  generation?: {
+    calls: number;
+    prompt_tokens: number;
+    completion_tokens: number;
+    /** Whether the tokens are estimates. */
+    estimated: boolean;
+    model_ms: number;
+    unusable: [string, number][];
+  };
   merit?: { shortcut: boolean };
 }
 
@@ -128,6 +138,8 @@ export interface StatusReport extends Status {
     log: string;
     roots: RootReport[];
     models: { tier: string; model: string; adapter: string | null }[];
+    /** What runs language models. */
+    engine?: { state: string; detail: string; remedy: string | null } | null;
   };
 }
 

@@ -23,10 +23,17 @@ export class StatusBar implements vscode.Disposable {
     10,
   );
   private readonly known: Known & { roots: Map<string, StatusReport> } = { roots: new Map() };
+  private readonly language: vscode.LanguageStatusItem;
   private report: StatusReport["report"];
 
-  constructor(private readonly server: Server) {
+  constructor(
+    private readonly server: Server,
+    selector: vscode.DocumentSelector,
+  ) {
+    this.language = vscode.languages.createLanguageStatusItem("greenlit.status", selector);
     this.item.name = "Greenlit";
+    this.language.name = "Greenlit";
+    this.language.command = { title: "Run Tests", command: "greenlit.testAll" };
     this.item.command = "greenlit.menu";
     server.onProblem((problem) => {
       this.known.problem = problem;
@@ -63,11 +70,6 @@ export class StatusBar implements vscode.Disposable {
     return (this.item.tooltip as vscode.MarkdownString).value;
   }
 
-  /** The failing tests and fixes of all roots, as last told. */
-  phase(): string[] {
-    return [...this.known.roots.values()].map((status) => status.phase ?? "");
-  }
-
   private async ask(): Promise<void> {
     try {
       const params = { command: "greenlit.status", arguments: [] };
@@ -81,7 +83,7 @@ export class StatusBar implements vscode.Disposable {
   }
 
   private render(): void {
-    const { text, severity } = shown(this.known);
+    const { text, severity } = shown(this.known, this.report);
     this.item.text = text;
     const background = {
       plain: undefined,
@@ -89,6 +91,10 @@ export class StatusBar implements vscode.Disposable {
       error: new vscode.ThemeColor("statusBarItem.errorBackground"),
     };
     this.item.backgroundColor = background[severity];
+    const levels = { plain: "Information", warning: "Warning", error: "Error" } as const;
+    this.language.severity = vscode.LanguageStatusSeverity[levels[severity]];
+    this.language.busy = text.startsWith("$(loading");
+    this.language.text = text.replace(/^\$\([^)]*\)\s*/, "");
     const tooltip = new vscode.MarkdownString(lines(this.known, this.report).join("\n\n"));
     const links = BUTTONS.map(([name, command]) => `[${name}](command:${command})`);
     tooltip.appendMarkdown(`\n\n${links.join(" · ")}`);
@@ -98,6 +104,7 @@ export class StatusBar implements vscode.Disposable {
 
   dispose(): void {
     this.item.dispose();
+    this.language.dispose();
   }
 }
 

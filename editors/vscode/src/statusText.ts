@@ -23,8 +23,34 @@ export interface Shown {
   severity: "plain" | "warning" | "error";
 }
 
+type Report = StatusReport["report"];
+
+/** The layer that tests run in where nothing is missing. */
+const WHOLE_SANDBOX = "namespaces";
+/** What an engine says that somebody wants and does not have. */
+const BROKEN = new Set(["crashed", "given-up", "out-of-memory"]);
+
+/** What works less well than it could, with what can be done. */
+export function degraded(report: Report): string[] {
+  const found = (report?.roots ?? [])
+    .filter(({ layer }) => layer !== null && layer !== WHOLE_SANDBOX)
+    .map(({ layer }) => `tests run in a weaker sandbox (${layer}); \`greenlit doctor\` says why`);
+  const { engine } = report ?? {};
+  if (engine && BROKEN.has(engine.state)) {
+    found.push(engine.remedy ? `${engine.detail}; ${engine.remedy}` : engine.detail);
+  }
+  return [...new Set(found)];
+}
+
 /** One line for the bar: the busiest root counts, then the one with the most to do. */
-export function shown(known: Known): Shown {
+export function shown(known: Known, report?: Report): Shown {
+  const said = ofAll(known);
+  const calm = known.daemon?.daemon === "up" && !said.text.startsWith("$(loading");
+  const less = calm && known.problem === undefined && degraded(report).length > 0;
+  return less ? { ...said, text: `${said.text} (degraded)` } : said;
+}
+
+function ofAll(known: Known): Shown {
   if (known.problem !== undefined) {
     return known.problem.idle
       ? { text: "$(circle-slash) Greenlit", severity: "plain" }
@@ -73,12 +99,15 @@ function plural(count: number, one: string, many: string): string {
 }
 
 /** The lines of the tooltip, as Markdown. */
-export function lines(known: Known, report: StatusReport["report"] | undefined): string[] {
+export function lines(known: Known, report?: Report): string[] {
   const text: string[] = [];
   if (known.problem !== undefined) {
     text.push(escape(known.problem.message));
   } else if (known.daemon?.message) {
     text.push(`Daemon ${known.daemon.daemon}: ${escape(known.daemon.message)}`);
+  }
+  for (const why of degraded(report)) {
+    text.push(`Degraded: ${escape(why)}`);
   }
   for (const root of report?.roots ?? []) {
     const name = root.root.split(/[\\/]/).pop() ?? root.root;

@@ -72,6 +72,20 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
             writeln!(text, "- {count} × a reply that could not be used: {why}")?;
         }
     }
+    if let Some(retrieved) = &evidence.retrieved {
+        for passage in retrieved.passages.iter().take(MAX_LISTED) {
+            let symbol =
+                passage.symbol.as_deref().map_or(String::new(), |s| format!(" {}", code(s)));
+            writeln!(
+                text,
+                "- may borrow from {}{symbol}",
+                code(&format!("{}:{}", passage.path, passage.start_line))
+            )?;
+        }
+        if let Some(why) = &retrieved.degraded {
+            writeln!(text, "- what it may borrow from is not all: {why}")?;
+        }
+    }
     judge(text, evidence)?;
     writeln!(text, "\nIt holds for these contents:\n")?;
     for (path, hash) in &evidence.content_hashes {

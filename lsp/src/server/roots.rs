@@ -147,6 +147,7 @@ mod tests {
         assert_eq!(roots, Roots::default());
         assert_eq!(roots.path(&Url::parse("untitled:Untitled-1").unwrap()), None);
         assert_eq!(roots.path(&Url::parse("https://example.org/a.py").unwrap()), None);
+        assert_eq!(roots.path(&Url::parse("vscode-vfs://github/o/r/a.py").unwrap()), None);
     }
 
     #[test]

@@ -34,6 +34,8 @@ ${verification(report.entry.evidence)}
 ${tests(report)}
 <h2>Search</h2>
 ${search(report)}
+<h2>Time line</h2>
+${timeLine(report)}
 ${retrieved(report.entry.evidence)}
 <h2>Contents it holds for</h2>
 ${table(Object.entries(report.entry.evidence.content_hashes).map(([path, hash]) => [open(path), code(hash.slice(0, 16))]))}
@@ -108,7 +110,7 @@ function tests({ tests }: EvidenceReport): string {
 }
 
 function search(report: EvidenceReport): string {
-  const { candidates, localized_ms, elapsed_ms, cpu_ms } = report.stats;
+  const { candidates } = report.stats;
   const { source } = report.entry;
   const by = [source.tier, source.rule, source.model, source.adapter].filter(Boolean).join(" ");
   const facts = table(
@@ -119,8 +121,7 @@ function search(report: EvidenceReport): string {
         "Candidates",
         `${candidates.generated} written, ${candidates.rejected_static} refused unrun, ${candidates.known} known to fall, ${candidates.built} built, ${candidates.run} run, ${candidates.verified} verified`,
       ],
-      ["Until localized", seconds(localized_ms)],
-      ["In all", `${seconds(elapsed_ms)}, ${seconds(cpu_ms)} of CPU`],
+      ...asked(report.entry.evidence),
     ].map(([name = "", value = ""]) => [text(name), text(value)]),
   );
   const suspicious = report.suspicious.slice(0, 20).map(([place, score]) => {
@@ -133,6 +134,28 @@ function search(report: EvidenceReport): string {
 <details open><summary>Suspicious lines</summary>${table(suspicious)}</details>
 <details><summary>Why candidates fell</summary>${counted(report.fallen)}</details>
 <details><summary>Failures that killed most of them</summary>${counted(report.killed_by)}</details>`;
+}
+
+function asked({ generation }: FixEvidence): [string, string][] {
+  if (!generation) {
+    return [];
+  }
+  const { calls, prompt_tokens, completion_tokens, estimated, model_ms, unusable } = generation;
+  const about = estimated ? "about " : "";
+  const tokens = `${about}${prompt_tokens} tokens read, ${about}${completion_tokens} written`;
+  const useless = unusable.map(([why, count]): [string, string] => ["Not usable", `${count} × ${why}`]);
+  return [["Asked", `${calls} times: ${tokens}, ${seconds(model_ms)}`], ...useless];
+}
+
+function timeLine({ stats, entry }: EvidenceReport): string {
+  const { localized_ms, elapsed_ms, cpu_ms } = stats;
+  const steps = [
+    ["0.0 s", "the search began, with the tests that had failed"],
+    [seconds(localized_ms), "the suspicious lines were known"],
+    ["then", `this fix was verified from scratch, in ${seconds(entry.evidence.duration_ms)}`],
+    [seconds(elapsed_ms), `the search ended, after ${seconds(cpu_ms)} of CPU`],
+  ];
+  return table(steps.map((step) => step.map(text)));
 }
 
 function retrieved({ retrieved }: FixEvidence): string {

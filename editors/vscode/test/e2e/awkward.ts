@@ -1,5 +1,5 @@
-// Runs in the real extension host, on a workspace of two folders: `people`, as in api.ts, and `long`,
-// whose only module has 50,000 lines.
+// Runs in the real extension host, on a workspace of three folders: `people`, as in api.ts, `long`,
+// whose only module has 50,000 lines, and `wide`, with wide characters and lines that end with CR and LF.
 
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
@@ -11,8 +11,8 @@ const PEOPLE = "test_people.py::test_adult_on_the_birthday";
 const LONG = "test_long.py::test_last";
 
 async function awkward(): Promise<void> {
-  const [people, long] = vscode.workspace.workspaceFolders ?? [];
-  assert.ok(people && long);
+  const [people, long, wide] = vscode.workspace.workspaceFolders ?? [];
+  assert.ok(people && long && wide);
   const open = (folder: vscode.WorkspaceFolder, name: string) =>
     vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder.uri, name));
   const tests = await open(people, "test_people.py");
@@ -21,7 +21,8 @@ async function awkward(): Promise<void> {
   const show = (document: vscode.TextDocument) =>
     vscode.window.showTextDocument(document, { preview: false });
   const [code, longCode] = [await open(people, "people.py"), await open(long, "long.py")];
-  for (const document of [code, longCode, tests, ofLong]) {
+  const [wideCode, ofWide] = [await open(wide, "people.py"), await open(wide, "test_people.py")];
+  for (const document of [code, longCode, wideCode, tests, ofLong, ofWide]) {
     await show(document);
   }
   const api = await activate();
@@ -34,7 +35,7 @@ async function awkward(): Promise<void> {
   );
   await fixAt(tests, line);
   await fixAt(ofLong, lineOfLong);
-  await until("the sum in the bar", () => (/2 failing, \d+ fixes/.test(api.status()) ? true : undefined));
+  await until("the sum in the bar", () => (/3 failing, \d+ fixes/.test(api.status()) ? true : undefined));
   for (const name of ["people", "long"]) {
     assert.match(api.tooltip(), new RegExp(`\\*\\*${name}\\*\\*[^]*Sandbox: (?!nothing)[a-z]+`));
   }
@@ -42,6 +43,8 @@ async function awkward(): Promise<void> {
   await longFile(api, longCode, ofLong, lineOfLong);
   await undoAndRedo(code, tests, line);
   await renamed(people, tests);
+  await wideCharacters(wideCode, ofWide);
+  await elsewhere();
 
   // A folder that leaves takes along what it had.
   vscode.workspace.updateWorkspaceFolders(1, 1);
@@ -109,6 +112,50 @@ async function undoAndRedo(
   await replace(code, before);
   assert.ok(await code.save());
   await fixAt(tests, line);
+}
+
+/** The fix hits its place behind what counts differently in each encoding. */
+async function wideCharacters(
+  code: vscode.TextDocument,
+  tests: vscode.TextDocument,
+): Promise<void> {
+  assert.equal(code.eol, vscode.EndOfLine.CRLF);
+  await vscode.window.showTextDocument(tests, { preview: false });
+  const editor = await vscode.window.showTextDocument(code, { preview: false });
+  await fixAt(tests, await red(tests));
+  const at = code.lineAt(0).text.indexOf("𝕏");
+  assert.ok(await editor.edit((edit) => edit.insert(new vscode.Position(0, at), "👩‍👩‍👧 é ")));
+  assert.ok(await code.save());
+  assert.ok(await vscode.workspace.applyEdit(await fixAt(tests, await red(tests))));
+  assert.equal(code.lineAt(2).text, "    return ('🎂', age >= 18)[1]");
+  assert.ok(await code.save());
+  await until("it to be green", () => (own(tests.uri).length === 0 ? true : undefined));
+}
+
+/** Documents of a file system that is not this machine's are left alone. */
+async function elsewhere(): Promise<void> {
+  const text = Buffer.from("def test_red():\n    assert 1 == 2\n");
+  const none = () => {
+    throw vscode.FileSystemError.NoPermissions();
+  };
+  const provider: vscode.FileSystemProvider = {
+    onDidChangeFile: new vscode.EventEmitter<vscode.FileChangeEvent[]>().event,
+    watch: () => new vscode.Disposable(() => undefined),
+    stat: () => ({ type: vscode.FileType.File, ctime: 0, mtime: 0, size: text.length }),
+    readFile: () => text,
+    readDirectory: () => [],
+    createDirectory: none,
+    writeFile: none,
+    delete: none,
+    rename: none,
+  };
+  const registered = vscode.workspace.registerFileSystemProvider("vscode-vfs", provider);
+  const uri = vscode.Uri.parse("vscode-vfs://github/o/r/test_far.py");
+  const document = await vscode.workspace.openTextDocument(uri);
+  await vscode.window.showTextDocument(document);
+  assert.deepEqual(await menu(document, 1), []);
+  assert.deepEqual(own(uri), []);
+  registered.dispose();
 }
 
 /** A file is renamed while its fixes are shown. */

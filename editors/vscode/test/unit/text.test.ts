@@ -94,6 +94,23 @@ test("the tooltip tells the layer, the index and the models of each root", () =>
   ]);
 });
 
+test("what is degraded is in the bar when nothing goes on, and in the tooltip with the remedy", () => {
+  const settled = status({ phase: "settled", passed: 4, failing: 0 });
+  const known = { daemon: status({}), roots: new Map([["/w/a", settled]]) };
+  const root = { root: "/w/a", branch: null, phase: "settled", index: null };
+  const report = { build: "0.1.0", pid: 7, log: "/l", models: [] };
+  const fine = { ...report, roots: [{ ...root, layer: "namespaces" }], engine: null };
+  assert.equal(shown(known, fine).text, "$(pass) Greenlit: 4 passed");
+  const engine = { state: "out-of-memory", detail: "no memory for big", remedy: "close something" };
+  const less = { ...report, roots: [{ ...root, layer: "landlock" }], engine };
+  assert.equal(shown(known, less).text, "$(pass) Greenlit: 4 passed (degraded)");
+  const told = lines(known, less).filter((line) => line.startsWith("Degraded"));
+  assert.match(told[0] ?? "", /weaker sandbox.*landlock.*doctor/);
+  assert.match(told[1] ?? "", /no memory for big; close something/);
+  const busy = { ...known, roots: new Map([["/w/a", status({ phase: "testing" })]]) };
+  assert.doesNotMatch(shown(busy, less).text, /degraded/);
+});
+
 function evidence(): Evidence {
   return {
     root: "file:///w",
