@@ -79,6 +79,7 @@ vim.cmd('Greenlit dismiss')
 t.wait('the dismissal', function()
   return t.times_told('no longer offered: ' .. unwanted) == 1
 end)
+t.check('its test is not red any more', #t.diagnostics(tests) == 1)
 t.wait('it to leave the menu', function()
   return vim.iter(t.actions(tests, 4)):all(function(action)
     return action.title ~= unwanted

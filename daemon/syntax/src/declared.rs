@@ -86,8 +86,8 @@ impl Parsed {
     }
 
     /// Names with the types that they are declared with, as written: parameters and variables within a
-    /// node. A name may come several times. Where numbers do not convert, one that is declared by a number
-    /// alone has the type [`INTEGER`] or [`FLOAT`].
+    /// node. A name may come several times. Where literals have types of their own, one that is declared by a
+    /// number alone has the type [`INTEGER`] or [`FLOAT`].
     pub fn name_types(&self, within: Node<'_>) -> Vec<(String, String)> {
         let mut typed = Vec::new();
         self.walk(within, &mut |node| {
@@ -99,7 +99,7 @@ impl Parsed {
             ) && let Some((target, written)) = self.declared_type(node)
             {
                 typed.push((self.text_of(target).to_owned(), written));
-            } else if !self.table().style.converts_numbers
+            } else if !self.table().style.literals_convert
                 && matches!(self.role(node), Role::Declarator | Role::Declaration)
                 && let Some((target, value)) = self.assignment(node)
                 && let Some(number) = self.type_of_number(value)

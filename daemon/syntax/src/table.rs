@@ -97,6 +97,10 @@ pub struct Style {
     pub typed: bool,
     /// Whether a number of one type may stand where one of another type is expected.
     pub converts_numbers: bool,
+    /// Whether a number without a suffix takes the type of what it is used with: `x + 1` for any `x`.
+    pub literals_convert: bool,
+    /// Whether a name that begins with a capital is that of a type, and not of a function.
+    pub capitals_are_types: bool,
     /// Whether the last expression of a block is its value.
     pub tail_values: bool,
     /// Which declared types have a value that means "nothing there".

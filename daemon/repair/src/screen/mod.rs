@@ -11,6 +11,7 @@ use greenlit_runner::{
 };
 use greenlit_sandbox::FileWrite;
 
+use self::guards::Guards;
 pub(crate) use self::warm::Warm;
 use crate::baseline::Baseline;
 use crate::cancel::Registration;
@@ -73,8 +74,9 @@ pub(crate) struct Screen<'a> {
     pace: Option<Duration>,
     /// Candidates made ready together so far.
     prepared: usize,
-    /// See [`Screen::guard`].
-    guards: Vec<TestId>,
+    guards: Guards,
+    /// What a run of all tests took.
+    whole: Duration,
 }
 
 impl<'a> Screen<'a> {
@@ -112,7 +114,8 @@ impl<'a> Screen<'a> {
             overhead,
             pace: None,
             prepared: 0,
-            guards: Vec::new(),
+            guards: Guards::default(),
+            whole: whole.map_or(Duration::ZERO, |run| run.wall),
         };
         screen.measure_pace(project)?;
         tracing::debug!(

@@ -167,6 +167,7 @@ impl<'a, 's> Worker<'a, 's> {
         }
         let building = AtomicBool::new(true);
         let judge = self.judge();
+        let queue = self.queue;
         let screen = self.screen();
         std::thread::scope(|scope| {
             let thread = ahead
@@ -179,7 +180,7 @@ impl<'a, 's> Worker<'a, 's> {
             let Ahead { judged, broken } = verified.transpose()?.unwrap_or_default();
             let prepared = prepared?;
             for test in &broken {
-                screen.guard(test)?;
+                screen.guard(test, queue.time_left());
             }
             Ok((prepared, judged))
         })
@@ -242,6 +243,10 @@ impl<'a, 's> Worker<'a, 's> {
             let why = format!("screening: {}", fall.label());
             self.search.judged(&item.candidate, true, why, None);
             self.queue.count(|counts| counts.fall(&fall));
+            // A second edit may mend what it broke.
+            if let (true, Some(progress)) = (screened.leaves_red, screened.progress) {
+                self.queue.step(&item, progress);
+            }
             return Ok(());
         }
         let mut verdict = None;
@@ -264,10 +269,12 @@ impl<'a, 's> Worker<'a, 's> {
                     Some(verdict) => verdict?,
                     None => self.search.verifier.verify(&item.files)?,
                 };
-                if let Verdict::Fallen(Fall::NewlyFailing(test)) = &verdict {
-                    self.screen().guard(test)?;
-                }
+                let broken = broken_by(&verdict);
                 self.judge().judge(item, verdict)?;
+                if let Some(test) = broken {
+                    let left = self.queue.time_left();
+                    self.screen().guard(&test, left);
+                }
             }
             Next::Passed => {
                 let why = "green on tests that others mend as well";
@@ -302,6 +309,14 @@ impl<'a, 's> Worker<'a, 's> {
             });
             Ok((flaky?, verdict))
         })
+    }
+}
+
+/// The passing test that a candidate broke.
+fn broken_by(verdict: &Verdict) -> Option<TestId> {
+    match verdict {
+        Verdict::Fallen(Fall::NewlyFailing(test)) => Some(test.clone()),
+        _ => None,
     }
 }
 
@@ -342,9 +357,7 @@ impl Judge<'_, '_> {
                 continue;
             }
             let is_fix = matches!(verdict, Verdict::Plausible(_));
-            if let Verdict::Fallen(Fall::NewlyFailing(test)) = &verdict {
-                ahead.broken.push(test.clone());
-            }
+            ahead.broken.extend(broken_by(&verdict));
             let (tried, of, found) = self.queue.screened(item, &Screened::passed());
             (self.search.on_event)(SearchEvent::Tried { tried, of, found });
             self.judge(item.clone(), verdict)?;

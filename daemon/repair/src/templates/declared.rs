@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use greenlit_syntax::{FLOAT, INTEGER, Node, Parsed, Role, Shapes, is_float};
+use greenlit_syntax::{FLOAT, INTEGER, Node, Parsed, Role, Shapes, Style, is_float};
 
 use super::site::Site;
 
@@ -15,14 +15,19 @@ const UNLIKE: f64 = 0.15;
 pub(super) struct Types(HashMap<String, Option<String>>);
 
 impl Types {
+    /// A declaration without a type is an empty text.
     pub(super) fn new(declared: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut types: HashMap<String, Option<String>> = HashMap::new();
         for (name, written) in declared {
-            let written = plain(&written);
+            let written = Some(plain(&written)).filter(|written| !written.is_empty());
             types
                 .entry(name)
-                .and_modify(|known| *known = known.take().filter(|known| *known == written))
-                .or_insert(Some(written));
+                .and_modify(|known| {
+                    if *known != written {
+                        *known = None;
+                    }
+                })
+                .or_insert(written);
         }
         Self(types)
     }
@@ -97,8 +102,8 @@ impl Site<'_> {
     /// return, by how the other one is called elsewhere, and by whether both are types.
     pub(super) fn likeness_of_functions(&self, old: &str, new: &str, arguments: usize) -> f64 {
         let Declared { results, arguments: called, .. } = self.file.declared;
-        let typed = self.parsed().table().style.typed;
-        let is_type = |name: &str| name.starts_with(char::is_uppercase);
+        let Style { typed, capitals_are_types, .. } = self.parsed().table().style;
+        let is_type = |name: &str| capitals_are_types && name.starts_with(char::is_uppercase);
         let alike = is_type(old) == is_type(new)
             && called.get(new).is_none_or(|counts| counts.contains(&arguments));
         if typed && !alike { UNLIKE } else { self.weigh(results.get(old), results.get(new)) }
@@ -135,7 +140,9 @@ impl Site<'_> {
 
     /// The weight of adding a whole number to a value.
     pub(super) fn likeness_to_integer(&self, node: Node<'_>) -> f64 {
-        self.weigh(self.declared(node).filter(|written| is_float(written)), Some(INTEGER))
+        let float = self.declared(node).filter(|written| is_float(written));
+        let converts = self.parsed().table().style.literals_convert;
+        if converts { 1.0 } else { self.weigh(float, Some(INTEGER)) }
     }
 }
 
@@ -157,7 +164,10 @@ mod tests {
             ("c", "u8"),
             ("c", "u16"),
             ("c", "u8"),
+            ("d", "u8"),
+            ("d", ""),
         ]);
+        assert_eq!(types.get("d"), None);
         assert_eq!(
             [types.get("a"), types.get("b"), types.get("c")],
             [Some("Vec<u8>"), Some("char"), None]
@@ -188,11 +198,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_not_ordered() {
+    fn a_name_that_is_bound_again_has_no_type() {
+        let text = "fn f(a: u8, c: f64, b: f64) -> u8 {\n    let b = h(b);\n$0    g(a)\n}\n";
+        let of = |summary| rank("m.rs", text, summary);
+        assert!(of("replace `a` by `b`") < of("replace `a` by `c`"));
+    }
+
+    #[test]
+    fn what_is_no_number_is_seldom_ordered() {
         let text = "fn f(a: Kind) -> bool {\n$0    a == Kind::Bit\n}\n";
         let (_, found) = candidates("m.rs", text);
-        assert!(found.iter().all(|candidate| !candidate.summary.contains("`<`")));
-        assert!(found.iter().any(|candidate| candidate.summary.contains("`!=`")));
+        let of = |other: &str| {
+            let summary = format!("replace `==` by `{other}`");
+            found.iter().find(|c| c.summary == summary).map_or(0.0, |candidate| candidate.score)
+        };
+        assert!(of("<") < 0.3 * of("!="), "{} {}", of("<"), of("!="));
     }
 
     #[test]

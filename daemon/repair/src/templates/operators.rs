@@ -45,9 +45,9 @@ fn comparison(site: &Site<'_>, sink: &mut Sink, binary: &Binary<'_>, operator: &
     let unordered = parsed.table().style.typed
         && [binary.left, binary.right].into_iter().any(|side| {
             matches!(site.role(side), Role::Null | Role::Boolean)
-                || is_case(site, side)
                 || matches!(site.shape(side), Shapes::BOOLEAN | Shapes::OBJECT | Shapes::COLLECTION)
         });
+    let cases = is_case(site, binary.left) || is_case(site, binary.right);
     let equality = matches!(operator, "==" | "!=" | "===" | "!==" | "in" | "not in");
     for (rank, other) in others.iter().enumerate() {
         let ordering = matches!(*other, "<" | "<=" | ">" | ">=");
@@ -57,6 +57,9 @@ fn comparison(site: &Site<'_>, sink: &mut Sink, binary: &Binary<'_>, operator: &
         let mut weight = [1.0, 0.85, 0.7, 0.45, 0.35, 0.3][rank.min(5)];
         if equality && ordering && collections {
             weight *= 0.5;
+        }
+        if equality && ordering && cases {
+            weight *= 0.15;
         }
         sink.edit(site, Family::Comparison, range.clone(), (*other).to_owned(), weight, None);
         // An inclusive bound is often off by one as well: `== 0` for `<= 1`.

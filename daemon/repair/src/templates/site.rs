@@ -100,9 +100,29 @@ impl<'a> File<'a> {
         let mut known = self.known.borrow_mut();
         let read = || Known {
             shapes: Rc::new(self.parsed.shapes(within)),
-            types: Rc::new(Types::new(self.parsed.name_types(within))),
+            types: Rc::new(self.types_in(within)),
         };
         known.entry(within.id()).or_insert_with(read).clone()
+    }
+
+    /// Types of names, as far as each binding of a name declares the same.
+    fn types_in(&self, within: Node<'_>) -> Types {
+        let mut declared = self.parsed.name_types(within);
+        let mut untyped: HashMap<&str, usize> = HashMap::new();
+        for binding in &self.bindings {
+            let local = !matches!(binding.kind, BindingKind::Global | BindingKind::Function);
+            if local && within.byte_range().contains(&binding.visible.start) {
+                *untyped.entry(&binding.name).or_default() += 1;
+            }
+        }
+        for (name, _) in &declared {
+            if let Some(count) = untyped.get_mut(name.as_str()) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        let names: Vec<_> = untyped.into_iter().filter(|(_, count)| *count > 0).collect();
+        declared.extend(names.into_iter().map(|(name, _)| (name.to_owned(), String::new())));
+        Types::new(declared)
     }
 
     /// Statements, and branches with a condition of their own, that hold a suspected line.

@@ -67,6 +67,8 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("std::min(", ", ", ")"),
         typed: true,
         converts_numbers: true,
+        literals_convert: true,
+        capitals_are_types: false,
         tail_values: false,
         absence: Absence::Pointers,
         negative_literals: true,

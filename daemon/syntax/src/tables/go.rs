@@ -58,6 +58,8 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("min(", ", ", ")"),
         typed: true,
         converts_numbers: false,
+        literals_convert: true,
+        capitals_are_types: false,
         tail_values: false,
         absence: Absence::Pointers,
         negative_literals: true,

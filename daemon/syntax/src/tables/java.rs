@@ -63,6 +63,8 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("Math.min(", ", ", ")"),
         typed: true,
         converts_numbers: true,
+        literals_convert: true,
+        capitals_are_types: true,
         tail_values: false,
         absence: Absence::References,
         negative_literals: true,

@@ -142,6 +142,8 @@ pub(super) const STYLE: Style = Style {
     minimum: ("Math.min(", ", ", ")"),
     typed: false,
     converts_numbers: true,
+    literals_convert: true,
+    capitals_are_types: false,
     tail_values: false,
     absence: Absence::Annotated,
     negative_literals: true,

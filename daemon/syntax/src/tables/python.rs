@@ -125,6 +125,8 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("min(", ", ", ")"),
         typed: false,
         converts_numbers: true,
+        literals_convert: true,
+        capitals_are_types: true,
         tail_values: false,
         absence: Absence::Annotated,
         negative_literals: true,

@@ -122,6 +122,8 @@ pub(crate) static TABLE: Table = Table {
         minimum: ("", ".min(", ")"),
         typed: true,
         converts_numbers: false,
+        literals_convert: false,
+        capitals_are_types: true,
         tail_values: true,
         absence: Absence::Wrapped("Option<"),
         negative_literals: false,

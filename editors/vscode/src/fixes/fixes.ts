@@ -80,7 +80,7 @@ export class Fixes {
     return edit !== undefined && vscode.workspace.applyEdit(edit);
   }
 
-  /** Takes a fix from the menu; that is recorded, and it is not offered again for these texts. */
+  /** Takes a fix from the menu; that is recorded, and it is not offered again while the daemon runs. */
   async dismiss(data: ActionData): Promise<void> {
     await this.server.execute("greenlit.dismissFix", [data.fix]);
   }

@@ -11,6 +11,8 @@ import { activate, execute, fixAt, menu, own, red, replace, scratch, until, verd
 
 const RED = "test_people.py::test_adult_on_the_birthday";
 
+const isPreview = () => vscode.window.activeTextEditor?.document.uri.scheme === "greenlit-fix";
+
 async function journey(): Promise<void> {
   const [folder] = vscode.workspace.workspaceFolders ?? [];
   assert.ok(folder);
@@ -66,6 +68,21 @@ async function journey(): Promise<void> {
   );
   // Both are right, and either may be the first one that is verified.
   assert.match(preview.getText(), />= 18|> 17/);
+
+  // From the preview the palette's command shows the evidence of what is previewed.
+  assert.ok(isPreview());
+  await execute("greenlit.openEvidence");
+  assert.ok(api.evidenceHtml()?.includes(RED));
+
+  // The Test Explorer's own "Fix": a list to choose from, then the preview.
+  await execute("workbench.action.closeActiveEditor");
+  await until("the preview to be closed", () => !isPreview() || undefined);
+  const fixing = execute("greenlit.fixTest", item);
+  await until("the preview of what was chosen", async () => {
+    await vscode.commands.executeCommand("workbench.action.acceptSelectedQuickOpenItem");
+    return isPreview() || undefined;
+  });
+  await fixing;
 
   // A text that is no file is left alone.
   const untitled = await vscode.workspace.openTextDocument({ language: "python", content: "x = 1" });
@@ -138,8 +155,10 @@ async function dismissal(document: vscode.TextDocument): Promise<void> {
   };
   const unwanted = await until("a fix in the menu again", async () => (await offered())[0]);
   await execute("greenlit.previewFix", [unwanted]);
-  const isPreview = () => vscode.window.activeTextEditor?.document.uri.scheme === "greenlit-fix";
-  await until("the preview to be in front", () => isPreview() || undefined);
+  await until("its preview to be in front", () => {
+    const uri = vscode.window.activeTextEditor?.document.uri;
+    return uri?.scheme === "greenlit-fix" && uri.query.startsWith(unwanted.fix) ? true : undefined;
+  });
   await execute("greenlit.dismissShownFix");
   const gone = async () => (await offered()).every(({ fix }) => fix !== unwanted.fix);
   await until("the fix to be gone", async () => (await gone()) || undefined);
