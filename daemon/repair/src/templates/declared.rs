@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use greenlit_syntax::{FLOAT, INTEGER, Node, Parsed, Role, Shapes, Style, is_float};
+use greenlit_syntax::{
+    Binding, BindingKind, FLOAT, INTEGER, Node, Parsed, Role, Shapes, Style, is_float,
+};
 
 use super::site::Site;
 
@@ -30,6 +32,26 @@ impl Types {
                 .or_insert(written);
         }
         Self(types)
+    }
+
+    /// The variables of a function, as far as each binding of a name declares the same.
+    pub(super) fn of_names(parsed: &Parsed, bindings: &[Binding], within: Node<'_>) -> Self {
+        let mut declared = parsed.name_types(within);
+        let mut untyped: HashMap<&str, usize> = HashMap::new();
+        for binding in bindings {
+            let local = !matches!(binding.kind, BindingKind::Global | BindingKind::Function);
+            if local && within.byte_range().contains(&binding.visible.start) {
+                *untyped.entry(&binding.name).or_default() += 1;
+            }
+        }
+        for (name, _) in &declared {
+            if let Some(count) = untyped.get_mut(name.as_str()) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        let names = untyped.into_iter().filter(|(_, count)| *count > 0);
+        declared.extend(names.map(|(name, _)| (name.to_owned(), String::new())));
+        Self::new(declared)
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -181,11 +203,15 @@ mod tests {
         at.unwrap_or_else(|| panic!("{summary} is not among {}", found.len()))
     }
 
+    fn in_order(text: &str, better: &str, worse: &str) {
+        let [better, worse] = [better, worse].map(|summary| rank("m.rs", text, summary));
+        assert!(better < worse, "{better} {worse}");
+    }
+
     #[test]
     fn a_member_of_the_same_type_comes_before_one_of_another() {
         let text = "struct O { size: usize, loud: bool, calm: bool }\n\nfn f(o: &O) -> bool {\n    g(o.size, o.calm);\n$0    o.loud && h()\n}\n";
-        let of = |summary| rank("m.rs", text, summary);
-        assert!(of("replace `loud` by `calm`") < of("replace `loud` by `size`"));
+        in_order(text, "replace `loud` by `calm`", "replace `loud` by `size`");
     }
 
     #[test]
@@ -200,8 +226,7 @@ mod tests {
     #[test]
     fn a_name_that_is_bound_again_has_no_type() {
         let text = "fn f(a: u8, c: f64, b: f64) -> u8 {\n    let b = h(b);\n$0    g(a)\n}\n";
-        let of = |summary| rank("m.rs", text, summary);
-        assert!(of("replace `a` by `b`") < of("replace `a` by `c`"));
+        in_order(text, "replace `a` by `b`", "replace `a` by `c`");
     }
 
     #[test]
@@ -218,21 +243,18 @@ mod tests {
     #[test]
     fn a_function_that_returns_the_same_comes_before_one_that_does_not() {
         let text = "fn size(a: u8) -> u8 { a }\nfn name(a: u8) -> String { b(a) }\nfn twice(a: u8) -> u8 { a * 2 }\n\nfn f(a: u8) -> u8 {\n$0    size(a)\n}\n";
-        let of = |summary| rank("m.rs", text, summary);
-        assert!(of("replace `size` by `twice`") < of("replace `size` by `name`"));
+        in_order(text, "replace `size` by `twice`", "replace `size` by `name`");
     }
 
     #[test]
     fn a_method_that_is_called_alike_comes_before_one_that_is_not() {
         let text = "fn f(a: &mut Vec<u8>) -> usize {\n    a.push(1);\n    a.capacity();\n$0    a.len()\n}\n";
-        let of = |summary| rank("m.rs", text, summary);
-        assert!(of("replace `len` by `capacity`") < of("replace `len` by `push`"));
+        in_order(text, "replace `len` by `capacity`", "replace `len` by `push`");
     }
 
     #[test]
     fn a_variable_of_the_same_type_comes_before_one_of_another() {
         let text = "fn f(a: u8, c: f64, b: &u8) -> u8 {\n$0    g(a)\n}\n";
-        let of = |summary| rank("m.rs", text, summary);
-        assert!(of("replace `a` by `b`") < of("replace `a` by `c`"));
+        in_order(text, "replace `a` by `b`", "replace `a` by `c`");
     }
 }

@@ -9,6 +9,7 @@ mod conditions;
 mod declared;
 mod donors;
 mod family;
+mod file;
 mod guards;
 mod insertions;
 mod literals;
@@ -71,7 +72,7 @@ impl Generator for TemplateGenerator {
         let declared = declared::Declared::of(all);
         let files: Vec<_> = parsed
             .iter()
-            .map(|(source, parsed)| site::File::new(source, parsed, &declared))
+            .map(|(source, parsed)| file::File::new(source, parsed, &declared))
             .collect();
         let lent: Vec<_> = neighbours
             .iter()

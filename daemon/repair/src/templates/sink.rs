@@ -7,7 +7,8 @@ use std::ops::Range;
 use greenlit_syntax::Node;
 
 use super::family::Family;
-use super::site::{File, Site};
+use super::file::File;
+use super::site::Site;
 use crate::candidate::{Candidate, Edit, Source};
 
 /// At most this many candidates leave a generator.
