@@ -25,7 +25,7 @@ if (process.argv.includes("--tests")) {
   // They run in the extension host of the end-to-end tests; not part of the package.
   await build({
     ...common,
-    entryPoints: ["api", "awkward", "nofolder", "refused"].map((name) => `test/e2e/${name}.ts`),
+    entryPoints: ["api", "awkward", "beside", "nofolder", "refused"].map((name) => `test/e2e/${name}.ts`),
     outdir: "dist/e2e",
     external: ["vscode"],
   });

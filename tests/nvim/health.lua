@@ -37,7 +37,12 @@ holds(text, {
 t.check('something is wrong:\n' .. text, not text:find('ERROR', 1, true))
 
 -- Without an open file it is about the directory that Neovim stands in.
-vim.lsp.enable('greenlit', false)
+if vim.lsp.enable then
+  vim.lsp.enable('greenlit', false)
+else
+  vim.api.nvim_del_augroup_by_name('greenlit')
+  vim.lsp.stop_client(vim.lsp.get_clients({ name = 'greenlit' }))
+end
 t.wait('the session to end', function()
   return #vim.lsp.get_clients({ name = 'greenlit' }) == 0
 end)

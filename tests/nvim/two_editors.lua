@@ -1,11 +1,11 @@
 -- Two Neovims on one daemon have the same file open with different unsaved contents.
--- Environment: PLUGIN, PROJECT.
+-- Environment: PLUGIN, PROJECT, NVIM_PROGRAM.
 
 package.path = vim.fs.dirname(arg[0] or debug.getinfo(1, 'S').source:sub(2)) .. '/?.lua;' .. package.path
 local t = require('support')
 local project = vim.env.PROJECT
 
-local channel = vim.fn.jobstart({ vim.v.progpath, '--clean', '--headless', '--embed' }, {
+local channel = vim.fn.jobstart({ vim.env.NVIM_PROGRAM, '--clean', '--headless', '--embed' }, {
   rpc = true,
   on_stderr = function(_, lines)
     io.stderr:write(table.concat(lines, '\n'))

@@ -9,6 +9,16 @@ use greenlit_tests::{
     Installation, Project, WIDE_PEOPLE, binary, python_project, tool, wide_python_project,
 };
 
+/// What `cargo xtask test` installs.
+fn newest() -> PathBuf {
+    tool("GREENLIT_TEST_NVIM", ".tools/venv/bin/nvim")
+}
+
+/// The oldest that the plugin works in.
+fn oldest() -> PathBuf {
+    tool("GREENLIT_TEST_OLDEST_NVIM", ".tools/neovim-0.10/nvim")
+}
+
 /// Runs one script of `tests/nvim` to its end.
 fn nvim(installation: &Installation, project: &Project, script: &str) -> String {
     nvim_with(installation, project, script, &[])
@@ -21,8 +31,17 @@ fn nvim_with(
     script: &str,
     environment: &[(&str, &str)],
 ) -> String {
+    run(&newest(), installation, project, script, environment)
+}
+
+fn run(
+    nvim: &Path,
+    installation: &Installation,
+    project: &Project,
+    script: &str,
+    environment: &[(&str, &str)],
+) -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let nvim = tool("GREENLIT_TEST_NVIM", ".tools/venv/bin/nvim");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
     directories.insert(0, binary("greenlit").parent().unwrap().to_owned());
@@ -33,6 +52,7 @@ fn nvim_with(
         .args(["--clean", "--headless", "-l"])
         .arg(here.join("nvim").join(script))
         .env("PATH", std::env::join_paths(directories).unwrap())
+        .env("NVIM_PROGRAM", nvim)
         .env("PLUGIN", here.join("../editors/nvim"))
         .env("PROJECT", project.root())
         .env("VERSION", env!("CARGO_PKG_VERSION"))
@@ -69,6 +89,16 @@ fn nvim_applies_a_verified_fix() {
 fn nvim_without_lsp_enable_starts_the_server_too() {
     let project = python_project("people");
     nvim(&Installation::new(), &project, "without_enable.lua");
+}
+
+/// Each script that does not need what only a later one has, against one project each.
+#[test]
+fn oldest_nvim_does_what_the_newest_does() {
+    for script in ["quick_fix.lua", "unsaved.lua", "commands.lua", "health.lua", "two_editors.lua"]
+    {
+        let project = python_project("people");
+        run(&oldest(), &Installation::new(), &project, script, &[]);
+    }
 }
 
 #[test]

@@ -73,6 +73,20 @@ fn vscode_extension_host_goes_from_a_red_test_to_a_green_one() {
 }
 
 #[test]
+fn vscode_shares_a_daemon_with_neovim() {
+    let project = python_project("people");
+    let before = project.read("people.py");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let environment = [
+        ("NVIM_PROGRAM", &*tool("GREENLIT_TEST_NVIM", ".tools/venv/bin/nvim")),
+        ("NVIM_SCRIPT", &*here.join("nvim/beside.lua")),
+        ("PLUGIN", &*here.join("../editors/nvim")),
+    ];
+    vscode_with(&Installation::new(), Some(project.root()), &["suite", "beside"], &environment);
+    assert_eq!(project.read("people.py"), before);
+}
+
+#[test]
 fn vscode_bears_several_folders_long_and_wide_files_undo_and_renaming() {
     let people = python_project("people");
     let filler: String = (0..50_000).map(|n| format!("# {n}: 𝕏\n")).collect();
@@ -130,8 +144,8 @@ fn vscode_shows_fixes_evidence_and_preview_to_a_person() {
 }
 
 #[test]
-fn vscode_runs_nothing_in_an_untrusted_workspace() {
+fn vscode_runs_nothing_before_a_workspace_is_trusted() {
     let installation = Installation::new();
     vscode(&installation, Some(python_project("people").root()), &["untrusted"]);
-    assert!(!installation.path("state/daemon.log").exists(), "a daemon was started");
+    assert!(installation.path("state/daemon.log").exists(), "no daemon was started with trust");
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask install`: the binaries, and the plugins of editors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,7 @@ pub(crate) fn install(with_engine: bool, nvim: bool, vscode: bool) -> Result<()>
         engine::engine(false)?;
     }
     if nvim {
-        install_nvim()?;
+        install_nvim(&data()?, which::which("nvim").ok().as_deref())?;
     }
     if vscode {
         install_vscode()?;
@@ -46,14 +46,18 @@ fn install_vscode() -> Result<()> {
     run(Command::new(code).args(["--install-extension"]).arg(&file).arg("--force"))
 }
 
-/// Copies the plugin into Neovim's package directory, where it is found without any setting.
-fn install_nvim() -> Result<()> {
-    let data = match std::env::var_os("XDG_DATA_HOME") {
+/// Neovim's directory for data.
+fn data() -> Result<PathBuf> {
+    Ok(match std::env::var_os("XDG_DATA_HOME") {
         Some(dir) => PathBuf::from(dir),
         None => {
             PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".local/share")
         }
-    };
+    })
+}
+
+/// Copies the plugin into Neovim's package directory, where it is found without any setting.
+fn install_nvim(data: &Path, nvim: Option<&Path>) -> Result<()> {
     let target = data.join("nvim/site/pack/greenlit/start/greenlit");
     let source = root().join("editors/nvim");
     if target.is_symlink() {
@@ -66,6 +70,52 @@ fn install_nvim() -> Result<()> {
     }
     copy(&source, &target)?;
     say(format!("installed the plugin into {}", target.display()));
+    if let Some(nvim) = nvim {
+        // A plugin manager would do it; without the tags `:help greenlit` finds nothing.
+        run(Command::new(nvim)
+            .args(["--clean", "--headless", "-c", "helptags doc", "-c", "quitall"])
+            .current_dir(&target))?;
+    } else {
+        say("there is no nvim in PATH: for `:help greenlit` run `:helptags ALL` once");
+    }
     say("add `vim.lsp.enable('greenlit')` to your init.lua, then `:checkhealth greenlit`");
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nvim_finds_the_installed_plugin_without_any_setting() {
+        let home = tempfile::tempdir().unwrap();
+        let stale = home.path().join("nvim/site/pack/greenlit/start/greenlit/lua/greenlit/old.lua");
+        std::fs::create_dir_all(stale.parent().unwrap()).unwrap();
+        std::fs::write(&stale, "").unwrap();
+        let nvim = std::env::var_os("GREENLIT_TEST_NVIM")
+            .map_or_else(|| crate::tools::dir().join("venv/bin/nvim"), PathBuf::from);
+        install_nvim(home.path(), Some(&nvim)).unwrap();
+        assert!(!stale.exists());
+
+        let mut command = Command::new(nvim);
+        for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {
+            command.env(name, home.path().join("none"));
+        }
+        let command = command.env("XDG_DATA_HOME", home.path()).arg("--headless");
+        let found = "lua print(vim.fn.exists(':Greenlit'), vim.lsp.config.greenlit.cmd ~= nil)";
+        let output = command.args(["-c", found, "-c", "help greenlit", "-c", "quitall!"]).output();
+        assert_eq!(String::from_utf8_lossy(&output.unwrap().stderr), "2 true");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_linked_plugin_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().join("nvim/site/pack/greenlit/start");
+        std::fs::create_dir_all(&place).unwrap();
+        std::os::unix::fs::symlink(home.path(), place.join("greenlit")).unwrap();
+        let error = install_nvim(home.path(), None).unwrap_err();
+        assert!(error.to_string().ends_with("is a link: remove it first"), "{error}");
+    }
 }

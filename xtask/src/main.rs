@@ -1,6 +1,8 @@
 //! Tasks of this repository: `cargo xtask demo`, `cargo xtask test`, ….
 
 mod bench;
+#[cfg(unix)]
+mod debian;
 mod demo;
 #[cfg(unix)]
 mod emacs;
@@ -8,6 +10,8 @@ mod embedding;
 mod engine;
 mod fuzz;
 mod install;
+#[cfg(unix)]
+mod neovim;
 mod package;
 mod run;
 mod test;

@@ -27,9 +27,9 @@ pub(crate) fn test() -> Result<()> {
     let node = tools::node();
     let typescript = if node.is_some() { tools::typescript()? } else { None };
     #[cfg(unix)]
-    let emacs = crate::emacs::emacs()?;
+    let (emacs, oldest_nvim) = (crate::emacs::emacs()?, crate::neovim::oldest()?);
     #[cfg(not(unix))]
-    let emacs: Option<std::path::PathBuf> = None;
+    let (emacs, oldest_nvim) = (None::<std::path::PathBuf>, None::<std::path::PathBuf>);
 
     let npm = which::which("npm").ok().filter(|_| node.is_some());
     let workbench = match &npm {
@@ -134,6 +134,15 @@ pub(crate) fn test() -> Result<()> {
                 "the test with Emacs: there is none with eglot, and no apt-get to take it from",
             );
             without.push("test(emacs)");
+        }
+    }
+    match &oldest_nvim {
+        Some(nvim) => {
+            tests.env("GREENLIT_TEST_OLDEST_NVIM", nvim);
+        }
+        None => {
+            not_run.push("tests with Neovim 0.10: Debian's is not to be had");
+            without.push("test(oldest_nvim)");
         }
     }
     match workbench.filter(|_| python.is_some()) {

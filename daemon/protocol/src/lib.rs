@@ -48,7 +48,7 @@ pub use report::{
     Agreement, CandidateCounts, EvidenceReport, EvidenceTest, FailingTest, FileEdit, FixEntry,
     FixEvidence, FixReport, FixSource, FixStats, GenerationReport, LocalizationReport, Merit,
     Notice, RetrievalReport, RetrievedPassage, SuspiciousLine, TestEntry, TestOutcome, TestPlace,
-    TestReport, TestStrength, TestsReport, Tier,
+    TestReport, TestStrength, TestsReport, Tier, TriedCandidate,
 };
 pub use status_report::{Check, CheckState, ModelStatus, RootStatus, SessionStatus, StatusReport};
 pub use trace::{

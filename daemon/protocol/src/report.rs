@@ -394,8 +394,25 @@ pub struct EvidenceReport {
     /// Failures that killed candidates, by their first line, most frequent first.
     #[serde(default)]
     pub killed_by: Vec<(String, u64)>,
+    /// Candidates of the same search that fell, the first that were tried, in that order; those that
+    /// touch private files are not among them.
+    #[serde(default)]
+    pub tried: Vec<TriedCandidate>,
     /// What the search took.
     pub stats: FixStats,
+}
+
+/// A candidate that is no fix, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriedCandidate {
+    /// `path:line` of its first edit, relative to the root.
+    pub place: String,
+    /// What it does: ``replace `<` by `<=` ``.
+    pub summary: String,
+    /// Why it fell.
+    pub reason: String,
+    /// The first line of the failure that killed it, where one did.
+    pub failure: Option<String>,
 }
 
 /// One test before and after.

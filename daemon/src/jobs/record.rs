@@ -8,7 +8,7 @@ use greenlit_evidence::{Attempt, Search, SearchEnd};
 use greenlit_generate::{Attempt as Asked, Ending, Record as Calls, Role};
 use greenlit_protocol::{
     BUILD_ID, EvidenceReport, FileEdit, FixStats, OfferedFix, RemoteError, TraceCall, TraceMessage,
-    TraceSearch,
+    TraceSearch, TriedCandidate,
 };
 use greenlit_repair::{Baseline, Candidate, Fate, PathPatterns, Retrieved, SearchCounts};
 use greenlit_runner::TestId;
@@ -32,7 +32,11 @@ struct Rest {
     /// Verified candidates by what they change: more becomes known of them.
     fixes: BTreeMap<[u8; 32], Attempt>,
     fallen: Vec<(String, u64)>,
+    tried: Vec<TriedCandidate>,
 }
+
+/// Fallen candidates that the evidence of a fix lists.
+const TRIED: usize = 40;
 
 impl Recorded {
     fn rest(&self) -> std::sync::MutexGuard<'_, Rest> {
@@ -93,12 +97,15 @@ impl Job<'_> {
         failure: Option<String>,
     ) {
         let Some(recorded) = self.recorded.get() else { return };
+        let touches = candidate.edits.iter().any(|edit| recorded.private.covers(&edit.path));
+        if fell && !touches {
+            self.list_tried(recorded, candidate, &reason, failure.as_ref());
+        }
         if candidate.source.tier != TEMPLATE {
             return;
         }
         let root = self.input.view.root();
         let edits = reports::file_edits(root, candidate);
-        let touches = candidate.edits.iter().any(|edit| recorded.private.covers(&edit.path));
         self.input.attempts.attempt(Attempt {
             id: self.input.attempts.next_attempt(),
             search: recorded.search,
@@ -113,6 +120,30 @@ impl Job<'_> {
             private: recorded.all_private || touches,
             ..Attempt::default()
         });
+    }
+
+    fn list_tried(
+        &self,
+        recorded: &Recorded,
+        candidate: &Candidate,
+        reason: &str,
+        failure: Option<&String>,
+    ) {
+        let mut rest = recorded.rest();
+        let Some(edit) = candidate.edits.first().filter(|_| rest.tried.len() < TRIED) else {
+            return;
+        };
+        rest.tried.push(TriedCandidate {
+            place: reports::place_of(&self.input.view, edit),
+            summary: candidate.summary.clone(),
+            reason: reason.to_owned(),
+            failure: failure.cloned(),
+        });
+    }
+
+    /// The first candidates of this search that fell.
+    pub(super) fn tried(&self) -> Vec<TriedCandidate> {
+        self.recorded.get().map(|recorded| recorded.rest().tried.clone()).unwrap_or_default()
     }
 
     /// A fix was verified, or more is known of one.

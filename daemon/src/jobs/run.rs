@@ -362,7 +362,9 @@ impl Job<'_> {
         stats: &greenlit_protocol::FixStats,
     ) {
         let root = self.input.view.root();
-        let report = reports::evidence(root, fix, baseline, localization, counts, stats.clone());
+        let mut report =
+            reports::evidence(root, fix, baseline, localization, counts, stats.clone());
+        report.tried = self.tried();
         self.record_fix(fix, &report);
         (self.news)(JobNews::Evidence(Box::new(report)));
     }

@@ -253,9 +253,23 @@ impl State {
         if diagnosis {
             self.diagnosis_done(session, &path, revision, cancel.is_cancelled(), result);
         } else if cancel.is_cancelled() {
-            self.enter(session, &path, RootPhase::Idle);
+            self.leave(session, &path);
         } else {
             self.settle(session, &path, revision, request.is_none(), result);
+        }
+    }
+
+    /// A job that was cancelled is over: what another one does or has found stays.
+    fn leave(&mut self, session: u64, path: &PathBuf) {
+        let others = self.running.values().any(|running| {
+            running.session == session
+                && running.root == *path
+                && !running.diagnosis
+                && !running.cancel.is_cancelled()
+        });
+        let phase = self.known_mut(session, path).and_then(|known| known.phase.as_ref());
+        if !others && matches!(phase, Some(RootPhase::Testing | RootPhase::Fixing { .. })) {
+            self.enter(session, path, RootPhase::Idle);
         }
     }
 

@@ -61,6 +61,14 @@ export interface Evidence {
   report: EvidenceReport;
 }
 
+/** A candidate that is no fix. */
+export interface TriedCandidate {
+  place: string;
+  summary: string;
+  reason: string;
+  failure: string | null;
+}
+
 export interface EvidenceReport {
   id: string;
   title: string;
@@ -76,6 +84,7 @@ export interface EvidenceReport {
   tests: { id: string; before: Outcome; after: Outcome }[];
   fallen: [string, number][];
   killed_by: [string, number][];
+  tried: TriedCandidate[];
   stats: {
     localized_ms: number;
     elapsed_ms: number;

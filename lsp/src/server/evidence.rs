@@ -30,6 +30,7 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
         tests,
         fallen,
         killed_by,
+        tried,
         stats,
         ..
     } = report;
@@ -117,6 +118,17 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
     }
     for (failure, count) in killed_by.iter().take(MAX_KILLS) {
         writeln!(text, "- {count} × {}", code(failure))?;
+    }
+    if !tried.is_empty() {
+        writeln!(text, "\nThe first that fell:\n")?;
+    }
+    for candidate in tried.iter().take(MAX_LISTED) {
+        let change = candidate.summary.replace(['\n', '\r'], " ");
+        write!(text, "- {} {change}: {}", code(&candidate.place), candidate.reason)?;
+        match &candidate.failure {
+            Some(failure) => writeln!(text, ", {}", code(failure))?,
+            None => writeln!(text)?,
+        }
     }
     writeln!(
         text,

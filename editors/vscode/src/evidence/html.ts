@@ -1,7 +1,7 @@
 // The evidence panel as HTML. Everything that comes from outside is escaped; no script or style
 // stands in the page, and the policy lets nothing but the extension's own files in.
 
-import type { Evidence, EvidenceReport, FixEvidence, Outcome } from "../protocol";
+import type { Evidence, EvidenceReport, FixEvidence, Outcome, TriedCandidate } from "../protocol";
 
 export interface Page {
   /** `webview.cspSource` */
@@ -133,7 +133,12 @@ function search(report: EvidenceReport): string {
   return `${facts}
 <details open><summary>Suspicious lines</summary>${table(suspicious)}</details>
 <details><summary>Why candidates fell</summary>${counted(report.fallen)}</details>
+<details><summary>The first that fell</summary>${table(report.tried.map(tried))}</details>
 <details><summary>Failures that killed most of them</summary>${counted(report.killed_by)}</details>`;
+}
+
+function tried({ place, summary, reason, failure }: TriedCandidate): string[] {
+  return [open(place), text(summary), text(reason), failure ? code(failure) : ""];
 }
 
 function asked({ generation }: FixEvidence): [string, string][] {

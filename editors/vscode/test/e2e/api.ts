@@ -49,6 +49,7 @@ async function journey(): Promise<void> {
     return found.some((lens) => /verified fix/.test(lens.command?.title ?? "")) ? found : undefined;
   });
   assert.equal(lenses[0]?.range.start.line, 3);
+  await withoutLenses(document);
 
   // The evidence panel.
   const fix = fixes.find(({ title }) => title.startsWith("Fix "));
@@ -57,7 +58,7 @@ async function journey(): Promise<void> {
   const [all] = (evidenceEntry?.command?.arguments ?? []) as [unknown[]];
   await execute("greenlit.openEvidence", [data ?? all[0]]);
   const html = await until("the evidence", () => api.evidenceHtml());
-  for (const part of ["Content-Security-Policy", RED, "red_to_green".slice(0, 3), "people.py"]) {
+  for (const part of ["Content-Security-Policy", RED, "Red to green", "people.py", "The first that fell"]) {
     assert.ok(html.includes(part), part);
   }
 
@@ -124,6 +125,17 @@ async function journey(): Promise<void> {
   await daemonGone(api, code);
   await dismissal(document);
   await badPrograms(api);
+}
+
+/** Who does not want code lenses has none. */
+async function withoutLenses(document: vscode.TextDocument): Promise<void> {
+  const settings = vscode.workspace.getConfiguration("greenlit.editor");
+  const count = async () =>
+    (await execute<vscode.CodeLens[]>("vscode.executeCodeLensProvider", document.uri)).length;
+  await settings.update("codeLens", false, vscode.ConfigurationTarget.Global);
+  await until("the code lenses to go", async () => (await count()) === 0 || undefined);
+  await settings.update("codeLens", undefined, vscode.ConfigurationTarget.Global);
+  await until("the code lenses to come back", async () => (await count()) > 0 || undefined);
 }
 
 /** The daemon is killed: the status says so at most, work resumes, nobody is bothered. */

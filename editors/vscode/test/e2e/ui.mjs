@@ -1,5 +1,6 @@
 // What a person does: sees the squiggle, opens the menu, chooses the fix, saves, and all is green.
 
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 
 const PATIENCE = { timeout: 90_000 };
@@ -24,6 +25,18 @@ export async function menu(page, shots) {
   });
   await shot("quick-fix");
   await page.keyboard.press("Escape");
+
+  // From the problem's hover the same menu opens.
+  await retried(async () => {
+    await page.keyboard.press("Escape");
+    await page.hover(".squiggly-error", { force: true });
+    await page.click(".monaco-hover:visible .action >> text=/Quick Fix/", { timeout: 3000 });
+    await page.waitForSelector(row, { timeout: 3000 });
+  });
+  await shot("hover");
+  await page.keyboard.press("Escape");
+
+  await fixFromTestExplorer(page, shot);
 
   // The evidence, from the lens above the test.
   await page.click(".codelens-decoration a >> text=Evidence");
@@ -55,9 +68,56 @@ export async function menu(page, shots) {
   await page.waitForSelector('.tab.active:not(.dirty)[data-resource-name="people.py"]', PATIENCE);
   await page.waitForSelector('#greenlit\\.greenlit\\.greenlit\\.status >> text=/4 passed/', PATIENCE);
   await shot("green");
+  await killTheDaemon(page);
 }
 
-/** Without trust the extension is not there, and says why. */
+/** The button beside a failed test in the Test Explorer leads to the preview of a fix. */
+async function fixFromTestExplorer(page, shot) {
+  await page.click('.activitybar a[aria-label="Testing"]');
+  const row = '.test-explorer .monaco-list-row >> text="test_adult_on_the_birthday"';
+  await retried(async () => {
+    const collapsed = page.locator(".test-explorer .monaco-tl-twistie.collapsed");
+    if ((await collapsed.count()) > 0) await collapsed.first().click({ timeout: 3000 });
+    await page.hover(row, { timeout: 3000 });
+  });
+  await shot("test-explorer");
+  await page.click('.test-explorer .monaco-list-row .action-label[aria-label*="Fix"]');
+  await choose(page);
+  await page.waitForSelector(".monaco-diff-editor .line-insert", PATIENCE);
+  await page.click(`.tab.active .action-label[aria-label^="Close"]`);
+  await page.waitForSelector(".monaco-diff-editor", { state: "hidden", ...PATIENCE });
+  await page.click('.activitybar a[aria-label^="Explorer"]');
+  await openFile(page, "test_people.py");
+}
+
+/** Its end is not the person's affair: another takes over, and nothing pops up. */
+async function killTheDaemon(page) {
+  const before = daemons();
+  if (before.length !== 1) throw new Error(`${before.length} daemons`);
+  process.kill(before[0], "SIGKILL");
+  await retried(async () => {
+    if (!daemons().some((pid) => pid !== before[0])) throw new Error("no other daemon");
+  });
+  await page.waitForSelector('#greenlit\\.greenlit\\.greenlit\\.status >> text=/4 passed/', PATIENCE);
+  const told = await page.locator(".notification-toast").allInnerTexts();
+  if (told.length > 0) throw new Error(`it popped up: ${told.join("; ")}`);
+}
+
+/** The processes of this test's daemon: its files are where the driver's own environment says. */
+function daemons() {
+  const own = `GREENLIT_RUNTIME_DIR=${process.env.GREENLIT_RUNTIME_DIR}`;
+  const isOurs = (pid) => {
+    try {
+      const name = readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+      return name === "greenlitd" && readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(own);
+    } catch {
+      return false; // It ended meanwhile.
+    }
+  };
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter(isOurs);
+}
+
+/** Without trust the extension is not there, and says why; with it, it works at once. */
 export async function untrusted(page, shots) {
   await page.waitForSelector(".part.statusbar >> text=/Restricted Mode/", PATIENCE);
   await openFile(page, "test_people.py");
@@ -66,6 +126,11 @@ export async function untrusted(page, shots) {
   if (shots) await page.screenshot({ path: path.join(shots, "untrusted.png") });
   const entries = await page.locator(".part.statusbar >> text=/Greenlit/").count();
   if (entries > 0) throw new Error("the extension runs in a workspace that is not trusted");
+  const log = path.join(process.env.GREENLIT_STATE_DIR, "daemon.log");
+  if (existsSync(log)) throw new Error("a daemon was started in a workspace that is not trusted");
+
+  await page.click('.workspace-trust-editor .monaco-button >> text="Trust"');
+  await page.waitForSelector(".part.statusbar >> text=/1 failing|fix/", PATIENCE);
 }
 
 /** The first of a list, where there is a list. */

@@ -146,6 +146,9 @@ function evidence(): Evidence {
       ],
       fallen: [["still fails", 12]],
       killed_by: [["assert 1 == 2", 11]],
+      tried: [
+        { place: "a.py:2", summary: "replace `+` by `<b>`", reason: "still fails", failure: "assert 1 == 2" },
+      ],
       stats: {
         localized_ms: 100,
         elapsed_ms: 2000,
@@ -164,7 +167,7 @@ test("the evidence page escapes what it shows and loads nothing", () => {
   assert.ok(!html.includes("<script>"));
   assert.ok(!/ (style|on\w+)=/.test(html.replace(/&quot;onclick=/g, "")));
   assert.ok(!/https?:/.test(html));
-  for (const part of ["namespaces", "spectrum (sys.monitoring)", "still fails", "assert 1 == 2", "near"]) {
+  for (const part of ["namespaces", "spectrum (sys.monitoring)", "still fails", "assert 1 == 2", "near", "by `&lt;b&gt;`"]) {
     assert.ok(html.includes(part), part);
   }
   assert.ok(html.includes('<button data-command="apply">'));

@@ -2,7 +2,7 @@ use super::*;
 
 use greenlit_protocol::{
     CandidateCounts, ErrorKind, EvidenceReport, EvidenceTest, FixStats, RemoteError, TestEntry,
-    TestOutcome, TestReport, Tier,
+    TestOutcome, TestReport, Tier, TriedCandidate,
 };
 
 async fn execute(editor: &mut Editor, command: &str, arguments: Value) -> Result<Value, Value> {
@@ -121,6 +121,12 @@ pub(super) fn evidence(fix: OfferedFix) -> EvidenceReport {
         }],
         fallen: vec![("still fails".into(), 12)],
         killed_by: vec![("assert 2 == 3".into(), 11)],
+        tried: vec![TriedCandidate {
+            place: "a.py:2".into(),
+            summary: "replace `+` by `*`".into(),
+            reason: "still fails".into(),
+            failure: Some("assert 2 == 3".into()),
+        }],
         stats: FixStats {
             candidates: CandidateCounts { generated: 13, run: 13, verified: 1, ..<_>::default() },
             elapsed_ms: 2000,
@@ -149,6 +155,7 @@ async fn evidence_is_markdown() {
         "- `test_gcd`: failed → passed",
         "- `gcd.py:1` 0.88",
         "- 12 × still fails",
+        "- `a.py:2` replace `+` by `*`: still fails, `assert 2 == 3`",
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }
