@@ -83,7 +83,6 @@ fn install_nvim(data: &Path, nvim: Option<&Path>) -> Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use greenlit_syntax::chunk::SourceKind;
+use greenlit_syntax::chunk::{HEAD_BYTES, SourceKind, skip};
 
 /// Text of a chunk, about; how many there are is counted afterwards.
-const CHUNK_BYTES: u64 = 550;
+const CHUNK_BYTES: u64 = 280;
 /// A few packages of generated bindings would else be most of the text.
 const PACKAGE_BYTES: u64 = 500_000;
 /// Larger files are mostly data.
@@ -65,9 +65,12 @@ impl Corpus {
                     && let Ok(bytes) = path.metadata().map(|metadata| metadata.len())
                     && bytes <= FILE_BYTES
                 {
+                    let place = path.strip_prefix(&parent)?.to_owned();
+                    if !is_indexed(&path, &place) {
+                        continue;
+                    }
                     of_package = of_package.saturating_sub(bytes);
                     left = left.saturating_sub(bytes);
-                    let place = path.strip_prefix(&parent)?.to_owned();
                     sources.push(Source { file: path, place });
                 }
             }
@@ -84,6 +87,14 @@ impl Corpus {
         let roots: Vec<_> = self.roots.iter().map(|root| root.display().to_string()).collect();
         roots.join(", ")
     }
+}
+
+/// Whether the index takes it: what is saved there must be found.
+fn is_indexed(file: &Path, place: &Path) -> bool {
+    fs::read_to_string(file).is_ok_and(|text| {
+        let head = &text.as_bytes()[..text.len().min(HEAD_BYTES)];
+        skip(place, head, text.len() as u64).is_none()
+    })
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {

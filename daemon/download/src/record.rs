@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -44,7 +45,11 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> RecordFile<T> {
     }
 
     /// The value; nobody changes it while this lives.
-    pub fn get(&self) -> MutexGuard<'_, T> {
+    pub fn get(&self) -> impl Deref<Target = T> {
+        self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -56,7 +61,7 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> RecordFile<T> {
     /// # Panics
     /// When the value cannot be JSON: maps must have text as keys.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> io::Result<R> {
-        let mut value = self.get();
+        let mut value = self.lock();
         let mut new = value.clone();
         let result = change(&mut new);
         let text = serde_json::to_vec_pretty(&new).expect("plain data with text as keys");

@@ -9,8 +9,8 @@ mod error;
 mod models;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::MutexGuard;
 
 use greenlit_download::{RecordFile, is_name};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Shelf {
         self.directory.join("models")
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
+    fn record(&self) -> impl Deref<Target = Record> {
         self.record.get()
     }
 

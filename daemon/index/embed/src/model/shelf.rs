@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::MutexGuard;
 
 use greenlit_download::{RecordFile, is_name};
 use serde::{Deserialize, Serialize};
@@ -219,7 +219,7 @@ impl Shelf {
         ModelError::Unknown { name: name.to_owned(), known }
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
+    fn record(&self) -> impl Deref<Target = Record> {
         self.record.get()
     }
 
