@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use greenlit_benches::median;
 use greenlit_index::{Dense, Index, Query};
 use serde::Serialize;
@@ -101,7 +101,7 @@ pub(crate) fn saves(workspace: &Workspace, count: usize, seed: u64) -> Result<Sa
         settle(&index)?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
         if number % CHECKED == 0 {
-            check(workspace, &index, &word)?;
+            check(workspace, &index, &word).with_context(|| file.display().to_string())?;
         }
     }
     let cpu_ms = (busy_ms() - busy) / count.max(1) as f64;
@@ -116,7 +116,8 @@ fn check(workspace: &Workspace, index: &Index, word: &str) -> Result<()> {
     let query = Query { text: word.to_owned(), k: 1, ..Query::default() };
     let answer = index.search(&query, &workspace.view(), PATIENCE)?;
     if !answer.hits.first().is_some_and(|hit| hit.text.contains(word)) {
-        bail!("what was saved is not found: {:?}", index.status());
+        let first = answer.hits.first().map(|hit| format!("{}: {}", hit.path, hit.text));
+        bail!("{word} was saved and is not found, but {first:?}; {:?}", index.status());
     }
     Ok(())
 }

@@ -3,15 +3,17 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use tantivy::Term;
-use tantivy::query::{BooleanQuery, BoostQuery, EnableScoring, Occur, Query as TantivyQuery};
-use tantivy::query::{DisjunctionMaxQuery, TermQuery};
+use tantivy::query::{
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery,
+    EnableScoring, Occur, Query as TantivyQuery, TermQuery,
+};
 use tantivy::schema::IndexRecordOption;
+use tantivy::{TantivyError, Term};
 
 use crate::error::{SearchError, guarded};
 use crate::filter::Filter;
 use crate::lexical::Lexical;
-use crate::tokens::query_words;
+use crate::tokens::{QueryWord, query_words};
 
 /// More words say no more.
 const MAX_WORDS: usize = 48;
@@ -20,6 +22,9 @@ const OTHER_FIELDS: f32 = 0.3;
 /// A name says more than a mention, and a path says where.
 const SYMBOL_BOOST: f32 = 2.0;
 const PATH_BOOST: f32 = 1.0;
+
+/// The most that BM25 gives for a word, in units of its rarity: `k1 + 1`, with the library's `k1`.
+const MOST: f32 = 2.2;
 
 /// Words of questions that are no words of answers.
 const STOP: &[&str] = &[
@@ -71,8 +76,9 @@ impl Lexical {
     /// [`SearchError`].
     pub fn search(&self, query: &Query<'_>) -> Result<Vec<Scored>, SearchError> {
         let mut words = query_words(query.text);
-        if words.iter().any(|word| !STOP.contains(&word.as_str())) {
-            words.retain(|word| !STOP.contains(&word.as_str()));
+        let says_something = |word: &QueryWord| !STOP.contains(&word.text.as_str());
+        if words.iter().any(says_something) {
+            words.retain(says_something);
         }
         words.truncate(MAX_WORDS);
         if words.is_empty() || query.k == 0 {
@@ -81,7 +87,8 @@ impl Lexical {
         guarded(
             |reason| SearchError::Damaged { reason },
             || {
-                let any = words.iter().map(|word| (Occur::Should, self.word(word))).collect();
+                let any = words.iter().map(|word| Ok((Occur::Should, self.word(word)?)));
+                let any = any.collect::<Result<_, TantivyError>>()?;
                 let mut all: Vec<(Occur, Box<dyn TantivyQuery>)> = Vec::new();
                 for condition in query.filter.queries(&self.fields)? {
                     all.push((Occur::Must, condition));
@@ -96,19 +103,27 @@ impl Lexical {
         )
     }
 
-    /// A word in any of the fields.
-    fn word(&self, word: &str) -> Box<dyn TantivyQuery> {
+    /// A word in any of the fields. For a compound it does not count how long the text around it is:
+    /// whoever writes `retry_with_jitter` looks for it, wherever it is.
+    fn word(&self, word: &QueryWord) -> Result<Box<dyn TantivyQuery>, TantivyError> {
         let fields = [
             (self.fields.text, 1.0),
             (self.fields.symbol, SYMBOL_BOOST),
             (self.fields.path, PATH_BOOST),
         ];
-        let in_fields = fields.map(|(field, boost)| {
-            let term = Term::from_field_text(field, word);
+        let view = self.view();
+        let in_field = |(field, boost)| {
+            let term = Term::from_field_text(field, &word.text);
+            let rarity = if word.is_compound { Some(rarity(&*view, &term)?) } else { None };
             let query = Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
-            Box::new(BoostQuery::new(query, boost)) as Box<dyn TantivyQuery>
-        });
-        Box::new(DisjunctionMaxQuery::with_tie_breaker(in_fields.into(), OTHER_FIELDS))
+            let query: Box<dyn TantivyQuery> = match rarity {
+                Some(rarity) => Box::new(ConstScoreQuery::new(query, boost * MOST * rarity)),
+                None => Box::new(BoostQuery::new(query, boost)),
+            };
+            Ok(query)
+        };
+        let in_fields = fields.into_iter().map(in_field).collect::<Result<_, TantivyError>>()?;
+        Ok(Box::new(DisjunctionMaxQuery::with_tie_breaker(in_fields, OTHER_FIELDS)))
     }
 
     /// The best of what a query matches. Not the library's collector, because the caller's set of
@@ -144,4 +159,11 @@ impl Lexical {
         }
         Ok(best.into_sorted_vec())
     }
+}
+
+/// BM25's inverse document frequency of a term.
+fn rarity(statistics: &dyn Bm25StatisticsProvider, term: &Term) -> Result<f32, TantivyError> {
+    let all = statistics.total_num_docs()? as f32;
+    let with = (statistics.doc_freq(term)? as f32).min(all);
+    Ok((1.0 + (all - with + 0.5) / (with + 0.5)).ln())
 }

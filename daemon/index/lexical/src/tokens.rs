@@ -61,14 +61,32 @@ impl TokenStream for CodeTokens<'_> {
     }
 }
 
-/// Every distinct word of a query in order, parts included.
-pub(crate) fn query_words(text: &str) -> Vec<String> {
-    let mut tokenizer = CodeTokenizer::default();
-    let mut stream = tokenizer.token_stream(text);
-    let mut found: Vec<String> = Vec::new();
-    while stream.advance() {
-        if !found.contains(&stream.token().text) {
-            found.push(stream.token().text.clone());
+/// A word of a query, lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueryWord {
+    pub(crate) text: String,
+    /// An identifier that is made of several words: who writes it means it.
+    pub(crate) is_compound: bool,
+}
+
+/// Every distinct word of a query in order, parts included. Numbers in an identifier are no words of their
+/// own: every `_2` would be found.
+pub(crate) fn query_words(text: &str) -> Vec<QueryWord> {
+    let mut found: Vec<QueryWord> = Vec::new();
+    let mut add = |word: &str, is_compound| {
+        let text = word.to_lowercase();
+        match found.iter_mut().find(|known| known.text == text) {
+            Some(known) => known.is_compound |= is_compound,
+            None => found.push(QueryWord { text, is_compound }),
+        }
+    };
+    for (_, word) in words(text) {
+        let parts = parts(word);
+        let is_compound = parts.len() > 1;
+        add(word, is_compound);
+        let is_word = |part: &&&str| !is_compound || part.contains(|c: char| !c.is_numeric());
+        for part in parts.iter().filter(is_word) {
+            add(part, false);
         }
     }
     found
@@ -161,7 +179,15 @@ mod tests {
 
     #[test]
     fn identifiers_are_words_and_their_parts() {
-        let of = |text: &str| query_words(text).join(" ");
+        let of = |text: &str| {
+            let mut tokenizer = CodeTokenizer::default();
+            let mut stream = tokenizer.token_stream(text);
+            let mut found = Vec::new();
+            while stream.advance() {
+                found.push(stream.token().text.clone());
+            }
+            found.join(" ")
+        };
         assert_eq!(of("getFooBar"), "getfoobar get foo bar");
         assert_eq!(of("get_foo_bar"), "get_foo_bar get foo bar");
         assert_eq!(of("parseHTTP2_url"), "parsehttp2_url parse http 2 url");
@@ -174,6 +200,20 @@ mod tests {
         assert_eq!(of("検索 index"), "検 索 index");
         assert_eq!(of("___ + * \" ( :"), "");
         assert_eq!(of(&"x".repeat(200)), "");
+    }
+
+    #[test]
+    fn words_of_a_query_are_distinct_and_compounds_are_marked() {
+        let of = |text: &str| {
+            let marked = |word: QueryWord| {
+                format!("{}{}", word.text, if word.is_compound { "!" } else { "" })
+            };
+            query_words(text).into_iter().map(marked).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("the get_foo of foo"), "the get_foo! get foo of");
+        assert_eq!(of("parseHTTP2 2"), "parsehttp2! parse http 2");
+        assert_eq!(of("_private 42 utf8"), "_private private 42 utf8! utf");
+        assert_eq!(of("GETFOO getFoo"), "getfoo! get foo");
     }
 
     proptest! {

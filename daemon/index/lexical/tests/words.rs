@@ -59,6 +59,25 @@ fn words_of_identifiers_are_found_however_they_are_written() {
     assert_eq!(one.len(), 1);
 }
 
+/// A long text scores little for each of its words, and names and short texts that share parts of the
+/// identifier score much.
+#[test]
+fn an_identifier_is_found_first_in_a_long_text_too() {
+    let lexical = corpus();
+    let filler = |n: usize| format!("word{} ", char::from(b'a' + u8::try_from(n % 26).unwrap()));
+    let long: String = (0..2000).map(filler).collect();
+    let wanted = format!("{long} // retry40jitter\n{long}");
+    let mut documents = vec![
+        document(100, "a.rs", &[], &wanted),
+        document(101, "b.rs", &["using_1_40"], "fn using_1_40() -> bool { 40 > 1 }"),
+    ];
+    let like = |n: u64| document(200 + n, "c.rs", &[], &format!("// retry{n}jitter"));
+    documents.extend((0..30).map(like));
+    lexical.apply(&[], &documents).unwrap();
+    assert_eq!(found(&lexical, "retry40jitter", Filter::default())[0], 100);
+    assert_eq!(found(&lexical, "where is retry40jitter used", Filter::default())[0], 100);
+}
+
 #[test]
 fn filters_hold_by_path_language_kind_and_live_set() {
     let lexical = corpus();
