@@ -5,9 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use greenlit_serving::check::Architecture;
+use greenlit_serving::tiny;
 use greenlit_tests::{
     Installation, Project, WIDE_PEOPLE, binary, python_project, tool, wide_python_project,
 };
+
+/// Of the weights of a model that says nothing.
+const SEED: u64 = 7;
 
 /// What `cargo xtask test` installs.
 fn newest() -> PathBuf {
@@ -126,6 +131,19 @@ fn nvim_survives_a_killed_daemon_quietly() {
 #[test]
 fn nvim_has_commands() {
     nvim(&Installation::new(), &python_project("people"), "commands.lua");
+}
+
+#[test]
+fn nvim_chooses_an_adapter() {
+    let installation = Installation::new();
+    let [model, style] = ["tiny", "style"].map(|name| installation.path(name));
+    tiny::model(&model, Architecture::Qwen2, SEED).unwrap();
+    tiny::adapter(&style, &tiny::adapter_config(), &tiny::always_tensors(SEED, b'a')).unwrap();
+    for (what, directory) in [("model", &model), ("adapter", &style)] {
+        let ran = installation.greenlit([what, "add", directory.to_str().unwrap()]);
+        assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    }
+    nvim(&installation, &python_project("people"), "adapter.lua");
 }
 
 #[test]

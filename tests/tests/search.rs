@@ -81,6 +81,35 @@ fn a_function_is_found_where_it_stands() {
     let filtered = search(&installation, &project, &["discounted_price", "--path", "*.md"]);
     assert!(paths(&filtered, "def ").is_empty(), "{filtered:#}");
     assert!(search(&installation, &project, &["quagmire"])["hits"].as_array().unwrap().is_empty());
+
+    let root = project.root().to_str().unwrap();
+    let status = installation.greenlit(["index", "status", "--json", "--root", root]).json();
+    assert_eq!(status["latency"]["searches"], 4, "{status:#}");
+}
+
+#[test]
+fn searches_are_restricted_by_language_and_kind() {
+    let (installation, project) = (Installation::new(), project());
+    project.write("shop/prices.c", "int discounted_price(int price) { return price; }\n");
+    let found = |more: &[&str]| {
+        let report = search(&installation, &project, &[&["discounted_price"], more].concat());
+        paths(&report, "discounted_price")
+    };
+    until(|| json!(found(&["--language", "c"])), |paths| *paths == json!(["shop/prices.c"]));
+    assert_eq!(found(&["--language", "python"]), ["shop/prices.py"]);
+    assert_eq!(found(&["--kind", "function"]).len(), 2);
+    assert!(found(&["--kind", "class"]).is_empty());
+
+    let root = project.root().to_str().unwrap();
+    for (option, name, known) in [("--language", "cobol", "cpp"), ("--kind", "methods", "method")] {
+        let ran = installation.greenlit(["search", "price", "--root", root, option, name]);
+        assert_eq!(ran.code, Some(2), "{}\n{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("`{name}`")) && ran.stderr.contains(known),
+            "{}",
+            ran.stderr
+        );
+    }
 }
 
 #[test]

@@ -33,7 +33,8 @@ impl Program {
         if program.is_file() {
             return Ok(Some(program));
         }
-        if which::which("apt-get").is_err() || which::which("dpkg-deb").is_err() {
+        let signed = self.release.is_none() || Path::new(KEYRING).is_file();
+        if !signed || which::which("apt-get").is_err() || which::which("dpkg-deb").is_err() {
             return Ok(None);
         }
         say(format!("unpacking Debian's {} into .tools/{} (once)", self.name, self.directory));
@@ -43,6 +44,7 @@ impl Program {
         }
         fs::create_dir_all(part.join("lists/partial"))?;
         if !self.download(&part)? {
+            fs::remove_dir_all(&part)?;
             return Ok(None);
         }
         self.unpack(&part)?;
@@ -52,32 +54,26 @@ impl Program {
 
     /// Downloads without rights, and without a trace in the system.
     fn download(&self, part: &Path) -> Result<bool> {
-        let mut known = Vec::new();
+        let mut own = vec![format!("-oDir::State::lists={}", part.join("lists").display())];
         if let Some(release) = self.release {
             let sources = part.join("sources.list");
             let source =
                 format!("deb [signed-by={KEYRING}] http://deb.debian.org/debian {release} main\n");
             fs::write(&sources, source)?;
-            known = vec![
+            own.extend([
                 format!("-oDir::Etc::sourcelist={}", sources.display()),
                 "-oDir::Etc::sourceparts=-".to_owned(),
                 "-oDir::State::status=/dev/null".to_owned(),
-            ];
-        } else if self.fetch(part, &known)? {
-            return Ok(true);
+            ]);
         }
-        // Package lists that the machine lacks are fetched for this alone.
-        known.push(format!("-oDir::State::lists={}", part.join("lists").display()));
-        Ok(run(apt(part).args(&known).arg("update")).is_ok() && self.fetch(part, &known)?)
-    }
-
-    fn fetch(&self, part: &Path, options: &[String]) -> Result<bool> {
         fs::create_dir_all(part.join("archives/partial"))?;
+        let mut updated = None;
         Ok(self.packages.iter().any(|packages| {
-            let mut command = apt(part);
-            command.args(options);
-            command.args(["--yes", "--no-install-recommends", "--download-only", "install"]);
-            run(command.args(*packages)).is_ok()
+            let known = self.release.is_none() && fetch(part, packages, &[]);
+            // Package lists that the machine lacks are fetched for this alone.
+            known
+                || *updated.get_or_insert_with(|| run(apt(part).args(&own).arg("update")).is_ok())
+                    && fetch(part, packages, &own)
         }))
     }
 
@@ -91,12 +87,23 @@ impl Program {
             }
         }
         fs::remove_dir_all(archives)?;
-        fs::remove_dir_all(part.join("lists"))?;
+        for scratch in ["lists", "cache"].map(|name| part.join(name)) {
+            if scratch.exists() {
+                fs::remove_dir_all(scratch)?;
+            }
+        }
         let program = part.join(self.name);
         fs::write(&program, self.launcher)?;
         fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
         Ok(())
     }
+}
+
+fn fetch(part: &Path, packages: &[&str], options: &[String]) -> bool {
+    let mut command = apt(part);
+    command.args(options);
+    command.args(["--yes", "--no-install-recommends", "--download-only", "install"]);
+    run(command.args(packages)).is_ok()
 }
 
 fn apt(part: &Path) -> Command {

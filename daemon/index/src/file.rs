@@ -156,7 +156,8 @@ fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
     Ok(Chunked { record, texts })
 }
 
-fn language(kind: SourceKind) -> &'static str {
+/// The name of a language in filters and on the wire.
+pub(crate) fn language(kind: SourceKind) -> &'static str {
     match kind {
         SourceKind::Markdown => "markdown",
         SourceKind::Text => "text",

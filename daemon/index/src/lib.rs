@@ -38,5 +38,5 @@ pub use greenlit_graph::Thresholds;
 pub use dense::{Dense, DenseOptions, GraphStatus, Load, Meaning};
 pub use index::{Index, News, OpenError, Status};
 pub use latency::Latency;
-pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, Weights};
+pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, UnknownName, Weights};
 pub use shelf::{Shelf, Usage};

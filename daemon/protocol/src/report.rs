@@ -394,8 +394,8 @@ pub struct EvidenceReport {
     /// Failures that killed candidates, by their first line, most frequent first.
     #[serde(default)]
     pub killed_by: Vec<(String, u64)>,
-    /// Candidates of the same search that fell, the first that were tried, in that order; those that
-    /// touch private files are not among them.
+    /// Candidates of the same search that fell, the first that were tried, in that order. Only in what
+    /// editors show of a test's fix: in the record each has a row of its own.
     #[serde(default)]
     pub tried: Vec<TriedCandidate>,
     /// What the search took.

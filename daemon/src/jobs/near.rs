@@ -47,11 +47,12 @@ pub(super) fn near(index: Index, view: &View) -> Arc<dyn Retriever> {
 impl Retriever for Near {
     fn retrieve(&self, near: &[Question]) -> Retrieved {
         let kinds: Vec<String> = KINDS.iter().map(|kind| (*kind).to_owned()).collect();
+        let filter = Filter::new(&[], &[], &kinds, false).expect("these are kinds of chunks");
         let questions: Vec<Query> = near
             .iter()
             .map(|question| Query {
                 text: question.text.clone(),
-                filter: Filter::new(&[], &[], &kinds, false),
+                filter: filter.clone(),
                 near: vec![question.path.clone()],
                 ..Query::default()
             })

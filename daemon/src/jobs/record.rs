@@ -10,7 +10,7 @@ use greenlit_protocol::{
     BUILD_ID, EvidenceReport, FileEdit, FixStats, OfferedFix, RemoteError, TraceCall, TraceMessage,
     TraceSearch, TriedCandidate,
 };
-use greenlit_repair::{Baseline, Candidate, Fate, PathPatterns, Retrieved, SearchCounts};
+use greenlit_repair::{Baseline, Candidate, Fate, PathPatterns, Retrieved, SearchCounts, relative};
 use greenlit_runner::TestId;
 use greenlit_workspace::{Inputs, git_branch};
 
@@ -35,7 +35,7 @@ struct Rest {
     tried: Vec<TriedCandidate>,
 }
 
-/// Fallen candidates that the evidence of a fix lists.
+/// Fallen candidates that the evidence of a fix lists, about.
 const TRIED: usize = 40;
 
 impl Recorded {
@@ -97,8 +97,7 @@ impl Job<'_> {
         failure: Option<String>,
     ) {
         let Some(recorded) = self.recorded.get() else { return };
-        let touches = candidate.edits.iter().any(|edit| recorded.private.covers(&edit.path));
-        if fell && !touches {
+        if fell {
             self.list_tried(recorded, candidate, &reason, failure.as_ref());
         }
         if candidate.source.tier != TEMPLATE {
@@ -106,6 +105,7 @@ impl Job<'_> {
         }
         let root = self.input.view.root();
         let edits = reports::file_edits(root, candidate);
+        let touches = candidate.edits.iter().any(|edit| recorded.private.covers(&edit.path));
         self.input.attempts.attempt(Attempt {
             id: self.input.attempts.next_attempt(),
             search: recorded.search,
@@ -122,6 +122,7 @@ impl Job<'_> {
         });
     }
 
+    /// For the evidence that editors show; the record has a row for each.
     fn list_tried(
         &self,
         recorded: &Recorded,
@@ -129,16 +130,20 @@ impl Job<'_> {
         reason: &str,
         failure: Option<&String>,
     ) {
-        let mut rest = recorded.rest();
-        let Some(edit) = candidate.edits.first().filter(|_| rest.tried.len() < TRIED) else {
+        if recorded.rest().tried.len() >= TRIED {
             return;
-        };
-        rest.tried.push(TriedCandidate {
-            place: reports::place_of(&self.input.view, edit),
+        }
+        let Some(edit) = candidate.edits.first() else { return };
+        let view = &self.input.view;
+        let text = view.read_text(&edit.path).unwrap_or_default();
+        let line = 1 + text.get(..edit.start).unwrap_or_default().matches('\n').count();
+        let tried = TriedCandidate {
+            place: format!("{}:{line}", relative(view.root(), &edit.path)),
             summary: candidate.summary.clone(),
             reason: reason.to_owned(),
             failure: failure.cloned(),
-        });
+        };
+        recorded.rest().tried.push(tried);
     }
 
     /// The first candidates of this search that fell.

@@ -262,13 +262,6 @@ pub(super) fn file_edit(root: &Path, edit: &greenlit_repair::Edit) -> FileEdit {
     }
 }
 
-/// `path:line` of an edit, relative to the root.
-pub(super) fn place_of(view: &View, edit: &greenlit_repair::Edit) -> String {
-    let text = view.read_text(&edit.path).unwrap_or_default();
-    let before = text.get(..edit.start).unwrap_or_default();
-    format!("{}:{}", relative(view.root(), &edit.path), 1 + before.matches('\n').count())
-}
-
 /// Hashes of what the fix edits and of where its failures were seen.
 fn content_hashes(view: &View, baseline: &Baseline, fix: &VerifiedFix) -> BTreeMap<String, String> {
     let edited = fix.files.iter().map(|file| {

@@ -364,8 +364,9 @@ impl Job<'_> {
         let root = self.input.view.root();
         let mut report =
             reports::evidence(root, fix, baseline, localization, counts, stats.clone());
-        report.tried = self.tried();
         self.record_fix(fix, &report);
+        // Not in the record: what is private, or redacted, would be in the rows of others.
+        report.tried = self.tried();
         (self.news)(JobNews::Evidence(Box::new(report)));
     }
 

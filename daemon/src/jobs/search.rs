@@ -33,7 +33,8 @@ pub(crate) struct SearchInput {
 /// Searches.
 pub(crate) fn search(input: &SearchInput, asked: &SearchRequest) -> Result<Response, RemoteError> {
     let SearchRequest { paths, languages, kinds, symbols, near, .. } = asked;
-    let filter = Filter::new(paths, languages, kinds, *symbols);
+    let filter = Filter::new(paths, languages, kinds, *symbols)
+        .map_err(|error| RemoteError::new(ErrorKind::BadRequest, error.to_string()))?;
     let query = Query {
         text: asked.query.clone(),
         k: asked.k.min(SearchRequest::MAX_HITS) as usize,

@@ -259,16 +259,12 @@ impl State {
         }
     }
 
-    /// A job that was cancelled is over: what another one does or has found stays.
+    /// A job that was cancelled is over. What the last complete run found stays: one that somebody asked
+    /// for and cancelled has entered no phase.
     fn leave(&mut self, session: u64, path: &PathBuf) {
-        let others = self.running.values().any(|running| {
-            running.session == session
-                && running.root == *path
-                && !running.diagnosis
-                && !running.cancel.is_cancelled()
-        });
-        let phase = self.known_mut(session, path).and_then(|known| known.phase.as_ref());
-        if !others && matches!(phase, Some(RootPhase::Testing | RootPhase::Fixing { .. })) {
+        let known = self.roots.get(path).and_then(|root| root.known.get(&session));
+        let phase = known.and_then(|known| known.phase.as_ref());
+        if matches!(phase, Some(RootPhase::Testing | RootPhase::Fixing { .. })) {
             self.enter(session, path, RootPhase::Idle);
         }
     }

@@ -159,7 +159,7 @@ pub(crate) struct SearchArgs {
     /// Only files whose path from the root matches; may be repeated
     #[arg(long = "path", value_name = "GLOB")]
     pub(crate) paths: Vec<String>,
-    /// Only this language; may be repeated
+    /// Only this language (python, cpp, …, or what its files end with); may be repeated
     #[arg(long = "language", value_name = "NAME")]
     pub(crate) languages: Vec<String>,
     /// Only this kind of definition (function, class, section, …); may be repeated

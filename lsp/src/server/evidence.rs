@@ -123,8 +123,8 @@ fn write(text: &mut String, report: &EvidenceReport) -> std::fmt::Result {
         writeln!(text, "\nThe first that fell:\n")?;
     }
     for candidate in tried.iter().take(MAX_LISTED) {
-        let change = candidate.summary.replace(['\n', '\r'], " ");
-        write!(text, "- {} {change}: {}", code(&candidate.place), candidate.reason)?;
+        let (place, change) = (code(&candidate.place), code(&candidate.summary));
+        write!(text, "- {place} {change}: {}", candidate.reason)?;
         match &candidate.failure {
             Some(failure) => writeln!(text, ", {}", code(failure))?,
             None => writeln!(text)?,

@@ -12,8 +12,9 @@ use tantivy::{TantivyError, Term};
 
 use crate::error::{SearchError, guarded};
 use crate::filter::Filter;
+use crate::held::View;
 use crate::lexical::Lexical;
-use crate::tokens::{QueryWord, query_words};
+use crate::tokens::{QueryWord, Role, query_words};
 
 /// More words say no more.
 const MAX_WORDS: usize = 48;
@@ -23,6 +24,8 @@ const OTHER_FIELDS: f32 = 0.3;
 const SYMBOL_BOOST: f32 = 2.0;
 const PATH_BOOST: f32 = 1.0;
 
+/// Of a number in an identifier, wherever it is.
+const NUMBER: f32 = 0.5;
 /// The most that BM25 gives for a word, in units of its rarity: `k1 + 1`, with the library's `k1`.
 const MOST: f32 = 2.2;
 
@@ -87,7 +90,8 @@ impl Lexical {
         guarded(
             |reason| SearchError::Damaged { reason },
             || {
-                let any = words.iter().map(|word| Ok((Occur::Should, self.word(word)?)));
+                let view = self.view();
+                let any = words.iter().map(|word| Ok((Occur::Should, self.word(&view, word)?)));
                 let any = any.collect::<Result<_, TantivyError>>()?;
                 let mut all: Vec<(Occur, Box<dyn TantivyQuery>)> = Vec::new();
                 for condition in query.filter.queries(&self.fields)? {
@@ -95,70 +99,68 @@ impl Lexical {
                 }
                 let any = BooleanQuery::new(any);
                 if all.is_empty() {
-                    return self.best(&any, query);
+                    return best(&view, &any, query);
                 }
                 all.push((Occur::Must, Box::new(any)));
-                self.best(&BooleanQuery::new(all), query)
+                best(&view, &BooleanQuery::new(all), query)
             },
         )
     }
 
-    /// A word in any of the fields. For a compound it does not count how long the text around it is:
-    /// whoever writes `retry_with_jitter` looks for it, wherever it is.
-    fn word(&self, word: &QueryWord) -> Result<Box<dyn TantivyQuery>, TantivyError> {
+    /// A word in any of the fields. For a compound it does not count how long the text around it is, nor
+    /// how often it is there: whoever writes `retry_with_jitter` looks for it, wherever it is.
+    fn word(&self, view: &View, word: &QueryWord) -> Result<Box<dyn TantivyQuery>, TantivyError> {
         let fields = [
             (self.fields.text, 1.0),
             (self.fields.symbol, SYMBOL_BOOST),
             (self.fields.path, PATH_BOOST),
         ];
-        let view = self.view();
         let in_field = |(field, boost)| {
             let term = Term::from_field_text(field, &word.text);
-            let rarity = if word.is_compound { Some(rarity(&*view, &term)?) } else { None };
-            let query = Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
-            let query: Box<dyn TantivyQuery> = match rarity {
-                Some(rarity) => Box::new(ConstScoreQuery::new(query, boost * MOST * rarity)),
-                None => Box::new(BoostQuery::new(query, boost)),
+            let query = Box::new(TermQuery::new(term.clone(), IndexRecordOption::WithFreqs));
+            let most = || Ok::<_, TantivyError>(boost * MOST * rarity(view, &term)?);
+            let scored: Box<dyn TantivyQuery> = match word.role {
+                Role::Compound => Box::new(ConstScoreQuery::new(query, most()?)),
+                Role::Plain => Box::new(BoostQuery::new(query, boost)),
+                Role::Number => Box::new(BoostQuery::new(query, NUMBER)),
             };
-            Ok(query)
+            Ok(scored)
         };
         let in_fields = fields.into_iter().map(in_field).collect::<Result<_, TantivyError>>()?;
         Ok(Box::new(DisjunctionMaxQuery::with_tie_breaker(in_fields, OTHER_FIELDS)))
     }
+}
 
-    /// The best of what a query matches. Not the library's collector, because the caller's set of
-    /// live documents is borrowed.
-    fn best(
-        &self,
-        matching: &dyn TantivyQuery,
-        query: &Query<'_>,
-    ) -> Result<Vec<Scored>, SearchError> {
-        let view = self.view();
-        let scoring =
-            EnableScoring::enabled_from_statistics_provider(&*view, &view.stored.searcher);
-        let weight = matching.weight(scoring)?;
-        let mut best: BinaryHeap<Scored> = BinaryHeap::new();
-        for (part, reader) in view.segments() {
-            let ids = reader.fast_fields().column_first_or_default::<u64>("id")?;
-            let worst = |best: &BinaryHeap<Scored>| match best.peek() {
-                Some(worst) if best.len() >= query.k => worst.score,
-                _ => f32::MIN,
-            };
-            let threshold = worst(&best);
-            weight.for_each_pruning(threshold, reader, &mut |doc, score| {
-                let id = ids.get_val(doc);
-                let there = part.finds(reader, doc, id);
-                if there && query.filter.live.is_none_or(|live| live(id)) {
-                    best.push(Scored { id, score });
-                    if best.len() > query.k {
-                        best.pop();
-                    }
+/// The best of what a query matches; of equal ones those with the smallest ids. Not the library's collector,
+/// because the caller's set of live documents is borrowed.
+fn best(
+    view: &View,
+    matching: &dyn TantivyQuery,
+    query: &Query<'_>,
+) -> Result<Vec<Scored>, SearchError> {
+    let scoring = EnableScoring::enabled_from_statistics_provider(view, &view.stored.searcher);
+    let weight = matching.weight(scoring)?;
+    let mut best: BinaryHeap<Scored> = BinaryHeap::new();
+    for (part, reader) in view.segments() {
+        let ids = reader.fast_fields().column_first_or_default::<u64>("id")?;
+        let worst = |best: &BinaryHeap<Scored>| match best.peek() {
+            Some(worst) if best.len() >= query.k => worst.score.next_down(),
+            _ => f32::MIN,
+        };
+        let threshold = worst(&best);
+        weight.for_each_pruning(threshold, reader, &mut |doc, score| {
+            let id = ids.get_val(doc);
+            let there = part.finds(reader, doc, id);
+            if there && query.filter.live.is_none_or(|live| live(id)) {
+                best.push(Scored { id, score });
+                if best.len() > query.k {
+                    best.pop();
                 }
-                worst(&best)
-            })?;
-        }
-        Ok(best.into_sorted_vec())
+            }
+            worst(&best)
+        })?;
     }
+    Ok(best.into_sorted_vec())
 }
 
 /// BM25's inverse document frequency of a term.

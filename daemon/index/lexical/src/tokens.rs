@@ -61,32 +61,42 @@ impl TokenStream for CodeTokens<'_> {
     }
 }
 
+/// What a word of a query is. Later ones count more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// A number in an identifier: every `_2` has it.
+    Number,
+    Plain,
+    /// An identifier that is made of several words: who writes it means it.
+    Compound,
+}
+
 /// A word of a query, lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueryWord {
     pub(crate) text: String,
-    /// An identifier that is made of several words: who writes it means it.
-    pub(crate) is_compound: bool,
+    pub(crate) role: Role,
 }
 
-/// Every distinct word of a query in order, parts included. Numbers in an identifier are no words of their
-/// own: every `_2` would be found.
+/// Every distinct word of a query in order, parts included.
 pub(crate) fn query_words(text: &str) -> Vec<QueryWord> {
     let mut found: Vec<QueryWord> = Vec::new();
-    let mut add = |word: &str, is_compound| {
+    let mut add = |word: &str, role| {
         let text = word.to_lowercase();
         match found.iter_mut().find(|known| known.text == text) {
-            Some(known) => known.is_compound |= is_compound,
-            None => found.push(QueryWord { text, is_compound }),
+            Some(known) => known.role = known.role.max(role),
+            None => found.push(QueryWord { text, role }),
         }
     };
     for (_, word) in words(text) {
         let parts = parts(word);
-        let is_compound = parts.len() > 1;
-        add(word, is_compound);
-        let is_word = |part: &&&str| !is_compound || part.contains(|c: char| !c.is_numeric());
-        for part in parts.iter().filter(is_word) {
-            add(part, false);
+        // `utf8` and `u64` are words.
+        let is_long = |part: &&&str| part.chars().filter(|c| c.is_alphabetic()).nth(1).is_some();
+        let is_compound = parts.iter().filter(is_long).nth(1).is_some();
+        add(word, if is_compound { Role::Compound } else { Role::Plain });
+        for part in &parts {
+            let is_number = parts.len() > 1 && part.chars().all(char::is_numeric);
+            add(part, if is_number { Role::Number } else { Role::Plain });
         }
     }
     found
@@ -203,16 +213,18 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_query_are_distinct_and_compounds_are_marked() {
+    fn words_of_a_query_are_distinct_and_have_roles() {
         let of = |text: &str| {
-            let marked = |word: QueryWord| {
-                format!("{}{}", word.text, if word.is_compound { "!" } else { "" })
+            let marked = |word: QueryWord| match word.role {
+                Role::Number => format!("{}?", word.text),
+                Role::Plain => word.text,
+                Role::Compound => format!("{}!", word.text),
             };
             query_words(text).into_iter().map(marked).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(of("the get_foo of foo"), "the get_foo! get foo of");
         assert_eq!(of("parseHTTP2 2"), "parsehttp2! parse http 2");
-        assert_eq!(of("_private 42 utf8"), "_private private 42 utf8! utf");
+        assert_eq!(of("_private 42 utf8"), "_private private 42 utf8 utf 8?");
         assert_eq!(of("GETFOO getFoo"), "getfoo! get foo");
     }
 

@@ -121,7 +121,7 @@ fn a_session_finds_its_buffers_and_no_other_one_does() {
     assert_eq!(scene.found(&[], &[], None), [0, 1]);
     assert_eq!(scene.found(&[1], &[buffer], None), [0, buffer]);
     assert_eq!(scene.found(&[], &[copy], None), [0, 1, copy]);
-    let of_b = Filter::new(&["b.py".to_owned()], &[], &[], false);
+    let of_b = Filter::new(&["b.py".to_owned()], &[], &[], false).unwrap();
     assert_eq!(scene.found(&[], &[], Some(&of_b)), [1]);
     assert_eq!(scene.found(&[1], &[buffer], Some(&of_b)), [buffer]);
     assert_eq!(scene.found(&[], &[copy], Some(&of_b)), [1]);

@@ -1,8 +1,23 @@
 //! What may be found.
 
-use greenlit_lexical::path_matches;
+use std::path::Path;
 
+use greenlit_lexical::path_matches;
+use greenlit_syntax::Language;
+use greenlit_syntax::chunk::{ChunkKind, SourceKind};
+use thiserror::Error;
+
+use crate::file::language;
 use crate::record::{ChunkMeta, Record};
+
+/// A filter by something that no file has: it would find nothing, whatever is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no {what} `{name}`: it is one of {known}")]
+pub struct UnknownName {
+    what: &'static str,
+    name: String,
+    known: String,
+}
 
 /// Restrictions; an empty list restricts nothing.
 #[derive(Debug, Clone, Default)]
@@ -15,11 +30,26 @@ pub struct Filter {
 
 impl Filter {
     /// A filter by beginnings or patterns of paths relative to the root (`*` within a name, `**`
-    /// across directories), names of languages, names of kinds, and whether only definitions count.
-    pub fn new(paths: &[String], languages: &[String], kinds: &[String], named: bool) -> Self {
-        let lower = |names: &[String]| names.iter().map(|name| name.to_lowercase()).collect();
-        let paths = paths.iter().map(|path| path.trim_start_matches("./").to_owned()).collect();
-        Self { paths, languages: lower(languages), kinds: lower(kinds), named }
+    /// across directories), names of languages or of their files (`cpp`, `h`), names of kinds, and whether
+    /// only definitions count.
+    ///
+    /// # Errors
+    /// [`UnknownName`].
+    pub fn new(
+        paths: &[String],
+        languages: &[String],
+        kinds: &[String],
+        named: bool,
+    ) -> Result<Self, UnknownName> {
+        Ok(Self {
+            paths: paths.iter().map(|path| path.trim_start_matches("./").to_owned()).collect(),
+            languages: languages
+                .iter()
+                .map(|name| language_named(name))
+                .collect::<Result<_, _>>()?,
+            kinds: kinds.iter().map(|name| kind_named(name)).collect::<Result<_, _>>()?,
+            named,
+        })
     }
 
     /// Whether only definitions count.
@@ -71,4 +101,52 @@ impl Filter {
 
 fn among(names: &[String], name: &str) -> bool {
     names.is_empty() || names.iter().any(|known| known == name)
+}
+
+fn language_named(name: &str) -> Result<String, UnknownName> {
+    let code = Language::ALL.into_iter().map(SourceKind::Code);
+    let known = code.chain([SourceKind::Markdown, SourceKind::Text]).map(language);
+    let lower = name.to_lowercase();
+    let found = known.clone().find(|known| *known == lower);
+    let is_extension = lower.chars().all(char::is_alphanumeric);
+    let of_files = || {
+        let file = is_extension.then(|| format!("a.{lower}"))?;
+        SourceKind::from_path(Path::new(&file)).map(language)
+    };
+    found.or_else(of_files).map(str::to_owned).ok_or_else(|| UnknownName {
+        what: "language",
+        name: name.to_owned(),
+        known: known.collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn kind_named(name: &str) -> Result<String, UnknownName> {
+    let lower = name.to_lowercase();
+    let names = ChunkKind::ALL.map(ChunkKind::name);
+    match names.contains(&&*lower) {
+        true => Ok(lower),
+        false => Err(UnknownName { what: "kind", name: name.to_owned(), known: names.join(", ") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_languages_files_and_kinds() {
+        let of = |languages: &[&str], kinds: &[&str]| {
+            let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let (languages, kinds): (Vec<_>, Vec<_>) = (owned(languages), owned(kinds));
+            Filter::new(&[], &languages, &kinds, false)
+        };
+        let found = of(&["Python", "c", "h", "ts", "md"], &["Function"]).unwrap();
+        assert_eq!(found.languages, ["python", "cpp", "cpp", "typescript", "markdown"]);
+        assert_eq!(found.kinds, ["function"]);
+        assert!(of(&["a.py"], &[]).is_err());
+        let said = of(&["cobol"], &[]).unwrap_err().to_string();
+        assert!(said.starts_with("there is no language `cobol`: it is one of rust, "), "{said}");
+        let said = of(&[], &["functions"]).unwrap_err().to_string();
+        assert!(said.contains("`functions`") && said.ends_with(", code, text"), "{said}");
+    }
 }

@@ -20,7 +20,7 @@ use greenlit_lexical::Scored;
 use greenlit_workspace::View;
 
 pub use context::Passage;
-pub use filter::Filter;
+pub use filter::{Filter, UnknownName};
 pub use weights::Weights;
 
 use crate::dense::{Found as Near, NO_MODEL};

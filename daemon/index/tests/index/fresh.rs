@@ -21,7 +21,7 @@ fn a_function_is_found_by_its_words_and_by_its_name() {
     assert_eq!(found(&index, &workspace.view(), "zanzibar"), ["writer.py"]);
     assert!(found(&index, &workspace.view(), "quagmire").is_empty());
 
-    let paths = Filter::new(&["a/".to_owned()], &[], &[], false);
+    let paths = Filter::new(&["a/".to_owned()], &[], &[], false).unwrap();
     let query = Query { text: "zanzibar".into(), k: 5, filter: paths, ..Query::default() };
     assert!(index.search(&query, &workspace.view(), PATIENCE).unwrap().hits.is_empty());
 }
@@ -31,7 +31,7 @@ fn who_asks_for_a_symbol_gets_its_lines() {
     let text = "class Shop:\n    def open_door(self):\n        pass\n\n    def shut_door(self):\n        pass\n";
     let workspace = Workspace::new(&[("shop.py", text), ("notes.md", "open_door is a method\n")]);
     let index = workspace.open();
-    let filter = Filter::new(&[], &[], &[], true);
+    let filter = Filter::new(&[], &[], &[], true).unwrap();
     let query = Query { text: "shut_door".into(), k: 9, filter, ..Query::default() };
     let hits = index.search(&query, &workspace.view(), PATIENCE).unwrap().hits;
     let seen: Vec<_> = hits.iter().map(|hit| (&*hit.symbol, hit.lines.clone())).collect();

@@ -31,9 +31,9 @@ fn a_chunk_is_found_by_meaning_and_nothing_is_pending() {
         Some("a/parser.py")
     );
     assert_eq!(nearest(&index, &view, "zanzibar footer", open).as_deref(), Some("writer.py"));
-    let below = Filter::new(&["a/".to_owned()], &[], &[], false);
+    let below = Filter::new(&["a/".to_owned()], &[], &[], false).unwrap();
     assert_eq!(nearest(&index, &view, "zanzibar footer", below).as_deref(), Some("a/parser.py"));
-    let none = Filter::new(&[], &["rust".to_owned()], &[], false);
+    let none = Filter::new(&[], &["rust".to_owned()], &[], false).unwrap();
     assert_eq!(nearest(&index, &view, "zanzibar footer", none), None);
     let status = index.status();
     assert_eq!((status.dense_pending, status.model.as_deref()), (0, Some("hash")));

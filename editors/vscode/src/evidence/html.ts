@@ -133,8 +133,13 @@ function search(report: EvidenceReport): string {
   return `${facts}
 <details open><summary>Suspicious lines</summary>${table(suspicious)}</details>
 <details><summary>Why candidates fell</summary>${counted(report.fallen)}</details>
-<details><summary>The first that fell</summary>${table(report.tried.map(tried))}</details>
+${fell(report)}
 <details><summary>Failures that killed most of them</summary>${counted(report.killed_by)}</details>`;
+}
+
+function fell(report: EvidenceReport): string {
+  const rows = table(report.tried.map(tried));
+  return report.tried.length > 0 ? `<details><summary>The first that fell</summary>${rows}</details>` : "";
 }
 
 function tried({ place, summary, reason, failure }: TriedCandidate): string[] {

@@ -98,7 +98,12 @@ async function killTheDaemon(page) {
   await retried(async () => {
     if (!daemons().some((pid) => pid !== before[0])) throw new Error("no other daemon");
   });
-  await page.waitForSelector('#greenlit\\.greenlit\\.greenlit\\.status >> text=/4 passed/', PATIENCE);
+  // It goes on with the work: what was applied is taken back.
+  await page.click(".view-line >> text=/>=/");
+  await page.keyboard.press("Control+z");
+  await page.waitForSelector(".view-line >> text=/age > 18/", PATIENCE);
+  await page.keyboard.press("Control+s");
+  await page.waitForSelector('#greenlit\\.greenlit\\.greenlit\\.status >> text=/1 failing/', PATIENCE);
   const told = await page.locator(".notification-toast").allInnerTexts();
   if (told.length > 0) throw new Error(`it popped up: ${told.join("; ")}`);
 }

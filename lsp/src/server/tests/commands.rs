@@ -155,7 +155,7 @@ async fn evidence_is_markdown() {
         "- `test_gcd`: failed → passed",
         "- `gcd.py:1` 0.88",
         "- 12 × still fails",
-        "- `a.py:2` replace `+` by `*`: still fails, `assert 2 == 3`",
+        "- `a.py:2` `replace '+' by '*'`: still fails, `assert 2 == 3`",
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }
