@@ -101,7 +101,7 @@ async function killTheDaemon(page) {
   // It goes on with the work: what was applied is taken back.
   await page.click(".view-line >> text=/>=/");
   await page.keyboard.press("Control+z");
-  await page.waitForSelector(".view-line >> text=/age > 18/", PATIENCE);
+  await page.waitForSelector(".view-line >> text=/age\\s>\\s18/", PATIENCE);
   await page.keyboard.press("Control+s");
   await page.waitForSelector('#greenlit\\.greenlit\\.greenlit\\.status >> text=/1 failing/', PATIENCE);
   const told = await page.locator(".notification-toast").allInnerTexts();
