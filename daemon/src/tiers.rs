@@ -154,10 +154,19 @@ impl Tiers {
         let status = |(tier, configured): &(&'static str, TierModel)| ModelStatus {
             tier: (*tier).to_owned(),
             model: configured.model.clone(),
-            // What an endpoint serves under this name, only its operator knows.
-            adapter: None,
         };
         self.models.iter().map(status).collect()
+    }
+
+    /// The adapter that the local model of a tier writes with in a workspace. What an endpoint serves under
+    /// the name of a model, only its operator knows.
+    pub(crate) fn adapter(&self, root: &Path) -> Option<String> {
+        let local = self.models.iter().filter(|(_, model)| model.provider == Provider::Engine);
+        let mut local = local.map(|(_, configured)| configured.model.as_str());
+        self.local
+            .active_adapter(root)
+            .filter(|(_, base)| local.any(|model| model == base))
+            .map(|(name, _)| name)
     }
 
     /// Lines for `greenlit doctor`.

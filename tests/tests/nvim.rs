@@ -136,6 +136,8 @@ fn nvim_has_commands() {
 #[test]
 fn nvim_chooses_an_adapter() {
     let installation = Installation::new();
+    let tier = "[tier.small]\nprovider = 'engine'\nmodel = 'tiny'\n";
+    std::fs::write(installation.path("greenlit.toml"), tier).unwrap();
     let [model, style] = ["tiny", "style"].map(|name| installation.path(name));
     tiny::model(&model, Architecture::Qwen2, SEED).unwrap();
     tiny::adapter(&style, &tiny::adapter_config(), &tiny::always_tensors(SEED, b'a')).unwrap();

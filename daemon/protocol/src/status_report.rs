@@ -47,8 +47,6 @@ pub struct ModelStatus {
     pub tier: String,
     /// Its name.
     pub model: String,
-    /// The adapter in use, if any.
-    pub adapter: Option<String>,
 }
 
 /// One connected session.
@@ -86,6 +84,9 @@ pub struct RootStatus {
     /// How good its searches are; `None` without an index.
     #[serde(default)]
     pub search: Option<SearchQuality>,
+    /// The adapter that a local model of a tier writes with in this workspace.
+    #[serde(default)]
+    pub adapter: Option<String>,
 }
 
 /// How a check of `doctor` ended.

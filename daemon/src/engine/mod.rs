@@ -120,14 +120,19 @@ impl Local {
 
     /// Where an adapter is active that belongs to another model than a tier's, that is said.
     pub(crate) fn unused_adapter(&self, tier: &str, model: &str, root: &Path) -> Option<String> {
-        let active = self.shelf.active(root)?;
-        let (_, adapter) = self.shelf.adapter(&active).ok()?;
-        (adapter.model != model).then(|| {
+        let (active, base) = self.active_adapter(root)?;
+        (base != model).then(|| {
             format!(
-                "the adapter `{active}` is for {}, and the tier `{tier}` asks {model}: it is not applied there",
-                adapter.model
+                "the adapter `{active}` is for {base}, and the tier `{tier}` asks {model}: it is not applied there"
             )
         })
+    }
+
+    /// The adapter that is active in a workspace, and the model it is for.
+    pub(crate) fn active_adapter(&self, root: &Path) -> Option<(String, String)> {
+        let active = self.shelf.active(root)?;
+        let (_, adapter) = self.shelf.adapter(&active).ok()?;
+        Some((active, adapter.model))
     }
 
     /// A line for `greenlit doctor`.

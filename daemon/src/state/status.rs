@@ -32,7 +32,14 @@ impl State {
                     documents: count(self.overlays.count(*id)),
                 })
                 .collect(),
-            roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
+            roots: self
+                .roots
+                .iter()
+                .map(|(path, root)| RootStatus {
+                    adapter: self.tiers.adapter(path),
+                    ..root_status(path.clone(), root)
+                })
+                .collect(),
             jobs: count(self.running.len()),
             evidence: None,
             engine: Some(self.local.report()),
@@ -92,6 +99,7 @@ fn root_status(path: PathBuf, root: &Root) -> RootStatus {
         layer: root.layer.map(str::to_owned),
         index: None,
         search: None,
+        adapter: None,
     }
 }
 

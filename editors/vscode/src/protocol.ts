@@ -137,6 +137,8 @@ export interface RootReport {
   /** The sandbox layer that tests ran in last. */
   layer: string | null;
   index: string | null;
+  /** What a local model writes with there. */
+  adapter: string | null;
 }
 
 /** The part of `greenlit.status` that the tooltip shows. */
@@ -146,7 +148,7 @@ export interface StatusReport extends Status {
     pid: number;
     log: string;
     roots: RootReport[];
-    models: { tier: string; model: string; adapter: string | null }[];
+    models: { tier: string; model: string }[];
     /** What runs language models. */
     engine?: { state: string; detail: string; remedy: string | null } | null;
   };

@@ -115,14 +115,17 @@ export function lines(known: Known, report?: Report): string[] {
     text.push(`**${escape(name)}**${branch}: ${escape(root.phase)}`);
     text.push(`Sandbox: ${escape(root.layer ?? "nothing ran yet")}`);
     text.push(`Index: ${escape(root.index ?? "not asked for yet")}`);
+    if (root.adapter) {
+      text.push(`Adapter: ${escape(root.adapter)}`);
+    }
   }
   for (const status of known.roots.values()) {
     if (status.phase === "problem" && status.message) {
       text.push(escape(status.message));
     }
   }
-  for (const { tier, model, adapter } of report?.models ?? []) {
-    text.push(`Model (${tier}): ${escape(model)}${adapter ? ` with ${escape(adapter)}` : ""}`);
+  for (const { tier, model } of report?.models ?? []) {
+    text.push(`Model (${tier}): ${escape(model)}`);
   }
   if (report) {
     text.push(`greenlitd ${escape(report.build)}, process ${report.pid}`);

@@ -106,11 +106,12 @@ fn print(report: &StatusReport) {
         if let Some(index) = &root.index {
             output::line(format_args!("      {DIM}index: {index}{RESET}"));
         }
+        if let Some(adapter) = &root.adapter {
+            output::line(format_args!("      {DIM}adapter: {adapter}{RESET}"));
+        }
     }
     for model in &report.models {
-        let adapter =
-            model.adapter.as_ref().map(|name| format!(" with {name}")).unwrap_or_default();
-        output::line(format_args!("tier {}: {}{adapter}", model.tier, model.model));
+        output::line(format_args!("tier {}: {}", model.tier, model.model));
     }
 }
 

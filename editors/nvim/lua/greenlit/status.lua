@@ -72,7 +72,14 @@ function M.lines(link, message, report)
   for _, root in ipairs(report.roots) do
     local branch = root.branch and (' (%s)'):format(root.branch) or ''
     vim.list_extend(lines, { '', root.root .. branch, '  Tests: ' .. root.phase })
+    table.insert(lines, '  Sandbox: ' .. (root.layer or 'nothing ran yet'))
     table.insert(lines, '  Index: ' .. (root.index or 'not open'))
+    if root.adapter then
+      table.insert(lines, '  Adapter: ' .. root.adapter)
+    end
+  end
+  for _, of in ipairs(report.models) do
+    table.insert(lines, ('Model (%s): %s'):format(of.tier, of.model))
   end
   return lines
 end

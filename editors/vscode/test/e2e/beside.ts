@@ -36,10 +36,14 @@ async function journey(): Promise<void> {
   assert.equal(own(tests.uri).length, 1);
 }
 
-/** Runs all tests. The workbench may not know them yet; then it runs none. */
+/**
+ * Runs all tests. The workbench may not know them yet; then it runs none. What the daemon then does of its
+ * own accord is let come to its end: asking anew would stop it each time.
+ */
 async function all(api: Api, what: string, wanted: RegExp): Promise<void> {
   await until(what, async () => {
     await execute("testing.runAll");
+    await until(`${what}, at rest`, () => !api.status().startsWith("$(loading") || undefined);
     return wanted.test(api.status()) || undefined;
   });
 }

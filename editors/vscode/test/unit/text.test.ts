@@ -67,18 +67,18 @@ test("the tooltip's text cannot become a link", () => {
 });
 
 test("the tooltip tells the layer, the index and the models of each root", () => {
-  const root = { branch: null, phase: "idle", index: null };
+  const root = { branch: null, phase: "idle", index: null, adapter: null };
   const report = {
     build: "0.1.0",
     pid: 7,
     log: "/l",
     roots: [
       { ...root, root: "/w/a", layer: "namespaces", index: "12 files" },
-      { ...root, root: "/w/b", layer: null },
+      { ...root, root: "/w/b", layer: null, adapter: "mine_2@1" },
     ],
     models: [
-      { tier: "small", model: "tiny_1", adapter: "mine" },
-      { tier: "large", model: "big", adapter: null },
+      { tier: "small", model: "tiny_1" },
+      { tier: "large", model: "big" },
     ],
   };
   assert.deepEqual(lines({ daemon: status({}), roots: new Map() }, report), [
@@ -88,7 +88,8 @@ test("the tooltip tells the layer, the index and the models of each root", () =>
     "**b**: idle",
     "Sandbox: nothing ran yet",
     "Index: not asked for yet",
-    "Model (small): tiny\\_1 with mine",
+    "Adapter: mine\\_2@1",
+    "Model (small): tiny\\_1",
     "Model (large): big",
     "greenlitd 0.1.0, process 7",
   ]);
@@ -97,7 +98,7 @@ test("the tooltip tells the layer, the index and the models of each root", () =>
 test("what is degraded is in the bar when nothing goes on, and in the tooltip with the remedy", () => {
   const settled = status({ phase: "settled", passed: 4, failing: 0 });
   const known = { daemon: status({}), roots: new Map([["/w/a", settled]]) };
-  const root = { root: "/w/a", branch: null, phase: "settled", index: null };
+  const root = { root: "/w/a", branch: null, phase: "settled", index: null, adapter: null };
   const report = { build: "0.1.0", pid: 7, log: "/l", models: [] };
   const fine = { ...report, roots: [{ ...root, layer: "namespaces" }], engine: null };
   assert.equal(shown(known, fine).text, "$(pass) Greenlit: 4 passed");
