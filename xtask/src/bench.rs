@@ -1,9 +1,21 @@
 //! `cargo xtask bench NAME`: builds the product, then measures it.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::debian::Program;
 use crate::run::{built, cargo, run};
+
+const RIPGREP: Program = Program {
+    directory: "ripgrep",
+    name: "rg",
+    packages: &[&["ripgrep"]],
+    release: None,
+    launcher: "#!/bin/sh\nexec \"$(dirname \"$(readlink -f \"$0\")\")/tree/usr/bin/rg\" \"$@\"\n",
+};
 
 /// The benchmarks of `benches/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +38,11 @@ pub(crate) enum Bench {
 }
 
 pub(crate) fn bench(name: Bench, debug: bool, args: &[String]) -> Result<()> {
+    let peer = match name {
+        Bench::Retrieval => ripgrep()?.map(|path| [OsString::from("--ripgrep"), path.into()]),
+        _ => None,
+    };
+    let peer = peer.into_iter().flatten();
     let profile = if debug { "dev" } else { "release" };
     let mut build = cargo();
     build.args(["build", "--bins", "--profile", profile]);
@@ -41,8 +58,13 @@ pub(crate) fn bench(name: Bench, debug: bool, args: &[String]) -> Result<()> {
     let mut bench = cargo();
     // `cargo bench` starts programs in their package's directory: paths are the caller's.
     bench.args(["bench", "--quiet", "--package", "greenlit-benches", "--profile", profile]);
-    bench.args(["--bench", name.get_name(), "--"]).args(args);
+    bench.args(["--bench", name.get_name(), "--"]).args(peer).args(args);
     bench.env("GREENLIT_BENCH_PROGRAM", program);
     bench.env("GREENLIT_BENCH_DIR", std::env::current_dir()?);
     run(&mut bench)
+}
+
+/// A ripgrep to measure beside; `None` where the machine's own is used, or there is none to be had.
+fn ripgrep() -> Result<Option<PathBuf>> {
+    if which::which("rg").is_ok() { Ok(None) } else { RIPGREP.unpacked() }
 }

@@ -1,4 +1,4 @@
-//! Programs for tests from Debian's packages, unpacked into `.tools/` without being installed.
+//! Programs for tests and benchmarks from Debian's packages, unpacked into `.tools/` without being installed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

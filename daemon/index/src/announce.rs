@@ -1,58 +1,112 @@
 //! How far the work is, for a display of progress.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::index::News;
-
-/// Work that ends sooner shows no progress.
+/// Work that ends sooner shows no progress...
 const SHOWN_AFTER: Duration = Duration::from_millis(700);
+/// ...unless so much of it is ahead.
+const SHOWN_FROM: u64 = 1000;
+
+/// What an index tells while it works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// What is done.
+    pub work: Work,
+    /// How far.
+    pub stage: Stage,
+}
+
+/// What an index does in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// Files are read and cut into chunks: counted in files.
+    Files,
+    /// Chunks are embedded: counted in chunks.
+    Vectors,
+}
+
+/// How far work is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// It takes a while.
+    Begin,
+    /// So much of so much.
+    Progress {
+        /// What is done.
+        done: u64,
+        /// What is known to be done in all.
+        total: u64,
+    },
+    /// It is over.
+    End {
+        /// How it ended, in words.
+        how: String,
+    },
+}
+
+/// Who is told. Called on the threads of the index.
+pub(crate) type Tell = Arc<dyn Fn(News) + Send + Sync>;
 
 /// Tells of work that takes a while.
 pub(crate) struct Announcer {
-    news: Box<dyn FnMut(News) + Send>,
-    work: Option<Work>,
+    work: Work,
+    tell: Tell,
+    going: Option<Going>,
 }
 
-struct Work {
+struct Going {
     since: Instant,
     shown: bool,
     done: u64,
 }
 
 impl Announcer {
-    pub(crate) fn new(news: Box<dyn FnMut(News) + Send>) -> Self {
-        Self { news, work: None }
+    pub(crate) fn new(work: Work, tell: Tell) -> Self {
+        Self { work, tell, going: None }
     }
 
     /// There is work since then, unless there was some before.
     pub(crate) fn begin(&mut self, since: Instant) {
-        self.work.get_or_insert(Work { since, shown: false, done: 0 });
+        self.going.get_or_insert(Going { since, shown: false, done: 0 });
     }
 
-    /// So many files more were looked at.
-    pub(crate) fn done(&mut self, files: u64) {
-        if let Some(work) = &mut self.work {
-            work.done += files;
+    /// So much more was done.
+    pub(crate) fn done(&mut self, more: u64) {
+        if let Some(going) = &mut self.going {
+            going.done += more;
         }
     }
 
     /// Tells how far it is, if it takes a while.
     pub(crate) fn show(&mut self, left: u64) {
-        let Some(work) = &mut self.work else { return };
-        if work.since.elapsed() < SHOWN_AFTER {
+        let Some(going) = &mut self.going else { return };
+        if !going.shown && going.since.elapsed() < SHOWN_AFTER && left < SHOWN_FROM {
             return;
         }
-        if !work.shown {
-            work.shown = true;
-            (self.news)(News::Begin);
+        let is_first = !std::mem::replace(&mut going.shown, true);
+        let (done, total) = (going.done, going.done + left);
+        if is_first {
+            self.tell(Stage::Begin);
         }
-        (self.news)(News::Progress { done: work.done, total: work.done + left });
+        self.tell(Stage::Progress { done, total });
     }
 
     /// It is over.
     pub(crate) fn end(&mut self, how: &str) {
-        if self.work.take().is_some_and(|work| work.shown) {
-            (self.news)(News::End { how: how.to_owned() });
+        if self.going.take().is_some_and(|going| going.shown) {
+            self.tell(Stage::End { how: how.to_owned() });
         }
+    }
+
+    fn tell(&self, stage: Stage) {
+        (self.tell)(News { work: self.work, stage });
+    }
+}
+
+impl fmt::Debug for Announcer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Announcer").field("work", &self.work).finish_non_exhaustive()
     }
 }

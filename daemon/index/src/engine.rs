@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use greenlit_lexical::Lexical;
 use greenlit_workspace::chain;
 
-use crate::announce::Announcer;
+use crate::announce::{Announcer, Tell, Work};
 use crate::dense::Lane;
-use crate::index::News;
 use crate::pace::Pace;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -76,7 +75,7 @@ impl Engine {
         directory: Option<PathBuf>,
         shared: Arc<Shared>,
         lane: Option<Arc<Lane>>,
-        news: Box<dyn FnMut(News) + Send>,
+        tell: Tell,
     ) -> Self {
         Self {
             root,
@@ -94,7 +93,7 @@ impl Engine {
             paused: None,
             taken: 0,
             settled: 0,
-            announcer: Announcer::new(news),
+            announcer: Announcer::new(Work::Files, tell),
         }
     }
 

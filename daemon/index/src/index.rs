@@ -10,6 +10,7 @@ use std::time::Duration;
 use greenlit_lexical::Lexical;
 use greenlit_workspace::{Change, Changed, View};
 
+use crate::announce::{News, Tell};
 use crate::dense::{Dense, GraphStatus, Lane, NO_MODEL};
 use crate::engine::{Engine, Message};
 use crate::latency::Latency;
@@ -33,25 +34,6 @@ struct Inner {
     /// Let go after the lane.
     _dense: Option<Dense>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
-}
-
-/// What an index tells while it works.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// It takes a while.
-    Begin,
-    /// So many files of so many.
-    Progress {
-        /// Files looked at.
-        done: u64,
-        /// Files known to be looked at.
-        total: u64,
-    },
-    /// It is over.
-    End {
-        /// How it ended, in words.
-        how: String,
-    },
 }
 
 /// Why there is no index.
@@ -106,19 +88,21 @@ pub struct Status {
 
 impl Index {
     /// Opens the index of a canonical root, kept in a directory of its own (in memory without one),
-    /// and starts to bring it up to date. Search by meaning is that of `dense`. `news` is called on the index's thread.
+    /// and starts to bring it up to date. Search by meaning is that of `dense`. `news` is called on threads
+    /// of the index, which it should not hold up.
     pub fn open(
         root: &Path,
         directory: Option<&Path>,
         dense: Option<&Dense>,
-        news: impl FnMut(News) + Send + 'static,
+        news: impl Fn(News) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let root: Arc<Path> = root.into();
         // Until the stored one is open there is nothing to find.
         let words = Arc::new(Lexical::in_memory().map_err(OpenError::Words)?);
         let shared = Arc::new(Shared::new(Snapshot::empty(words)));
         let (messages, inbox) = mpsc::channel();
-        let lane = dense.map(|dense| dense.join(&root, directory)).transpose();
+        let tell: Tell = Arc::new(news);
+        let lane = dense.map(|dense| dense.join(&root, directory, tell.clone())).transpose();
         let lane = lane.map_err(OpenError::Thread)?;
         let (to_root, to_shared, to_lane) = (root.clone(), shared.clone(), lane.clone());
         let directory = directory.map(Path::to_owned);
@@ -128,7 +112,7 @@ impl Index {
         let thread = thread::Builder::new()
             .name("index".to_owned())
             .spawn(move || {
-                Engine::new(to_root, directory, to_shared, to_lane, Box::new(news)).run(&inbox);
+                Engine::new(to_root, directory, to_shared, to_lane, tell).run(&inbox);
             })
             .map_err(OpenError::Thread)?;
         let thread = Mutex::new(Some(thread));

@@ -35,8 +35,9 @@ mod writer;
 /// When a graph is worth its building; part of [`DenseOptions`].
 pub use greenlit_graph::Thresholds;
 
+pub use announce::{News, Stage, Work};
 pub use dense::{Dense, DenseOptions, GraphStatus, Load, Meaning};
-pub use index::{Index, News, OpenError, Status};
+pub use index::{Index, OpenError, Status};
 pub use latency::Latency;
 pub use retrieve::{Answer, Filter, Hit, Passage, Query, SearchError, UnknownName, Weights};
 pub use shelf::{Shelf, Usage};

@@ -40,8 +40,8 @@ pub use index::{
     SearchRequest, ShelfReport, UseReport, UsedPassages,
 };
 pub use message::{
-    ClientFrame, DocumentId, Event, Notification, ProgressStage, Request, Response, RootPhase,
-    ServerFrame, TextChange,
+    ClientFrame, DocumentId, Event, Indexing, Notification, ProgressStage, Request, Response,
+    RootPhase, ServerFrame, TextChange,
 };
 pub use model::{ModelAction, ModelEntry, ModelReport, PullItem, PullPlan, PullRequest};
 pub use report::{

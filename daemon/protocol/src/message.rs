@@ -292,6 +292,8 @@ pub enum Event {
     Indexing {
         /// Workspace root.
         root: PathBuf,
+        /// Which part of the work.
+        work: Indexing,
         /// How far.
         stage: ProgressStage,
     },
@@ -300,6 +302,16 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
+}
+
+/// The parts of bringing an index up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Indexing {
+    /// Files are read and cut into chunks.
+    Files,
+    /// Chunks are embedded.
+    Vectors,
 }
 
 /// What the daemon is doing for a root.

@@ -1,14 +1,14 @@
 //! One index per root: opened when somebody needs it, told of changes, given up when unused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use greenlit_index::{Index, News, Usage};
+use greenlit_index::{Index, News, Stage, Usage, Work};
 use greenlit_protocol::{
-    ErrorKind, Event as Told, IndexAction, ProgressStage, RemoteError, Response, SearchRequest,
-    ServerFrame, UseReport,
+    ErrorKind, Event as Told, IndexAction, Indexing, ProgressStage, RemoteError, Response,
+    SearchRequest, ServerFrame, UseReport,
 };
 use greenlit_workspace::chain;
 
@@ -31,8 +31,8 @@ const OPENED: Duration = Duration::from_secs(1);
 pub(crate) struct Indexed {
     index: Index,
     used: Instant,
-    /// Whether sessions were told that it is at work.
-    in_progress: bool,
+    /// What sessions were told that it is at.
+    in_progress: BTreeSet<Work>,
     /// Whether changes may have gone unnoticed: nobody watched the root for a while.
     unwatched: bool,
     /// What came of what repair retrieved.
@@ -42,7 +42,7 @@ pub(crate) struct Indexed {
 impl Indexed {
     pub(crate) fn new(index: Index) -> Self {
         let uses = UseReport::default();
-        Self { index, used: Instant::now(), in_progress: false, unwatched: false, uses }
+        Self { index, used: Instant::now(), in_progress: BTreeSet::new(), unwatched: false, uses }
     }
 
     /// The index, for a job.
@@ -194,22 +194,43 @@ impl State {
 
     pub(crate) fn index_news(&mut self, root: &PathBuf, news: News) {
         let Some(indexed) = self.indexes.get_mut(root) else { return };
-        let begun = std::mem::replace(&mut indexed.in_progress, !matches!(news, News::End { .. }));
-        let stage = match news {
-            News::Begin => ProgressStage::Begin { title: "Indexing".to_owned() },
-            News::Progress { done, total } => ProgressStage::Report {
-                message: format!("{done} of {total} files"),
+        let News { work, stage } = news;
+        let what = match work {
+            Work::Files => "files",
+            Work::Vectors => "chunks",
+        };
+        let stage = match stage {
+            Stage::Begin => {
+                indexed.in_progress.insert(work);
+                begin(work)
+            }
+            Stage::Progress { done, total } => ProgressStage::Report {
+                message: format!("{done} of {total} {what}"),
                 percentage: u32::try_from(done * 100 / total.max(1)).ok(),
             },
-            News::End { how } if begun => ProgressStage::End { message: how },
-            News::End { .. } => return,
+            Stage::End { how } => {
+                indexed.in_progress.remove(&work);
+                ProgressStage::End { message: how }
+            }
         };
         if matches!(stage, ProgressStage::End { .. }) {
             self.tidy_shelf(|| {});
         }
+        let of = indexing(work);
         for session in self.sessions.values().filter(|session| session.roots.contains(root)) {
-            let told = Told::Indexing { root: root.clone(), stage: stage.clone() };
+            let told = Told::Indexing { root: root.clone(), work: of, stage: stage.clone() };
             session.out.send(ServerFrame::Event(told));
+        }
+    }
+
+    /// Tells a session that comes while its indexes are at work that they are.
+    pub(crate) fn tell_indexing(&self, session: u64, roots: &[PathBuf]) {
+        for root in roots {
+            let works = self.indexes.get(root).into_iter().flat_map(|one| &one.in_progress);
+            for &work in works {
+                let (root, stage) = (root.clone(), begin(work));
+                self.tell(session, Told::Indexing { root, work: indexing(work), stage });
+            }
         }
     }
 
@@ -244,5 +265,20 @@ impl State {
                 Err(error) => tracing::warn!(%error, "indexes that take too much may stay"),
             }
         });
+    }
+}
+
+fn begin(work: Work) -> ProgressStage {
+    let title = match work {
+        Work::Files => "Indexing",
+        Work::Vectors => "Embedding",
+    };
+    ProgressStage::Begin { title: title.to_owned() }
+}
+
+fn indexing(work: Work) -> Indexing {
+    match work {
+        Work::Files => Indexing::Files,
+        Work::Vectors => Indexing::Vectors,
     }
 }

@@ -50,6 +50,7 @@ impl State {
         if background {
             self.index_roots(&roots);
         }
+        self.tell_indexing(id, &roots);
     }
 
     pub(crate) fn disconnected(&mut self, id: u64) {
@@ -67,9 +68,9 @@ impl State {
 
     pub(crate) fn roots_changed(&mut self, id: u64, roots: &[PathBuf]) {
         let roots = canonical(roots);
-        let mut background = false;
+        let (mut background, mut before) = (false, Vec::new());
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.roots.clone_from(&roots);
+            before = std::mem::replace(&mut session.roots, roots.clone());
             background = session.background;
         }
         for root in &roots {
@@ -78,6 +79,8 @@ impl State {
         if background {
             self.index_roots(&roots);
         }
+        let new: Vec<_> = roots.into_iter().filter(|root| !before.contains(root)).collect();
+        self.tell_indexing(id, &new);
         self.drop_unused_roots();
     }
 

@@ -5,14 +5,14 @@ mod planning;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc as channels};
 
-use greenlit_client::Paths;
+use greenlit_client::{Paths, outbox};
 use greenlit_embed::{EmbedError, Embedder, Identity};
-use greenlit_index::{DenseOptions, Index, Thresholds};
-use greenlit_protocol::CheckState;
+use greenlit_index::{DenseOptions, Index, Stage, Thresholds, Work};
+use greenlit_protocol::{CheckState, SessionParams};
 
 use super::*;
 use crate::jobs::index_check;
-use crate::lifecycle::Gate;
+use crate::lifecycle::{Gate, Outgoing};
 
 /// Longer than anything takes that is going to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -113,4 +113,40 @@ fn the_doctor_tells_when_texts_cannot_be_embedded() {
     assert_eq!(check.state, CheckState::Warning);
     assert!(check.detail.contains("1 chunks are not found by meaning yet: "), "{}", check.detail);
     assert!(check.detail.contains("of 100 are used"), "{}", check.detail);
+}
+
+#[tokio::test]
+async fn an_editor_that_opens_while_its_index_is_at_work_is_told() {
+    let Scene { dir, dense, index, called, gate } = scene(1 << 30);
+    called.recv_timeout(PATIENCE).unwrap();
+    let (events, _queue) = mpsc::unbounded_channel();
+    let mut state = State::new(context(dir.path()), events);
+    state.dense = dense;
+    let root = index.root().to_owned();
+    state.indexes.insert(root.clone(), Indexed::new(index));
+    let news = |work, stage| News { work, stage };
+    state.index_news(&root, news(Work::Files, Stage::Begin));
+    state.index_news(&root, news(Work::Vectors, Stage::Begin));
+    state.index_news(&root, news(Work::Files, Stage::End { how: "up to date".to_owned() }));
+    let (out, mut told) = outbox(1 << 20);
+    let params = SessionParams {
+        client: "an editor".to_owned(),
+        roots: vec![root.clone()],
+        cwd: root.clone(),
+        env: BTreeMap::new(),
+        settings: None,
+        background: true,
+    };
+    state.connected(1, params, Outgoing::new(1, out));
+    state.index_news(&root, news(Work::Vectors, Stage::Progress { done: 32, total: 64 }));
+    state.disconnected(1);
+    drop(gate);
+    let mut frames = Vec::new();
+    while let Some(frame) = told.next().await {
+        frames.push(String::from_utf8_lossy(&frame).into_owned());
+    }
+    let of_indexing: Vec<_> = frames.iter().filter(|frame| frame.contains("vectors")).collect();
+    assert!(of_indexing[0].contains("Embedding"), "{frames:?}");
+    assert!(of_indexing[1].contains("32 of 64 chunks"), "{frames:?}");
+    assert!(!frames.iter().any(|frame| frame.contains("files")), "{frames:?}");
 }

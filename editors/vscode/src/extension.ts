@@ -10,6 +10,7 @@ import { Fixes } from "./fixes/fixes";
 import { Previews, SCHEME } from "./fixes/preview";
 import type { ActionData, StatusReport } from "./protocol";
 import { issueBody, reportIssue } from "./reportIssue";
+import { search } from "./search";
 import { LANGUAGES } from "./server/options";
 import { Server } from "./server/server";
 import { StatusBar, menu } from "./status";
@@ -139,6 +140,7 @@ function commands(
         }
       }
     },
+    search: () => search(server),
     stopWork: () => server.execute("greenlit.cancel"),
     restartServer: async () => {
       if (server.runs) {

@@ -1,5 +1,7 @@
 // What the server adds to LSP. Its own types are in lsp/src/server and daemon/protocol.
 
+import type * as lsp from "vscode-languageclient/node";
+
 /** `greenlit/status`, told by the server. */
 export interface Status {
   daemon: "connecting" | "up" | "down" | "gave-up";
@@ -152,6 +154,19 @@ export interface StatusReport extends Status {
     /** What runs language models. */
     engine?: { state: string; detail: string; remedy: string | null } | null;
   };
+}
+
+/** What `greenlit/search` gives for a root. */
+export interface RootHits {
+  /** Why there may be more. */
+  degraded: string | null;
+  hits: {
+    location: lsp.Location;
+    symbol: string | null;
+    kind: string;
+    score: number;
+    text: string;
+  }[];
 }
 
 export function isActionData(value: unknown): value is ActionData {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use greenlit_protocol::ProgressStage;
+use greenlit_protocol::{Indexing, ProgressStage};
 use lsp_types::request::WorkDoneProgressCreate;
 use lsp_types::{
     NumberOrString, ProgressParams, ProgressParamsValue, WorkDoneProgress, WorkDoneProgressBegin,
@@ -24,7 +24,7 @@ pub(crate) enum Work {
     /// Of a request, or in the background.
     Job(PathBuf, Option<u64>),
     /// Bringing its index up to date; not cancelled from here, `greenlit index pause` holds it.
-    Index(PathBuf),
+    Index(PathBuf, Indexing),
 }
 
 impl Work {
@@ -85,7 +85,7 @@ impl Progresses {
         let (work, _) = self.running.iter().find(|(_, running)| running.token == *token)?;
         match work {
             Work::Job(root, _) => Some(root),
-            Work::Index(_) => None,
+            Work::Index(..) => None,
         }
     }
 

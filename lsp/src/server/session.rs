@@ -272,10 +272,10 @@ impl Session {
                     self.progresses().step(Work::Job(root, request), stage);
                 }
             }
-            Event::Indexing { root, stage } => {
+            Event::Indexing { root, work, stage } => {
                 let supported = self.state().features.progress;
                 if supported {
-                    self.progresses().step(Work::Index(root), stage);
+                    self.progresses().step(Work::Index(root, work), stage);
                 }
             }
             Event::Draining { reason } => {

@@ -3,11 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use greenlit_store::{Owner, SpaceId};
 use greenlit_workspace::{chain, git_branch};
 
+use crate::announce::{Announcer, Tell, Work};
 use crate::dense::side::Side;
 use crate::dense::slots::Digest;
 use crate::dense::vectors::Bound;
@@ -27,6 +29,7 @@ pub(crate) struct Lane {
     pub(super) directory: Option<PathBuf>,
     core: Arc<Core>,
     state: RwLock<State>,
+    announcer: Mutex<Announcer>,
     closed: AtomicBool,
 }
 
@@ -48,10 +51,39 @@ pub(super) struct State {
 }
 
 impl Lane {
-    pub(super) fn new(root: &Path, directory: Option<&Path>, core: Arc<Core>) -> Self {
+    pub(super) fn new(root: &Path, directory: Option<&Path>, core: Arc<Core>, tell: Tell) -> Self {
         let directory = directory.map(Path::to_owned);
+        let announcer = Mutex::new(Announcer::new(Work::Vectors, tell));
         let (state, closed) = (RwLock::default(), AtomicBool::new(false));
-        Self { root: root.into(), directory, core, state, closed }
+        Self { root: root.into(), directory, core, state, announcer, closed }
+    }
+
+    /// So many texts more were embedded, in work that began at the latest then.
+    pub(super) fn tell(&self, since: Instant, texts: usize) {
+        let left = self.pending();
+        let mut announcer = self.announcer();
+        announcer.begin(since);
+        announcer.done(texts as u64);
+        announcer.show(left);
+    }
+
+    /// Nothing can be embedded now.
+    pub(super) fn tell_rest(&self) {
+        let how = {
+            let state = self.read();
+            let side = state.work();
+            match &side.stuck {
+                _ if state.paused => "paused".to_owned(),
+                Some(why) => why.clone(),
+                None if side.slots.missing() == 0 => "up to date".to_owned(),
+                None => "as far as possible".to_owned(),
+            }
+        };
+        self.announcer().end(&how);
+    }
+
+    fn announcer(&self) -> MutexGuard<'_, Announcer> {
+        self.announcer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -28,6 +28,7 @@ use greenlit_embed::{Availability, Embedder, Identity, Unavailable};
 use greenlit_graph::Thresholds;
 use greenlit_store::{Space, SpaceId, Store};
 
+use crate::announce::Tell;
 pub(crate) use lane::Lane;
 pub(crate) use search::{Found, NO_MODEL};
 pub use vectors::GraphStatus;
@@ -224,10 +225,15 @@ impl Dense {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// The lane of an index, whose graph is kept in its directory.
-    pub(crate) fn join(&self, root: &Path, directory: Option<&Path>) -> std::io::Result<Arc<Lane>> {
+    /// The lane of an index, whose graph is kept in its directory. What is embedded for it is told.
+    pub(crate) fn join(
+        &self,
+        root: &Path,
+        directory: Option<&Path>,
+        tell: Tell,
+    ) -> std::io::Result<Arc<Lane>> {
         let core = &self.handle.core;
-        let lane = Arc::new(Lane::new(root, directory, core.clone()));
+        let lane = Arc::new(Lane::new(root, directory, core.clone(), tell));
         core.lock().lanes.push(Arc::downgrade(&lane));
         core.wake();
         let mut thread = self.handle.thread.lock().unwrap_or_else(PoisonError::into_inner);

@@ -70,7 +70,7 @@ impl Scene {
         };
         let loaded: Arc<dyn Embedder> = embedder.clone();
         let dense = Dense::new(options, Box::new(move || Ok(Some(loaded))));
-        let lane = dense.join(dir.path(), None).unwrap();
+        let lane = dense.join(dir.path(), None, Arc::new(|_| {})).unwrap();
         let snapshot = Snapshot::empty(Arc::new(Lexical::in_memory().unwrap()));
         let mut scene = Self { dir, embedder, dense, lane, snapshot };
         for (path, text) in files {

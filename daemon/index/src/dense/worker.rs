@@ -100,7 +100,10 @@ impl Worker {
             let model = self.core.lock().model.clone();
             let lanes = self.core.lanes();
             let Some(model) = model else {
-                lanes.iter().for_each(|lane| lane.unbind());
+                for lane in &lanes {
+                    lane.unbind();
+                    lane.tell_rest();
+                }
                 drop(lanes);
                 self.wait(told, false);
                 continue;
@@ -114,11 +117,13 @@ impl Worker {
                 // What the closed one needed is the first to go.
                 lanes.iter().for_each(|lane| lane.readmit());
             }
+            lanes.iter().filter(|lane| !lane.has_work()).for_each(|lane| lane.tell_rest());
             let started = Instant::now();
             self.turn = self.turn.wrapping_add(1);
             let next = (0..lanes.len()).map(|i| &lanes[(self.turn + i) % lanes.len()]);
             if let Some(lane) = next.into_iter().find(|lane| lane.has_work()) {
-                self.step(&model, lane, &lanes);
+                let embedded = self.step(&model, lane, &lanes);
+                lane.tell(started, embedded);
                 self.rest(started);
             } else if !lanes.iter().any(|lane| self.tend(lane)) {
                 let unread = lanes.iter().any(|lane| lane.has_unread());
@@ -173,8 +178,8 @@ impl Worker {
         }
     }
 
-    /// Embeds what is next in a lane.
-    fn step(&mut self, model: &Arc<Model>, lane: &Arc<Lane>, lanes: &[Arc<Lane>]) {
+    /// Embeds what is next in a lane; gives how many texts that were.
+    fn step(&mut self, model: &Arc<Model>, lane: &Arc<Lane>, lanes: &[Arc<Lane>]) -> usize {
         let mut batch = self.gather(model, lane, BATCH);
         lane.resolve(&batch.known);
         let room = room(model, lane, lanes, batch.texts.len());
@@ -183,14 +188,15 @@ impl Worker {
             batch = self.gather(model, lane, room);
             lane.resolve(&batch.known);
         }
-        let Some(vectors) = self.embed(model, lane, &batch.texts) else { return };
+        let Some(vectors) = self.embed(model, lane, &batch.texts) else { return 0 };
         if !vectors.is_empty() {
-            let Some(slots) = self.append(model, lane, &vectors) else { return };
+            let Some(slots) = self.append(model, lane, &vectors) else { return 0 };
             let texts = vectors.iter().map(|(text, _)| *text);
             lane.resolve(&texts.zip(slots).collect::<Vec<_>>());
         }
         lane.drop_queued(&batch.done);
         lane.put_aside(&batch.unread);
+        vectors.len()
     }
 
     /// Vectors of texts; those that the model refuses are noted. `None` when the model is given up.

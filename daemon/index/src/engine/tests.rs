@@ -21,7 +21,7 @@ impl Tested {
         let words = Arc::new(Lexical::in_memory().unwrap());
         let shared = Arc::new(Shared::new(Snapshot::empty(words)));
         let store = Some(dir.path().join("store"));
-        let engine = Engine::new(root.into(), store, shared.clone(), None, Box::new(|_| {}));
+        let engine = Engine::new(root.into(), store, shared.clone(), None, Arc::new(|_| {}));
         Self { dir, engine, shared }
     }
 

@@ -1,9 +1,13 @@
 //! Passages within a budget, for whoever reads them at a price.
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_workspace::View;
 
+use super::answer::merge;
 use super::{Answer, Hit, Query, SearchError};
 use crate::index::Index;
 
@@ -50,6 +54,15 @@ impl Index {
             }
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+        // What two questions found in part is paid for once.
+        let mut read: HashMap<String, Option<Arc<str>>> = HashMap::new();
+        let hits = merge(hits, |path, lines| {
+            let text = read.entry(path.to_owned());
+            let text = text.or_insert_with(|| view.read_text(Path::new(path)).ok());
+            let lines = lines.start as usize..lines.end as usize;
+            let text = text.as_ref()?.split_inclusive('\n');
+            Some(text.skip(lines.start).take(lines.len()).collect())
+        });
         let mut left = budget;
         let mut passages = Vec::new();
         for hit in hits {

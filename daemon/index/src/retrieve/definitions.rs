@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use greenlit_syntax::chunk::{Document, SourceKind, Symbol};
 
-use super::Hit;
 use super::texts::Texts;
+use super::{Hit, is_described};
 
 /// The definitions of files that were hit, read once.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(crate) struct Definitions(HashMap<String, Vec<Symbol>>);
 
 impl Definitions {
     /// The definitions in a hit whose names are asked for; without one the definition that the hit
-    /// belongs to, if it belongs to one.
+    /// belongs to; without that, where they are asked for by what they do, all in it.
     pub(crate) fn of(&mut self, question: &str, hit: Hit, texts: &Texts<'_>) -> Vec<Hit> {
         let symbols = self.0.entry(hit.path.clone()).or_insert_with(|| {
             let text: Option<Arc<str>> = texts.whole(&hit.path).map(Arc::from);
@@ -23,24 +23,31 @@ impl Definitions {
             let document = text.zip(kind).and_then(|(text, kind)| Document::read(text, kind).ok());
             document.map(|document| document.symbols()).unwrap_or_default()
         });
+        // An article is in every name.
+        let least = if is_described(question) { 2 } else { 0 };
         let asked: Vec<String> = question
             .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|word| !word.is_empty())
+            .filter(|word| word.len() > least)
             .map(str::to_lowercase)
             .collect();
-        let named = symbols.iter().filter(|symbol| {
+        let here = || symbols.iter().filter(|symbol| hit.lines.contains(&symbol.lines.start));
+        let named = here().filter(|symbol| {
             let name = symbol.path.last().map(|name| name.to_lowercase()).unwrap_or_default();
-            hit.lines.contains(&symbol.lines.start) && asked.iter().any(|word| name.contains(word))
+            asked.iter().any(|word| name.contains(word))
         });
-        let found: Vec<Hit> = named
-            .map(|symbol| Hit {
-                lines: symbol.lines.clone(),
-                symbol: symbol.path.join("."),
-                kind: symbol.kind.name().to_owned(),
-                text: texts.lines(&hit.path, symbol.lines.clone()).unwrap_or_default(),
-                ..hit.clone()
-            })
-            .collect();
-        if found.is_empty() && !hit.symbol.is_empty() { vec![hit] } else { found }
+        let as_hit = |symbol: &Symbol| Hit {
+            lines: symbol.lines.clone(),
+            symbol: symbol.path.join("."),
+            kind: symbol.kind.name().to_owned(),
+            text: texts.lines(&hit.path, symbol.lines.clone()).unwrap_or_default(),
+            ..hit.clone()
+        };
+        let found: Vec<Hit> = named.map(as_hit).collect();
+        match found.is_empty() {
+            false => found,
+            true if !hit.symbol.is_empty() => vec![hit],
+            true if is_described(question) => here().map(as_hit).collect(),
+            true => found,
+        }
     }
 }

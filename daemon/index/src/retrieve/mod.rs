@@ -172,7 +172,8 @@ impl Index {
         };
         let filter = &query.filter;
         // Who asks for a name does not ask for what is like it.
-        let k = if filter.is_named() || query.weights.dense <= 0.0 { 0 } else { depth(query) };
+        let is_name = filter.is_named() && !is_described(&query.text);
+        let k = if is_name || query.weights.dense <= 0.0 { 0 } else { depth(query) };
         lane.search(&query.text, scope, Some(filter).filter(|filter| !filter.is_open()), k)
     }
 }
@@ -203,6 +204,11 @@ fn rank(
     let Weights { lexical, dense, symbol, .. } = query.weights;
     let rankings = [(lexical, &*words), (dense, near), (symbol, &symbols)];
     Ok(fuse(&rankings, query.weights.depth, depth))
+}
+
+/// Whether a definition is asked for by what it does: in several words, where its name is one.
+fn is_described(question: &str) -> bool {
+    question.split_whitespace().nth(1).is_some()
 }
 
 /// How many each retriever is asked for.

@@ -218,3 +218,27 @@ fn a_context_keeps_within_its_budget() {
     assert_eq!((&*some[0].hit.path, some[0].tokens), ("short.py", short));
     assert!(context(1).is_empty());
 }
+
+#[test]
+fn what_two_questions_find_in_part_is_paid_for_once() {
+    let class = "class Store:\n    def zanzibar(self):\n        return self.rows\n\n\
+                 \n    def footer(self):\n        return 'zanzibar'\n";
+    let workspace = Workspace::new(&[("store.py", class)]);
+    let index = workspace.open();
+    let asked = |text: &str, named| Query {
+        text: text.to_owned(),
+        filter: Filter::new(&[], &[], &[], named).unwrap(),
+        ..Query::default()
+    };
+    let questions = [asked("zanzibar", true), asked("footer", false)];
+    let words = |text: &str| text.split_whitespace().count();
+    let context = |questions: &[Query]| {
+        index.context(questions, &workspace.view(), 1000, &words, PATIENCE).unwrap().0
+    };
+    let method = context(&questions[..1]);
+    assert_eq!(method[0].hit.lines, 1..3, "{method:?}");
+    let both = context(&questions);
+    assert_eq!(both.len(), 1, "{both:?}");
+    assert_eq!((both[0].hit.lines.clone(), &*both[0].hit.text), (0..7, class));
+    assert_eq!(both[0].tokens, words(class));
+}

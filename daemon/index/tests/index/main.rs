@@ -11,5 +11,6 @@ mod fresh;
 mod kept;
 mod killed;
 mod meaning;
+mod progress;
 mod support;
 mod vectors;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use greenlit_embed::{EmbedError, Embedder, OnDemand, Reload};
 use greenlit_graph::Thresholds;
-use greenlit_index::{Dense, DenseOptions, Filter, GraphStatus, Index, Meaning};
+use greenlit_index::{Dense, DenseOptions, Filter, GraphStatus, Index, Meaning, Query, Weights};
 
 use crate::counted::{
     Counted, Fault, PARSER, WRITER, just_enough, many, nearest, open, options, with,
@@ -37,6 +37,25 @@ fn a_chunk_is_found_by_meaning_and_nothing_is_pending() {
     assert_eq!(nearest(&index, &view, "zanzibar footer", none), None);
     let status = index.status();
     assert_eq!((status.dense_pending, status.model.as_deref()), (0, Some("hash")));
+}
+
+#[test]
+fn a_definition_is_found_by_what_it_does_and_not_by_what_is_like_its_name() {
+    // Small enough to be one chunk.
+    let both = format!("{PARSER}\n\n{WRITER}");
+    let workspace = Workspace::new(&[("both.py", &both)]);
+    let dense = with(options(&workspace), &Counted::new(Fault::None));
+    let index = open(&workspace.root(), &workspace.store(), &dense);
+    let symbols = |text: &str| {
+        let filter = Filter::new(&[], &[], &[], true).unwrap();
+        let weights = Weights { lexical: 0.0, dense: 1.0, symbol: 0.0, ..Weights::default() };
+        let query = Query { text: text.to_owned(), k: 5, filter, weights, ..Query::default() };
+        let found = index.search(&query, &workspace.view(), PATIENCE).unwrap();
+        found.hits.into_iter().map(|hit| hit.symbol).collect::<Vec<_>>()
+    };
+    assert_eq!(symbols("parse a url"), ["parse_http_url"]);
+    assert_eq!(symbols("split line"), ["parse_http_url", "write_footer"]);
+    assert!(symbols("parse").is_empty());
 }
 
 #[test]

@@ -68,7 +68,31 @@ export async function menu(page, shots) {
   await page.waitForSelector('.tab.active:not(.dirty)[data-resource-name="people.py"]', PATIENCE);
   await page.waitForSelector('#greenlit\\.greenlit\\.greenlit\\.status >> text=/4 passed/', PATIENCE);
   await shot("green");
+  await search(page, shot);
   await killTheDaemon(page);
+}
+
+/** Words that are in a text lead to it, although they are not in what the list shows of it. */
+async function search(page, shot) {
+  await page.keyboard.press("Control+Shift+p");
+  await page.waitForSelector(".quick-input-widget input", PATIENCE);
+  await page.keyboard.type("Greenlit: Search");
+  const entry = '.quick-input-list .monaco-list-row:has-text("Greenlit: Search…")';
+  await page.waitForSelector(entry, PATIENCE);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector('.quick-input-title >> text="Greenlit: Search"', PATIENCE);
+  await page.keyboard.type("birthday of an adult");
+  const row = '.quick-input-list .monaco-list-row:has-text("test_people.py:1")';
+  await page.waitForSelector(row, PATIENCE);
+  await page.waitForSelector('.quick-input-list:has-text("no embedding model")', PATIENCE);
+  await shot("search");
+  await page.click(row);
+  // It asks once whether it may get a model.
+  await page.click('.notification-toast .monaco-button >> text="Not now"');
+  await page.waitForSelector(".notification-toast", { state: "detached", ...PATIENCE });
+  await page.waitForSelector('.tab.active[data-resource-name="test_people.py"]', PATIENCE);
+  await page.dblclick('.explorer-folders-view .monaco-list-row >> text="people.py"');
+  await page.waitForSelector('.tab.active[data-resource-name="people.py"]', PATIENCE);
 }
 
 /** The button beside a failed test in the Test Explorer leads to the preview of a fix. */

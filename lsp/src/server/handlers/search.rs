@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use greenlit_protocol::{Request, Response, SearchHit, SearchReport, SearchRequest};
-use lsp_types::{Location, SymbolInformation, SymbolKind, Url, WorkspaceSymbolParams};
+use lsp_types::{Location, MessageType, SymbolInformation, SymbolKind, Url, WorkspaceSymbolParams};
 use serde::{Deserialize, Serialize};
 use tower_lsp::jsonrpc::Result;
 
@@ -119,7 +119,12 @@ pub(crate) async fn symbol(
             symbols: true,
             ..SearchRequest::default()
         };
-        let hits = ask(session, request).await?.hits;
+        let SearchReport { hits, degraded, .. } = ask(session, request).await?;
+        if let Some(why) = degraded.filter(|_| hits.is_empty()) {
+            // The answer itself has no place for it.
+            let text = format!("no symbol found for `{}`: {why}", params.query);
+            session.log(MessageType::INFO, text);
+        }
         symbols.extend(hits.into_iter().filter_map(|hit| information(session, &root, hit)));
     }
     Ok(Some(symbols))

@@ -133,6 +133,39 @@ async fn phases_and_progress_reach_the_editor_and_cancelling_reaches_the_daemon(
 }
 
 #[tokio::test]
+async fn both_parts_of_indexing_have_their_own_progress_that_nobody_cancels() {
+    use greenlit_protocol::{Indexing, ProgressStage};
+
+    let mut capabilities = modern();
+    capabilities["window"] = json!({ "workDoneProgress": true });
+    let (mut editor, daemon) = Editor::open(capabilities).await;
+    let root = editor.root();
+    let mut tokens = Vec::new();
+    for (work, title) in [(Indexing::Files, "Indexing"), (Indexing::Vectors, "Embedding")] {
+        let stage = ProgressStage::Begin { title: title.to_owned() };
+        daemon.tell(DaemonEvent::Event(Event::Indexing { root: root.clone(), work, stage })).await;
+        let create = editor.received("window/workDoneProgress/create").await;
+        editor.answer(&create, Value::Null).await;
+        let begin = editor.received("$/progress").await["params"].clone();
+        assert_eq!(begin["value"]["title"], title);
+        assert_eq!(begin["value"]["cancellable"], false);
+        tokens.push(begin["token"].clone());
+    }
+    let stage = ProgressStage::End { message: "up to date".into() };
+    let work = Indexing::Files;
+    daemon.tell(DaemonEvent::Event(Event::Indexing { root: root.clone(), work, stage })).await;
+    let end = editor.received("$/progress").await["params"].clone();
+    assert_eq!((&end["token"], &end["value"]["kind"]), (&tokens[0], &json!("end")));
+    let (message, percentage) = ("32 of 64 chunks".to_owned(), Some(50));
+    let stage = ProgressStage::Report { message, percentage };
+    let work = Indexing::Vectors;
+    daemon.tell(DaemonEvent::Event(Event::Indexing { root, work, stage })).await;
+    let report = editor.received("$/progress").await["params"].clone();
+    assert_eq!((&report["token"], &report["value"]["percentage"]), (&tokens[1], &json!(50)));
+    editor.finish(daemon).await;
+}
+
+#[tokio::test]
 async fn an_editor_that_refuses_a_token_gets_no_progress() {
     use greenlit_protocol::ProgressStage;
 
