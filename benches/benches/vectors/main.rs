@@ -31,6 +31,8 @@ use serde::Serialize;
 
 /// Neighbours that are asked for.
 const K: usize = 10;
+/// As many as a search asks for that fuses them with what words find.
+const FUSED_K: usize = 50;
 
 /// Nearest neighbours, beside usearch and the exact scan.
 #[derive(Debug, Parser)]
@@ -203,12 +205,12 @@ fn ours(
     let measured_ms = started.elapsed().as_secs_f64() * 1e3;
     let planner = Planner::new(costs);
 
-    let mut planned = |name: &str, view: &View, only: Option<&RoaringBitmap>| -> Result<()> {
+    let mut planned = |name: &str, view: &View, only: Option<&RoaringBitmap>, k| -> Result<()> {
         let live = only.map_or(view.members().clone(), |only| view.members() & only);
-        let truth = Truth::of(&**vectors, &live, data, K)?;
+        let truth = Truth::of(&**vectors, &live, data, k)?;
         let mut plans = [0; 3];
         let row = truth.measure(name, |_, query| {
-            let answer = view.search(query, K, only, &planner).expect("queries were checked");
+            let answer = view.search(query, k, only, &planner).expect("queries were checked");
             plans[match answer.plan {
                 Plan::Scan => 0,
                 Plan::Signs => 1,
@@ -220,16 +222,17 @@ fn ours(
         rows.push(Row { name: format!("{name} ({scans}/{signs}/{graphs})"), ..row });
         Ok(())
     };
-    planned("planner, all", &view, None)?;
+    planned("planner, all", &view, None, K)?;
+    planned(&format!("planner, all, recall@{FUSED_K}"), &view, None, FUSED_K)?;
     for percent in [50, 10, 1] {
         let kept = |slot: &u32| slot.wrapping_mul(2_654_435_761) % 100 < percent;
         let only: RoaringBitmap = members.iter().filter(kept).collect();
-        planned(&format!("planner, {percent} % pass"), &view, Some(&only))?;
+        planned(&format!("planner, {percent} % pass"), &view, Some(&only), K)?;
     }
     // A branch on which a tenth is dead.
     let live = members.iter().filter(|slot| slot % 10 != 0).collect();
     let branch = View::new(vectors.clone(), Some(graph), live)?;
-    planned("planner, a tenth dead", &branch, None)?;
+    planned("planner, a tenth dead", &branch, None, K)?;
 
     let build = Build {
         seconds,

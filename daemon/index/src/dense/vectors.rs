@@ -21,7 +21,7 @@ const MEASURED_FROM: u64 = 2000;
 
 /// The keys of texts.
 pub(crate) fn keys(space: &Space, texts: &[Digest]) -> Vec<Key> {
-    texts.iter().map(|text| space.id().key(CHUNKER_VERSION, text)).collect()
+    space.id().keys(CHUNKER_VERSION, texts)
 }
 
 /// How the vectors of an index are searched.

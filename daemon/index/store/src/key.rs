@@ -26,11 +26,21 @@ pub struct SpaceId {
 impl SpaceId {
     /// The key of a text, given by its digest and cut by a version of the chunker, in this space.
     pub fn key(&self, chunker_version: u32, text: &[u8; 32]) -> Key {
+        keyed(&self.keyer(chunker_version), text)
+    }
+
+    /// The keys of many texts, in order; see [`Self::key`].
+    pub fn keys(&self, chunker_version: u32, texts: &[[u8; 32]]) -> Vec<Key> {
+        // What all have in common is hashed once: a large index asks for a hundred thousand.
+        let keyer = self.keyer(chunker_version);
+        texts.iter().map(|text| keyed(&keyer, text)).collect()
+    }
+
+    fn keyer(&self, chunker_version: u32) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_derive_key("greenlit store 1 key");
         hasher.update(&self.digest());
         hasher.update(&chunker_version.to_le_bytes());
-        hasher.update(text);
-        Key(*hasher.finalize().as_bytes())
+        hasher
     }
 
     /// Names the space in files.
@@ -46,6 +56,10 @@ impl SpaceId {
     pub(crate) fn directory(&self) -> String {
         hex(&self.digest()[..16])
     }
+}
+
+fn keyed(keyer: &blake3::Hasher, text: &[u8; 32]) -> Key {
+    Key(*keyer.clone().update(text).finalize().as_bytes())
 }
 
 /// Who needs vectors: one branch of one repository.
