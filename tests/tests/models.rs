@@ -196,6 +196,11 @@ fn onnxruntime_and_a_model_are_pulled_with_consent_and_meaning_is_found_without_
     assert_eq!(installation.daemon_pid(), Some(daemon), "it was not restarted");
     assert_eq!(found["hits"][0]["path"], "shop/post.py", "{found:#}");
     assert_eq!(found["offer"], Value::Null);
+    let root = project.root().to_str().unwrap();
+    let status = installation.greenlit(["index", "status", "--json", "--root", root]).json();
+    let vectors = &status["vectors"];
+    assert!(vectors["bytes"].as_u64().unwrap() > 0, "{status:#}");
+    assert!(vectors["quota_bytes"].as_u64() > vectors["bytes"].as_u64(), "{status:#}");
     let code = found["hits"][0]["text"].as_str().unwrap();
     assert!(
         QUESTION.split(' ').all(|word| !code.contains(word)),

@@ -206,7 +206,7 @@ fn the_index_is_shown_paused_resumed_and_rebuilt() {
     assert!(shelf["bytes"].as_u64() >= report["bytes_disk"].as_u64(), "{report:#}");
     assert_eq!(report["skipped"].as_object().unwrap().len(), 1, "{report:#}");
     assert_eq!(report["by_use"]["verified"]["passages"], 0, "{report:#}");
-    for absent in ["model", "backend", "graph", "branch"] {
+    for absent in ["model", "backend", "graph", "branch", "vectors"] {
         assert_eq!(report[absent], Value::Null, "{absent}");
     }
 

@@ -120,6 +120,9 @@ pub struct IndexReport {
     pub bytes_disk: u64,
     /// The word indexes of all workspaces together.
     pub shelf: ShelfReport,
+    /// The vectors of all workspaces together; `None` without a model.
+    #[serde(default)]
+    pub vectors: Option<VectorsReport>,
     /// In memory, estimated.
     pub bytes_memory: u64,
     /// What computes the vectors; `None` when nothing does.
@@ -141,6 +144,15 @@ pub struct IndexReport {
     pub by_use: UseReport,
     /// What else a person should know.
     pub notices: Vec<String>,
+}
+
+/// The store of vectors, which all workspaces share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VectorsReport {
+    /// On disk.
+    pub bytes: u64,
+    /// Most that it may take.
+    pub quota_bytes: u64,
 }
 
 /// How good searches of a root are, as far as the daemon can tell, since the index was opened.

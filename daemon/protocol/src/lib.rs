@@ -37,7 +37,7 @@ pub use hello::{
 };
 pub use index::{
     GraphReport, IndexAction, IndexReport, LatencyReport, SearchHit, SearchQuality, SearchReport,
-    SearchRequest, ShelfReport, UseReport, UsedPassages,
+    SearchRequest, ShelfReport, UseReport, UsedPassages, VectorsReport,
 };
 pub use message::{
     ClientFrame, DocumentId, Event, Indexing, Notification, ProgressStage, Request, Response,

@@ -8,7 +8,7 @@ use greenlit_index::{Dense, Filter, Index, Meaning, Query, Shelf, Status, Usage}
 use greenlit_protocol::{
     Check, CheckState, ErrorKind, GraphReport, IndexAction, IndexReport, LatencyReport,
     RemoteError, Response, SearchHit, SearchQuality, SearchReport, SearchRequest, ShelfReport,
-    UseReport,
+    UseReport, VectorsReport,
 };
 use greenlit_workspace::{View, chain, git_branch};
 
@@ -78,7 +78,7 @@ pub(crate) fn search(input: &SearchInput, asked: &SearchRequest) -> Result<Respo
 pub(crate) fn act(
     index: &Index,
     action: IndexAction,
-    shelf: &Shelf,
+    (shelf, dense): (&Shelf, &Dense),
     by_use: UseReport,
 ) -> IndexReport {
     match action {
@@ -99,7 +99,8 @@ pub(crate) fn act(
     }
     let shelf =
         ShelfReport { indexes: usage.indexes, bytes: usage.bytes, quota_bytes: shelf.quota_bytes };
-    report(index.root().to_owned(), status, shelf, by_use)
+    let vectors = dense.usage().map(|(bytes, quota_bytes)| VectorsReport { bytes, quota_bytes });
+    IndexReport { vectors, ..report(index.root().to_owned(), status, shelf, by_use) }
 }
 
 /// How good it is, as far as the daemon can tell.
@@ -130,6 +131,7 @@ fn report(root: PathBuf, status: Status, shelf: ShelfReport, by_use: UseReport) 
         dense_pending: status.dense_pending,
         bytes_disk: status.bytes_disk,
         shelf,
+        vectors: None,
         bytes_memory: status.bytes_memory,
         backend: status.backend,
         model: status.model,

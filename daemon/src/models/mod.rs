@@ -175,6 +175,10 @@ impl Models {
             }
             Meaning::Ready(identity) => {
                 let used = format!("{} on {}", identity.name, identity.backend);
+                let used = match dense.usage().map(|(of, quota)| (of >> 20, quota >> 20)) {
+                    Some((bytes, quota)) => format!("{used}; {bytes} of {quota} MiB of vectors"),
+                    None => used,
+                };
                 match &*self.declined.read().unwrap_or_else(PoisonError::into_inner) {
                     None => (CheckState::Ok, used, None),
                     Some(why) => {

@@ -150,13 +150,13 @@ impl State {
         action: IndexAction,
     ) {
         let index = self.indexed_root(root).and_then(|root| self.index(&root));
-        let shelf = self.shelf.clone();
+        let (shelf, dense) = (self.shelf.clone(), self.dense.clone());
         match index {
             Ok(index) => {
                 let uses = self.indexes.get(index.root()).map(|indexed| indexed.uses);
                 self.ask_index(session, request, move || {
                     let by_use = uses.unwrap_or_default();
-                    Ok(Response::Index(jobs::act(&index, action, &shelf, by_use)))
+                    Ok(Response::Index(jobs::act(&index, action, (&shelf, &dense), by_use)))
                 });
             }
             Err(error) => self.answer(session, request, Err(error)),

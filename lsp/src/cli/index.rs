@@ -1,6 +1,6 @@
 //! `greenlit index`.
 
-use greenlit_protocol::{IndexAction, IndexReport, Request, Response, UseReport};
+use greenlit_protocol::{IndexAction, IndexReport, Request, Response, UseReport, VectorsReport};
 
 use super::args::{IndexArgs, IndexVerb};
 use super::failure::Failure;
@@ -53,6 +53,13 @@ fn print(report: &IndexReport) {
         mebibytes(report.shelf.quota_bytes),
         report.shelf.indexes
     ));
+    if let Some(VectorsReport { bytes, quota_bytes }) = report.vectors {
+        output::line(format_args!(
+            "           {:.1} of {:.0} MiB for the vectors of all workspaces",
+            mebibytes(bytes),
+            mebibytes(quota_bytes)
+        ));
+    }
     output::line(format_args!("   model   {}", report.model.as_deref().unwrap_or("none")));
     if report.staleness_ms > 0 {
         output::line(format_args!("   behind  {} ms", report.staleness_ms));

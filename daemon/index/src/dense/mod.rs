@@ -214,6 +214,14 @@ impl Dense {
         self.handle.core.lock().meaning.clone()
     }
 
+    /// Bytes that the vectors of all indexes take on disk, of how many they may; `None` without a model,
+    /// or where the disk does not tell.
+    pub fn usage(&self) -> Option<(u64, u64)> {
+        let core = &self.handle.core;
+        let store = core.lock().model.as_ref()?.store.clone();
+        Some((store.used_bytes().ok()?, core.options.quota_bytes))
+    }
+
     /// Waits until there is nothing to load, embed or build, at most so long; says whether there is
     /// nothing. Work that is paused or impossible is none.
     pub fn settle(&self, patience: Duration) -> bool {
