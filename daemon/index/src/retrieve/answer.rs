@@ -41,7 +41,7 @@ pub(crate) fn reasons(progress: &Progress) -> Vec<String> {
 /// best first and stay so; what belongs together has the score of its best part.
 pub(crate) fn merge(
     hits: Vec<Hit>,
-    mut lines: impl FnMut(&str, Range<u32>) -> Option<String>,
+    lines: impl Fn(&str, Range<u32>) -> Option<String>,
 ) -> Vec<Hit> {
     let mut merged: Vec<Hit> = Vec::new();
     for hit in hits {

@@ -1,13 +1,13 @@
 //! Passages within a budget, for whoever reads them at a price.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_workspace::View;
 
-use super::answer::merge;
 use super::{Answer, Hit, Query, SearchError};
 use crate::index::Index;
 
@@ -54,22 +54,37 @@ impl Index {
             }
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
-        // What two questions found in part is paid for once.
-        let mut read: HashMap<String, Option<Arc<str>>> = HashMap::new();
-        let hits = merge(hits, |path, lines| {
-            let text = read.entry(path.to_owned());
+        let mut texts: HashMap<String, Option<Arc<str>>> = HashMap::new();
+        let mut lines_of = |path: &str, lines: &Range<u32>| -> Option<String> {
+            let text = texts.entry(path.to_owned());
             let text = text.or_insert_with(|| view.read_text(Path::new(path)).ok());
-            let lines = lines.start as usize..lines.end as usize;
-            let text = text.as_ref()?.split_inclusive('\n');
-            Some(text.skip(lines.start).take(lines.len()).collect())
-        });
+            let (skipped, taken) = (lines.start as usize, lines.len());
+            Some(text.as_ref()?.split_inclusive('\n').skip(skipped).take(taken).collect())
+        };
         let mut left = budget;
-        let mut passages = Vec::new();
+        let mut passages: Vec<Passage> = Vec::new();
         for hit in hits {
-            let tokens = count(&hit.text);
-            if tokens <= left {
-                left -= tokens;
-                passages.push(Passage { hit, tokens });
+            let overlaps = |known: &&mut Passage| {
+                let (a, b) = (&known.hit.lines, &hit.lines);
+                known.hit.path == hit.path && a.start < b.end && b.start < a.end
+            };
+            // What two questions found in part is paid for once.
+            let Some(known) = passages.iter_mut().find(overlaps) else {
+                let tokens = count(&hit.text);
+                if tokens <= left {
+                    left -= tokens;
+                    passages.push(Passage { hit, tokens });
+                }
+                continue;
+            };
+            let (a, b) = (&known.hit.lines, &hit.lines);
+            let both = a.start.min(b.start)..a.end.max(b.end);
+            let Some(text) = lines_of(&hit.path, &both).filter(|_| both != *a) else { continue };
+            let tokens = count(&text);
+            let more = tokens.saturating_sub(known.tokens);
+            if more <= left {
+                left -= more;
+                (known.hit.lines, known.hit.text, known.tokens) = (both, text, tokens);
             }
         }
         Ok((passages, degraded))

@@ -232,13 +232,19 @@ fn what_two_questions_find_in_part_is_paid_for_once() {
     };
     let questions = [asked("zanzibar", true), asked("footer", false)];
     let words = |text: &str| text.split_whitespace().count();
-    let context = |questions: &[Query]| {
-        index.context(questions, &workspace.view(), 1000, &words, PATIENCE).unwrap().0
+    let within = |questions: &[Query], budget| {
+        index.context(questions, &workspace.view(), budget, &words, PATIENCE).unwrap().0
     };
+    let context = |questions: &[Query]| within(questions, 1000);
     let method = context(&questions[..1]);
     assert_eq!(method[0].hit.lines, 1..3, "{method:?}");
     let both = context(&questions);
     assert_eq!(both.len(), 1, "{both:?}");
     assert_eq!((both[0].hit.lines.clone(), &*both[0].hit.text), (0..7, class));
     assert_eq!(both[0].tokens, words(class));
+    // Where there is no room for both, the better one stays as it is.
+    let [a, b] = [&questions[..1], &questions[1..]].map(|one| context(one)[0].hit.clone());
+    let better = if a.score > b.score { a } else { b };
+    let one = within(&questions, words(&better.text));
+    assert_eq!((one.len(), &one[0].hit.lines), (1, &better.lines), "{one:?}");
 }

@@ -11,6 +11,7 @@ mod fresh;
 mod kept;
 mod killed;
 mod meaning;
+mod near;
 mod progress;
 mod support;
 mod vectors;
