@@ -39,7 +39,9 @@ pub(crate) enum Bench {
 
 pub(crate) fn bench(name: Bench, debug: bool, args: &[String]) -> Result<()> {
     let peer = match name {
-        Bench::Retrieval => ripgrep()?.map(|path| [OsString::from("--ripgrep"), path.into()]),
+        Bench::Retrieval if !args.iter().any(|arg| arg.starts_with("--ripgrep")) => {
+            ripgrep()?.map(|path| [OsString::from("--ripgrep"), path.into()])
+        }
         _ => None,
     };
     let peer = peer.into_iter().flatten();

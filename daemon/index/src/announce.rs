@@ -82,7 +82,8 @@ impl Announcer {
     /// Tells how far it is, if it takes a while.
     pub(crate) fn show(&mut self, left: u64) {
         let Some(going) = &mut self.going else { return };
-        if !going.shown && going.since.elapsed() < SHOWN_AFTER && left < SHOWN_FROM {
+        let takes_a_while = going.since.elapsed() >= SHOWN_AFTER || left >= SHOWN_FROM;
+        if !going.shown && (left == 0 || !takes_a_while) {
             return;
         }
         let is_first = !std::mem::replace(&mut going.shown, true);
@@ -108,5 +109,46 @@ impl Announcer {
 impl fmt::Debug for Announcer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Announcer").field("work", &self.work).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn what_is_over_soon_is_not_told_and_what_begins_ends() {
+        let told: Arc<Mutex<Vec<Stage>>> = Arc::default();
+        let into = told.clone();
+        let tell: Tell = Arc::new(move |news| into.lock().unwrap().push(news.stage));
+        let mut announcer = Announcer::new(Work::Files, tell);
+        let now = Instant::now();
+        let long_ago = now.checked_sub(SHOWN_AFTER).unwrap();
+        // Little, begun just now; all that there was, however long it took.
+        for (since, left) in [(now, 5), (long_ago, 0)] {
+            announcer.begin(since);
+            announcer.done(1);
+            announcer.show(left);
+            announcer.end("up to date");
+        }
+        assert!(told.lock().unwrap().is_empty());
+        for (since, left) in [(long_ago, 5), (now, SHOWN_FROM)] {
+            announcer.begin(since);
+            announcer.done(1);
+            announcer.show(left);
+            announcer.done(left);
+            announcer.show(0);
+            announcer.end("up to date");
+            let (how, total) = ("up to date".to_owned(), left + 1);
+            let expected = [
+                Stage::Begin,
+                Stage::Progress { done: 1, total },
+                Stage::Progress { done: total, total },
+                Stage::End { how },
+            ];
+            assert_eq!(std::mem::take(&mut *told.lock().unwrap()), expected);
+        }
     }
 }

@@ -99,7 +99,9 @@ pub(crate) fn act(
     }
     let shelf =
         ShelfReport { indexes: usage.indexes, bytes: usage.bytes, quota_bytes: shelf.quota_bytes };
-    let vectors = dense.usage().map(|(bytes, quota_bytes)| VectorsReport { bytes, quota_bytes });
+    // It may have to wait for the store: not where something is to be done.
+    let usage = (action == IndexAction::Status).then(|| dense.usage()).flatten();
+    let vectors = usage.map(|(bytes, quota_bytes)| VectorsReport { bytes, quota_bytes });
     IndexReport { vectors, ..report(index.root().to_owned(), status, shelf, by_use) }
 }
 

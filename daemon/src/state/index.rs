@@ -213,7 +213,7 @@ impl State {
                 ProgressStage::End { message: how }
             }
         };
-        if matches!(stage, ProgressStage::End { .. }) {
+        if work == Work::Files && matches!(stage, ProgressStage::End { .. }) {
             self.tidy_shelf(|| {});
         }
         let of = indexing(work);
@@ -223,13 +223,15 @@ impl State {
         }
     }
 
-    /// Tells a session that comes while its indexes are at work that they are.
-    pub(crate) fn tell_indexing(&self, session: u64, roots: &[PathBuf]) {
+    /// Tells a session that comes to roots, or leaves them, while their indexes are at work.
+    pub(crate) fn tell_indexing(&self, session: u64, roots: &[PathBuf], comes: bool) {
         for root in roots {
             let works = self.indexes.get(root).into_iter().flat_map(|one| &one.in_progress);
             for &work in works {
-                let (root, stage) = (root.clone(), begin(work));
-                self.tell(session, Told::Indexing { root, work: indexing(work), stage });
+                let left = || ProgressStage::End { message: "not open any more".to_owned() };
+                let stage = if comes { begin(work) } else { left() };
+                let told = Told::Indexing { root: root.clone(), work: indexing(work), stage };
+                self.tell(session, told);
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::doctor;
 use crate::jobs::{Work, index_check, shelf_check};
 use crate::state::jobs::{Pending, shutting_down};
 use crate::state::session::canonical_root;
-use crate::state::status::with_indexes;
+use crate::state::status::completed;
 use crate::state::trace::with_evidence;
 use crate::state::{Event, State};
 
@@ -50,9 +50,9 @@ impl State {
             Request::Adapter(action) => self.adapter_action(session, id, action),
             Request::Status => {
                 let (status, indexes) = (self.status(), self.open_indexes());
-                let attempts = self.attempts.clone();
+                let (attempts, tiers) = (self.attempts.clone(), self.tiers.clone());
                 self.ask_index(session, id, move || {
-                    let status = with_evidence(with_indexes(status, &indexes), &attempts);
+                    let status = with_evidence(completed(status, &indexes, &tiers), &attempts);
                     Ok(Response::Status(status))
                 });
             }

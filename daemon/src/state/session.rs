@@ -50,7 +50,7 @@ impl State {
         if background {
             self.index_roots(&roots);
         }
-        self.tell_indexing(id, &roots);
+        self.tell_indexing(id, &roots, true);
     }
 
     pub(crate) fn disconnected(&mut self, id: u64) {
@@ -79,8 +79,15 @@ impl State {
         if background {
             self.index_roots(&roots);
         }
+        before.retain(|root| {
+            let stays = roots.contains(root);
+            if !stays {
+                self.tell_indexing(id, std::slice::from_ref(root), false);
+            }
+            stays
+        });
         let new: Vec<_> = roots.into_iter().filter(|root| !before.contains(root)).collect();
-        self.tell_indexing(id, &new);
+        self.tell_indexing(id, &new, true);
         self.drop_unused_roots();
     }
 

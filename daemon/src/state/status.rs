@@ -10,9 +10,10 @@ use crate::jobs::{index_quality, index_words};
 use crate::state::State;
 use crate::state::index::Indexes;
 use crate::state::root::Root;
+use crate::tiers::Tiers;
 
 impl State {
-    /// All but how the indexes are: those are asked elsewhere, for it may take a while.
+    /// All but how the indexes are and which adapters are active: for that, one may have to wait.
     pub(crate) fn status(&self) -> StatusReport {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         StatusReport {
@@ -32,14 +33,7 @@ impl State {
                     documents: count(self.overlays.count(*id)),
                 })
                 .collect(),
-            roots: self
-                .roots
-                .iter()
-                .map(|(path, root)| RootStatus {
-                    adapter: self.tiers.adapter(path),
-                    ..root_status(path.clone(), root)
-                })
-                .collect(),
+            roots: self.roots.iter().map(|(path, root)| root_status(path.clone(), root)).collect(),
             jobs: count(self.running.len()),
             evidence: None,
             engine: Some(self.local.report()),
@@ -48,9 +42,14 @@ impl State {
     }
 }
 
-/// Adds how the indexes are.
-pub(crate) fn with_indexes(mut report: StatusReport, indexes: &Indexes) -> StatusReport {
+/// Adds the rest.
+pub(crate) fn completed(
+    mut report: StatusReport,
+    indexes: &Indexes,
+    tiers: &Tiers,
+) -> StatusReport {
     for root in &mut report.roots {
+        root.adapter = tiers.adapter(&root.root);
         let Some((index, by_use)) = indexes.get(&root.root) else { continue };
         let status = index.status();
         root.index = Some(index_words(&status));

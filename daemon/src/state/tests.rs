@@ -139,6 +139,8 @@ async fn an_editor_that_opens_while_its_index_is_at_work_is_told() {
     };
     state.connected(1, params, Outgoing::new(1, out));
     state.index_news(&root, news(Work::Vectors, Stage::Progress { done: 32, total: 64 }));
+    state.roots_changed(1, &[]);
+    state.index_news(&root, news(Work::Vectors, Stage::Progress { done: 64, total: 64 }));
     state.disconnected(1);
     drop(gate);
     let mut frames = Vec::new();
@@ -148,5 +150,8 @@ async fn an_editor_that_opens_while_its_index_is_at_work_is_told() {
     let of_indexing: Vec<_> = frames.iter().filter(|frame| frame.contains("vectors")).collect();
     assert!(of_indexing[0].contains("Embedding"), "{frames:?}");
     assert!(of_indexing[1].contains("32 of 64 chunks"), "{frames:?}");
+    // Who closes the folder sees the end of it.
+    assert!(of_indexing[2].contains("not open any more"), "{frames:?}");
+    assert_eq!(of_indexing.len(), 3, "{frames:?}");
     assert!(!frames.iter().any(|frame| frame.contains("files")), "{frames:?}");
 }

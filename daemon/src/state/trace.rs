@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::jobs::Work;
 use crate::state::index::Indexes;
-use crate::state::status::with_indexes;
+use crate::state::status::completed;
 use crate::state::{Event, State};
 
 /// An answer for who could not be given one.
@@ -75,9 +75,9 @@ impl State {
     /// Reads what is measured; takes a while.
     fn measure(&self) -> impl FnOnce() -> String + Send + 'static {
         let (status, indexes) = (self.status(), self.open_indexes());
-        let attempts = self.attempts.clone();
+        let (attempts, tiers) = (self.attempts.clone(), self.tiers.clone());
         move || {
-            let status = with_evidence(with_indexes(status, &indexes), &attempts);
+            let status = with_evidence(completed(status, &indexes, &tiers), &attempts);
             exposition(&attempts.totals().unwrap_or_default(), &gauges(&status, &indexes))
         }
     }

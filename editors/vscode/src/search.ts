@@ -20,14 +20,21 @@ export function search(server: Server): void {
   const editor = vscode.window.activeTextEditor;
   const pick = vscode.window.createQuickPick<Item>();
   pick.title = "Greenlit: Search";
+  // Not in the API yet: without it what has the letters that were typed comes before what is better.
+  (pick as { sortByLabel?: boolean }).sortByLabel = false;
   pick.placeholder = "What it does, or what it is called";
   pick.value = editor && editor.selection.isSingleLine ? editor.document.getText(editor.selection) : "";
   const near = editor?.document.uri.scheme === "file" ? [editor.document.uri.toString()] : [];
   let pause: NodeJS.Timeout | undefined;
   let asked: vscode.CancellationTokenSource | undefined;
 
-  const ask = async () => {
+  const forget = () => {
     asked?.cancel();
+    asked?.dispose();
+    asked = undefined;
+  };
+  const ask = async () => {
+    forget();
     const query = pick.value.trim();
     if (query === "") {
       pick.items = [];
@@ -63,23 +70,23 @@ export function search(server: Server): void {
   });
   pick.onDidHide(() => {
     clearTimeout(pause);
-    asked?.cancel();
+    forget();
     pick.dispose();
   });
   pick.show();
   void ask();
 }
 
-/** The best of all roots first, then why there may be more. */
+/** The best of all roots first (scores are made of ranks), then why there may be more. */
 function found(answers: RootHits[]): Item[] {
   const hits = answers.flatMap(({ hits }) => hits).sort((a, b) => b.score - a.score);
   const items: Item[] = hits.map(({ location, symbol, kind, text }) => {
     const line = `:${location.range.start.line + 1}`;
     const [first = ""] = text.trimStart().split("\n");
     return {
-      label: symbol ?? first.trim(),
-      description: vscode.workspace.asRelativePath(vscode.Uri.parse(location.uri)) + line,
-      detail: symbol === null ? kind : first.trim(),
+      label: plain(symbol ?? first.trim()),
+      description: plain(vscode.workspace.asRelativePath(vscode.Uri.parse(location.uri)) + line),
+      detail: plain(symbol === null ? kind : first.trim()),
       // What was found by meaning has none of the letters that were typed.
       alwaysShow: true,
       location,
@@ -90,12 +97,21 @@ function found(answers: RootHits[]): Item[] {
 }
 
 function said(text: string): Item {
-  return { label: `$(info) ${text}`, alwaysShow: true };
+  return { label: `$(info) ${plain(text)}`, alwaysShow: true };
+}
+
+/** Code may look like an icon. */
+function plain(text: string): string {
+  return text.replace(/\$\(/g, "\\$(");
 }
 
 async function open({ uri, range }: lsp.Location): Promise<void> {
   const { line, character } = range.start;
   const start = new vscode.Position(line, character);
   const selection = new vscode.Range(start, start);
-  await vscode.window.showTextDocument(vscode.Uri.parse(uri), { selection });
+  try {
+    await vscode.window.showTextDocument(vscode.Uri.parse(uri), { selection });
+  } catch (error) {
+    void vscode.window.showWarningMessage(words(error));
+  }
 }

@@ -13,7 +13,7 @@ use crate::announce::{Announcer, Tell, Work};
 use crate::dense::side::Side;
 use crate::dense::slots::Digest;
 use crate::dense::vectors::Bound;
-use crate::dense::{Core, Model};
+use crate::dense::{Core, Meaning, Model};
 use crate::record::{Record, RecordId};
 use crate::snapshot::Snapshot;
 
@@ -60,7 +60,8 @@ impl Lane {
 
     /// So many texts more were embedded, in work that began at the latest then.
     pub(super) fn tell(&self, since: Instant, texts: usize) {
-        let left = self.pending();
+        // What waits for room or for its text is not being embedded.
+        let left = if self.has_work() { self.pending() } else { 0 };
         let mut announcer = self.announcer();
         announcer.begin(since);
         announcer.done(texts as u64);
@@ -72,11 +73,13 @@ impl Lane {
         let how = {
             let state = self.read();
             let side = state.work();
-            match &side.stuck {
+            match (&side.stuck, self.core.meaning()) {
                 _ if state.paused => "paused".to_owned(),
-                Some(why) => why.clone(),
-                None if side.slots.missing() == 0 => "up to date".to_owned(),
-                None => "as far as possible".to_owned(),
+                (_, Meaning::Degraded { reason, .. }) => reason,
+                (Some(why), _) => why.clone(),
+                (None, _) if side.slots.missing() > 0 => "as far as possible".to_owned(),
+                (None, _) if state.complete => "up to date".to_owned(),
+                (None, _) => "as far as the index is".to_owned(),
             }
         };
         self.announcer().end(&how);
@@ -261,6 +264,8 @@ impl Lane {
         let side = Side::of(&mut state.serving, first, bound);
         if state.serving.bound.is_some() {
             state.coming = Some(side);
+            drop(state);
+            self.announcer().end("another model takes its place");
         } else {
             state.serving = side;
         }

@@ -72,7 +72,10 @@ impl Worker {
                 "`greenlit logs` has more; please report it; `greenlit restart` tries again";
             self.core.degrade("a defect in Greenlit".to_owned(), remedy.to_owned());
         }
-        self.core.lanes().iter().for_each(|lane| lane.unbind());
+        for lane in self.core.lanes() {
+            lane.unbind();
+            lane.tell_rest();
+        }
         if let Some(builder) = self.builder.take() {
             let _ = builder.join();
         }

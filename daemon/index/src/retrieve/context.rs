@@ -55,38 +55,84 @@ impl Index {
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         let mut texts: HashMap<String, Option<Arc<str>>> = HashMap::new();
-        let mut lines_of = |path: &str, lines: &Range<u32>| -> Option<String> {
+        let lines_of = |path: &str, lines: &Range<u32>| -> Option<String> {
             let text = texts.entry(path.to_owned());
             let text = text.or_insert_with(|| view.read_text(Path::new(path)).ok());
             let (skipped, taken) = (lines.start as usize, lines.len());
             Some(text.as_ref()?.split_inclusive('\n').skip(skipped).take(taken).collect())
         };
-        let mut left = budget;
-        let mut passages: Vec<Passage> = Vec::new();
-        for hit in hits {
-            let overlaps = |known: &&mut Passage| {
-                let (a, b) = (&known.hit.lines, &hit.lines);
-                known.hit.path == hit.path && a.start < b.end && b.start < a.end
-            };
-            // What two questions found in part is paid for once.
-            let Some(known) = passages.iter_mut().find(overlaps) else {
-                let tokens = count(&hit.text);
-                if tokens <= left {
-                    left -= tokens;
-                    passages.push(Passage { hit, tokens });
-                }
-                continue;
-            };
+        Ok((within(hits, budget, count, lines_of), degraded))
+    }
+}
+
+/// Of hits, best first, those that together cost at most `budget`. What two of them have in part is paid
+/// for once: they become one, if there is room for what lies between their ends.
+fn within(
+    hits: Vec<Hit>,
+    budget: usize,
+    count: &dyn Fn(&str) -> usize,
+    mut lines_of: impl FnMut(&str, &Range<u32>) -> Option<String>,
+) -> Vec<Passage> {
+    let mut left = budget;
+    let mut passages: Vec<Passage> = Vec::new();
+    for hit in hits {
+        let overlaps = |known: &Passage| {
             let (a, b) = (&known.hit.lines, &hit.lines);
-            let both = a.start.min(b.start)..a.end.max(b.end);
-            let Some(text) = lines_of(&hit.path, &both).filter(|_| both != *a) else { continue };
-            let tokens = count(&text);
-            let more = tokens.saturating_sub(known.tokens);
-            if more <= left {
-                left -= more;
-                (known.hit.lines, known.hit.text, known.tokens) = (both, text, tokens);
+            known.hit.path == hit.path && a.start < b.end && b.start < a.end
+        };
+        let Some(at) = passages.iter().position(overlaps) else {
+            let tokens = count(&hit.text);
+            if tokens <= left {
+                left -= tokens;
+                passages.push(Passage { hit, tokens });
             }
+            continue;
+        };
+        let (mut lines, mut paid) = (hit.lines.clone(), left);
+        for Passage { hit: known, tokens } in passages.iter().filter(|known| overlaps(known)) {
+            lines = lines.start.min(known.lines.start)..lines.end.max(known.lines.end);
+            paid += tokens;
         }
-        Ok((passages, degraded))
+        let best = passages[at].hit.clone();
+        if lines == best.lines {
+            continue;
+        }
+        let Some(text) = lines_of(&hit.path, &lines) else { continue };
+        let tokens = count(&text);
+        if tokens <= paid {
+            left = paid - tokens;
+            passages.retain(|known| !overlaps(known));
+            passages.insert(at, Passage { hit: Hit { lines, text, ..best }, tokens });
+        }
+    }
+    passages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_bridges_two_passages_is_paid_for_once_or_left_out() {
+        let hit = |lines: Range<u32>, score| Hit {
+            path: "a".to_owned(),
+            text: "x".repeat(lines.len()),
+            lines,
+            symbol: String::new(),
+            kind: String::new(),
+            language: String::new(),
+            score,
+        };
+        let hits = vec![hit(0..10, 3.0), hit(20..30, 2.0), hit(5..25, 1.0), hit(6..8, 0.5)];
+        let lines_of = |_: &str, lines: &Range<u32>| Some("x".repeat(lines.len()));
+        let chosen = |budget| {
+            let passages = within(hits.clone(), budget, &str::len, lines_of);
+            let cost: usize = passages.iter().map(|passage| passage.tokens).sum();
+            assert!(cost <= budget, "{passages:?}");
+            passages.into_iter().map(|passage| passage.hit.lines).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(30), std::slice::from_ref(&(0..30)));
+        assert_eq!(chosen(29), [0..10, 20..30]);
+        assert_eq!(chosen(15), std::slice::from_ref(&(0..10)));
     }
 }

@@ -1,6 +1,6 @@
 //! From chunks to the definitions in them: who asks for a symbol wants its lines, not its neighbours'.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,12 +23,11 @@ impl Definitions {
             let document = text.zip(kind).and_then(|(text, kind)| Document::read(text, kind).ok());
             document.map(|document| document.symbols()).unwrap_or_default()
         });
-        // An article is in every name.
-        let least = if is_described(question) { 2 } else { 0 };
+        let is_described = is_described(question);
         let asked: Vec<String> = question
             .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|word| word.len() > least)
             .map(str::to_lowercase)
+            .filter(|word| !(word.is_empty() || is_described && is_small(word)))
             .collect();
         let here = || symbols.iter().filter(|symbol| hit.lines.contains(&symbol.lines.start));
         let named = here().filter(|symbol| {
@@ -45,9 +44,29 @@ impl Definitions {
         let found: Vec<Hit> = named.map(as_hit).collect();
         match found.is_empty() {
             false => found,
-            true if !hit.symbol.is_empty() => vec![hit],
-            true if is_described(question) => here().map(as_hit).collect(),
+            true if !hit.symbol.is_empty() => {
+                // A long one is found by its pieces.
+                let whole = symbols.iter().find(|symbol| {
+                    symbol.path.join(".") == hit.symbol && symbol.lines.contains(&hit.lines.start)
+                });
+                vec![whole.map_or(hit.clone(), as_hit)]
+            }
+            true if is_described => here().map(as_hit).collect(),
             true => found,
         }
     }
+}
+
+/// Each definition once, where it came first.
+pub(crate) fn distinct(mut hits: Vec<Hit>) -> Vec<Hit> {
+    let mut seen = HashSet::new();
+    hits.retain(|hit| seen.insert((hit.path.clone(), hit.lines.clone())));
+    hits
+}
+
+/// Words of a description that are in many names by chance.
+fn is_small(word: &str) -> bool {
+    const SMALL: &[&str] =
+        &["and", "are", "for", "from", "its", "not", "that", "the", "when", "with"];
+    word.len() < 3 || SMALL.contains(&word)
 }

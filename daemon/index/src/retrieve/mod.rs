@@ -29,7 +29,7 @@ use crate::record::parts;
 use crate::snapshot::{Scope, Snapshot};
 use answer::merge;
 pub(crate) use answer::reasons;
-use definitions::Definitions;
+use definitions::{Definitions, distinct};
 use fuse::fuse;
 use texts::Texts;
 
@@ -157,7 +157,7 @@ impl Index {
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         let mut hits = match query.filter.is_named() {
-            true => hits,
+            true => distinct(hits),
             false => merge(hits, |path, lines| texts.lines(path, lines)),
         };
         hits.truncate(query.k);
@@ -166,15 +166,17 @@ impl Index {
 
     /// What is found by meaning.
     fn meant(&self, query: &Query, snapshot: &Snapshot, scope: &Scope) -> Near {
+        let filter = &query.filter;
+        // Who asks for a name does not ask for what is like it, and misses nothing without it.
+        let is_name = filter.is_named() && !is_described(&query.text);
         let Some(lane) = self.lane() else {
-            let degraded = Some(NO_MODEL.to_owned());
+            let degraded = (!is_name).then(|| NO_MODEL.to_owned());
             return Near { pending: snapshot.totals.chunks, degraded, ..Near::default() };
         };
-        let filter = &query.filter;
-        // Who asks for a name does not ask for what is like it.
-        let is_name = filter.is_named() && !is_described(&query.text);
         let k = if is_name || query.weights.dense <= 0.0 { 0 } else { depth(query) };
-        lane.search(&query.text, scope, Some(filter).filter(|filter| !filter.is_open()), k)
+        let filter = Some(filter).filter(|filter| !filter.is_open());
+        let found = lane.search(&query.text, scope, filter, k);
+        if is_name { Near { degraded: None, ..found } } else { found }
     }
 }
 

@@ -59,6 +59,21 @@ fn a_definition_is_found_by_what_it_does_and_not_by_what_is_like_its_name() {
 }
 
 #[test]
+fn a_long_definition_is_listed_once_and_whole() {
+    let long: String = (0..400).map(|n| format!("    total += url_{n}(line, total)\n")).collect();
+    let text = format!("import os\n\n\ndef collect(line, total):\n{long}    return total\n");
+    let workspace = Workspace::new(&[("long.py", &text)]);
+    let dense = with(options(&workspace), &Counted::new(Fault::None));
+    let index = open(&workspace.root(), &workspace.store(), &dense);
+    assert!(index.status().chunks > 3);
+    let filter = Filter::new(&[], &[], &[], true).unwrap();
+    let query = Query { text: "total of every line".to_owned(), k: 5, filter, ..Query::default() };
+    let hits = index.search(&query, &workspace.view(), PATIENCE).unwrap().hits;
+    let seen: Vec<_> = hits.iter().map(|hit| (&*hit.symbol, hit.lines.clone())).collect();
+    assert_eq!(seen, [("collect", 3..405)]);
+}
+
+#[test]
 fn a_restart_embeds_nothing_again() {
     let workspace = Workspace::new(&[("parser.py", PARSER), ("writer.py", WRITER)]);
     let embedder = Counted::new(Fault::None);
