@@ -22,6 +22,9 @@ use crate::writer::{Buffer, Change, Overlaid, Writer, relative};
 const BATCH: Duration = Duration::from_millis(250);
 const BATCH_BYTES: usize = 8 << 20;
 
+/// After so long an index that could not be read or written is opened again.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// So many paths are remembered that come first.
 const PREFERRED: usize = 256;
 
@@ -62,6 +65,8 @@ pub(crate) struct Engine {
     preferred: Vec<Arc<str>>,
     /// What a person said since the start.
     paused: Option<bool>,
+    /// When it is opened again after a failure.
+    again: Option<Instant>,
     /// The last change that was taken up.
     taken: u64,
     /// The last change after which everything was in; 0 before the first.
@@ -91,6 +96,7 @@ impl Engine {
             rebuild: false,
             preferred: Vec::new(),
             paused: None,
+            again: None,
             taken: 0,
             settled: 0,
             announcer: Announcer::new(Work::Files, tell),
@@ -100,16 +106,22 @@ impl Engine {
     /// Runs until it is told to stop or nobody is left to tell anything.
     pub(crate) fn run(mut self, inbox: &Receiver<Message>) {
         loop {
+            if self.again.is_some_and(|again| again <= Instant::now()) {
+                self.retry();
+            }
             let mut rest = Duration::ZERO;
             // A defect ends the work on the index, not the daemon.
             let step = catch_unwind(AssertUnwindSafe(|| self.step()));
             match step {
                 Ok(Ok(worked)) => rest = worked.map_or(rest, |worked| self.pace.rest(worked)),
-                Ok(Err(error)) => self.fail(&chain(&error)),
+                Ok(Err(error)) => self.fail_for_now(&error),
                 Err(_panic) => self.fail("a defect in Greenlit; `greenlit logs` has more"),
             }
             let received = if !self.has_work() {
-                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                match self.again.map(|again| again.saturating_duration_since(Instant::now())) {
+                    Some(patience) => inbox.recv_timeout(patience),
+                    None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                }
             } else if rest.is_zero() {
                 inbox.try_recv().map_err(|error| match error {
                     TryRecvError::Empty => RecvTimeoutError::Timeout,
@@ -201,7 +213,7 @@ impl Engine {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.rebuild) else { return };
         let (overlaid, is_new) = match writer.overlay(buffers) {
             Ok(overlaid) => overlaid,
-            Err(error) => return self.fail(&chain(&error)),
+            Err(error) => return self.fail_for_now(&error),
         };
         if is_new {
             self.shared.publish(writer.snapshot());
@@ -316,6 +328,10 @@ impl Engine {
         self.scan = true;
         self.paused = Some(paused);
         if let Some(lane) = &self.lane {
+            if !self.shared.snapshot().live.is_empty() {
+                // Records have other numbers than before a failure.
+                lane.reset();
+            }
             lane.pause(paused);
         }
         self.publish(false);
@@ -328,11 +344,7 @@ impl Engine {
 
     /// Closes the files: they are removed next.
     fn close(&mut self) -> Result<(), StorageError> {
-        self.writer = None;
-        self.todo.clear();
-        self.queued.clear();
-        self.named.clear();
-        self.settled = 0;
+        self.forget();
         if let Some(lane) = &self.lane {
             lane.reset();
         }
@@ -340,6 +352,16 @@ impl Engine {
         self.shared.publish(Snapshot::empty(Arc::new(Lexical::in_memory()?)));
         self.shared.update(|progress| progress.left = None);
         Ok(())
+    }
+
+    /// Forgets what it has of the files.
+    fn forget(&mut self) {
+        self.again = None;
+        self.writer = None;
+        self.todo.clear();
+        self.queued.clear();
+        self.named.clear();
+        self.settled = 0;
     }
 
     /// Finds out what differs from what is stored.
@@ -359,7 +381,7 @@ impl Engine {
                 let left = self.todo.len() as u64;
                 self.shared.update(|progress| progress.left = Some(left));
             }
-            Err(error) => self.fail(&chain(&error)),
+            Err(error) => self.fail_for_now(&error),
         }
         Ok(())
     }
@@ -431,8 +453,21 @@ impl Engine {
         self.announcer.end("up to date");
     }
 
+    /// The disk may be full, or another daemon have the index: that passes.
+    fn fail_for_now(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.fail(&chain(error));
+        self.again = Some(Instant::now() + AGAIN);
+    }
+
+    /// Opens it as after a restart. What was found before stays until that succeeds.
+    fn retry(&mut self) {
+        self.forget();
+        self.shared.update(|progress| (progress.failed, progress.left) = (None, None));
+    }
+
     fn fail(&mut self, why: &str) {
         tracing::error!(root = %self.root.display(), why, "the index failed");
+        self.again = None;
         self.shared.update(|progress| progress.failed = Some(why.to_owned()));
         self.announcer.end(why);
     }

@@ -19,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a search may wait at most.
 const MAX_PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a person can do about an index that failed.
+const FAILED: &str =
+    "it is opened again every minute; if that does not help, run `greenlit index rebuild`";
+
 /// What a search needs besides its question.
 pub(crate) struct SearchInput {
     pub(crate) index: Index,
@@ -177,7 +181,7 @@ pub(crate) fn check(index: Option<&Index>) -> Check {
     let (state, detail, remedy) = match index.map(Index::status) {
         None => (CheckState::Ok, "none yet; a search or an editor starts it".to_owned(), None),
         Some(status) if status.failed.is_some() => {
-            (CheckState::Failed, words(&status), Some("run `greenlit index rebuild`"))
+            (CheckState::Failed, words(&status), Some(FAILED))
         }
         Some(status) if status.paused => {
             (CheckState::Warning, words(&status), Some("run `greenlit index resume`"))

@@ -51,7 +51,11 @@ impl Lane {
         // What moves while it is searched has moved when it is searched again.
         for _ in 0..ATTEMPTS {
             match self.nearest(text, scope, filter, k) {
-                Ok(Some((documents, model))) => return Found { documents, model, ..found },
+                Ok(Some((documents, Some(model)))) => {
+                    return Found { documents, model: Some(model), ..found };
+                }
+                // The model may have gone since its standing was asked for.
+                Ok(Some((_, None))) => return self.standing(scope),
                 Ok(None) => {}
                 Err(error) => {
                     why = error;

@@ -28,7 +28,7 @@ impl Tested {
     fn work(&mut self) {
         while self.engine.has_work() {
             if let Err(error) = self.engine.step() {
-                self.engine.fail(&chain(&error));
+                self.engine.fail_for_now(&error);
             }
         }
     }
@@ -64,6 +64,49 @@ fn a_rebuild_that_comes_before_the_failure_is_known_is_not_lost() {
     assert!(!tested.engine.has_failed());
     assert!(tested.shared.progress().is_settled());
     assert_eq!(tested.shared.snapshot().totals.files, 1);
+}
+
+#[test]
+fn what_failed_for_want_of_a_place_is_opened_again_and_a_defect_is_not() {
+    let mut tested = Tested::new(&[("a.py", "x = 1\n")]);
+    let store = tested.dir.path().join("store");
+    fs::write(&store, "a file").unwrap();
+    tested.told(Message::Everything);
+    assert!(tested.engine.has_failed() && tested.engine.again.is_some());
+    // Nothing changed.
+    tested.engine.retry();
+    tested.work();
+    assert!(tested.engine.has_failed() && tested.engine.again.is_some());
+    fs::remove_file(&store).unwrap();
+    tested.engine.retry();
+    tested.work();
+    assert!(!tested.engine.has_failed() && tested.engine.again.is_none());
+    assert!(tested.shared.progress().is_settled());
+    assert_eq!(tested.shared.snapshot().totals.files, 1);
+
+    tested.engine.fail("a defect");
+    assert!(tested.engine.again.is_none());
+}
+
+#[test]
+fn what_was_found_before_a_failure_is_found_until_it_is_open_again() {
+    let mut tested = Tested::new(&[("a.py", "x = 1\n")]);
+    tested.told(Message::Everything);
+    let store = tested.dir.path().join("store");
+    let error = std::io::Error::other("no space");
+    tested.engine.fail_for_now(&error);
+    tested.engine.forget();
+    fs::rename(&store, store.with_extension("away")).unwrap();
+    fs::write(&store, "a file").unwrap();
+    tested.engine.retry();
+    tested.work();
+    assert!(tested.engine.has_failed());
+    assert_eq!(tested.shared.snapshot().totals.files, 1);
+    fs::remove_file(&store).unwrap();
+    fs::rename(store.with_extension("away"), &store).unwrap();
+    tested.engine.retry();
+    tested.work();
+    assert_eq!((tested.engine.has_failed(), tested.shared.snapshot().totals.files), (false, 1));
 }
 
 #[test]
