@@ -328,10 +328,6 @@ impl Engine {
         self.scan = true;
         self.paused = Some(paused);
         if let Some(lane) = &self.lane {
-            if !self.shared.snapshot().live.is_empty() {
-                // Records have other numbers than before a failure.
-                lane.reset();
-            }
             lane.pause(paused);
         }
         self.publish(false);
@@ -342,9 +338,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Closes the files: they are removed next.
+    /// Closes the files: they are removed or opened anew next.
     fn close(&mut self) -> Result<(), StorageError> {
-        self.forget();
+        self.again = None;
+        self.writer = None;
+        self.todo.clear();
+        self.queued.clear();
+        self.named.clear();
+        self.settled = 0;
         if let Some(lane) = &self.lane {
             lane.reset();
         }
@@ -352,16 +353,6 @@ impl Engine {
         self.shared.publish(Snapshot::empty(Arc::new(Lexical::in_memory()?)));
         self.shared.update(|progress| progress.left = None);
         Ok(())
-    }
-
-    /// Forgets what it has of the files.
-    fn forget(&mut self) {
-        self.again = None;
-        self.writer = None;
-        self.todo.clear();
-        self.queued.clear();
-        self.named.clear();
-        self.settled = 0;
     }
 
     /// Finds out what differs from what is stored.
@@ -459,10 +450,12 @@ impl Engine {
         self.again = Some(Instant::now() + AGAIN);
     }
 
-    /// Opens it as after a restart. What was found before stays until that succeeds.
+    /// Opens it as after a restart.
     fn retry(&mut self) {
-        self.forget();
-        self.shared.update(|progress| (progress.failed, progress.left) = (None, None));
+        self.shared.update(|progress| progress.failed = None);
+        if let Err(error) = self.close() {
+            self.fail_for_now(&error);
+        }
     }
 
     fn fail(&mut self, why: &str) {
