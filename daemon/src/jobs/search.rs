@@ -20,8 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MAX_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a person can do about an index that failed.
-const FAILED: &str =
-    "it is opened again every minute; if that does not help, run `greenlit index rebuild`";
+const FAILED: &str = "what cannot be read or written is tried again every minute; `greenlit index rebuild` starts over";
 
 /// What a search needs besides its question.
 pub(crate) struct SearchInput {

@@ -90,15 +90,33 @@ fn context(dir: &Path) -> Context {
     }
 }
 
-#[tokio::test]
-async fn the_end_does_not_wait_for_a_model_at_work() {
+/// A daemon whose index of a root is at work for as long as the gate is there.
+fn embedding() -> (State, PathBuf, channels::Sender<()>, tempfile::TempDir) {
     let Scene { dir, dense, index, called, gate } = scene(1 << 30);
     called.recv_timeout(PATIENCE).unwrap();
-    let (events, _queue) = mpsc::unbounded_channel();
+    let (events, _) = mpsc::unbounded_channel();
     let mut state = State::new(context(dir.path()), events);
     state.dense = dense;
     let root = index.root().to_owned();
-    state.indexes.insert(root, Indexed::new(index));
+    state.indexes.insert(root.clone(), Indexed::new(index));
+    (state, root, gate, dir)
+}
+
+/// An editor with one root.
+fn an_editor(root: &Path) -> SessionParams {
+    SessionParams {
+        client: "an editor".to_owned(),
+        roots: vec![root.to_owned()],
+        cwd: root.to_owned(),
+        env: BTreeMap::new(),
+        settings: None,
+        background: true,
+    }
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_model_at_work() {
+    let (state, _, gate, _dir) = embedding();
     drop(state);
     // Only now may the model end its work: whoever waited for it would wait for ever.
     drop(gate);
@@ -117,27 +135,13 @@ fn the_doctor_tells_when_texts_cannot_be_embedded() {
 
 #[tokio::test]
 async fn an_editor_that_opens_while_its_index_is_at_work_is_told() {
-    let Scene { dir, dense, index, called, gate } = scene(1 << 30);
-    called.recv_timeout(PATIENCE).unwrap();
-    let (events, _queue) = mpsc::unbounded_channel();
-    let mut state = State::new(context(dir.path()), events);
-    state.dense = dense;
-    let root = index.root().to_owned();
-    state.indexes.insert(root.clone(), Indexed::new(index));
+    let (mut state, root, gate, _dir) = embedding();
     let news = |work, stage| News { work, stage };
     state.index_news(&root, news(Work::Files, Stage::Begin));
     state.index_news(&root, news(Work::Vectors, Stage::Begin));
     state.index_news(&root, news(Work::Files, Stage::End { how: "up to date".to_owned() }));
     let (out, mut told) = outbox(1 << 20);
-    let params = SessionParams {
-        client: "an editor".to_owned(),
-        roots: vec![root.clone()],
-        cwd: root.clone(),
-        env: BTreeMap::new(),
-        settings: None,
-        background: true,
-    };
-    state.connected(1, params, Outgoing::new(1, out));
+    state.connected(1, an_editor(&root), Outgoing::new(1, out));
     state.index_news(&root, news(Work::Vectors, Stage::Progress { done: 32, total: 64 }));
     state.roots_changed(1, &[]);
     state.index_news(&root, news(Work::Vectors, Stage::Progress { done: 64, total: 64 }));

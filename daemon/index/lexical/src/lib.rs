@@ -28,4 +28,4 @@ pub use error::{ApplyError, OpenError, SearchError};
 pub use filter::{Filter, path_matches};
 pub use lexical::Lexical;
 pub use schema::SCHEMA_VERSION;
-pub use search::{Query, Scored};
+pub use search::{Query, Scored, is_stop_word};

@@ -36,6 +36,12 @@ const STOP: &[&str] = &[
     "to", "was", "we", "what", "when", "where", "which", "will", "with", "you",
 ];
 
+/// Whether a lower-case word is one that questions are made of and answers are not.
+#[must_use]
+pub fn is_stop_word(word: &str) -> bool {
+    STOP.contains(&word)
+}
+
 /// What is looked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<'a> {
@@ -79,7 +85,7 @@ impl Lexical {
     /// [`SearchError`].
     pub fn search(&self, query: &Query<'_>) -> Result<Vec<Scored>, SearchError> {
         let mut words = query_words(query.text);
-        let says_something = |word: &QueryWord| !STOP.contains(&word.text.as_str());
+        let says_something = |word: &QueryWord| !is_stop_word(&word.text);
         if words.iter().any(says_something) {
             words.retain(says_something);
         }

@@ -89,6 +89,25 @@ fn what_failed_for_want_of_a_place_is_opened_again_and_a_defect_is_not() {
 }
 
 #[test]
+fn it_is_opened_again_when_the_time_has_come_and_nobody_says_anything() {
+    let mut tested = Tested::new(&[("a.py", "x = 1\n")]);
+    tested.engine.take(Message::Everything(tested.shared.announce()));
+    tested.engine.fail_for_now(&std::io::Error::other("no space"));
+    tested.engine.again = Some(Instant::now() + Duration::from_millis(5));
+    let Tested { engine, shared, dir: _dir } = tested;
+    let (stop, inbox) = mpsc::channel();
+    let thread = std::thread::spawn(move || engine.run(&inbox));
+    let started = Instant::now();
+    while shared.progress().failed.is_some() || !shared.progress().is_settled() {
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", shared.progress());
+        std::thread::yield_now();
+    }
+    stop.send(Message::Stop).unwrap();
+    thread.join().unwrap();
+    assert_eq!(shared.snapshot().totals.files, 1);
+}
+
+#[test]
 fn what_is_stored_is_found_again_after_a_write_that_failed() {
     let mut tested = Tested::new(&[("a.py", "x = 1\n")]);
     tested.told(Message::Everything);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use greenlit_workspace::View;
 
+use super::texts::whole_lines;
 use super::{Answer, Hit, Query, SearchError};
 use crate::index::Index;
 
@@ -58,8 +59,7 @@ impl Index {
         let lines_of = |path: &str, lines: &Range<u32>| -> Option<String> {
             let text = texts.entry(path.to_owned());
             let text = text.or_insert_with(|| view.read_text(Path::new(path)).ok());
-            let (skipped, taken) = (lines.start as usize, lines.len());
-            Some(text.as_ref()?.split_inclusive('\n').skip(skipped).take(taken).collect())
+            Some(whole_lines(text.as_ref()?, lines))
         };
         Ok((within(hits, budget, count, lines_of), degraded))
     }

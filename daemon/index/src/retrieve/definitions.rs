@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use greenlit_lexical::is_stop_word;
 use greenlit_syntax::chunk::{Document, SourceKind, Symbol};
 
 use super::texts::Texts;
@@ -64,9 +65,7 @@ pub(crate) fn distinct(mut hits: Vec<Hit>) -> Vec<Hit> {
     hits
 }
 
-/// Words of a description that are in many names by chance.
+/// A word of a description that is in many names by chance.
 fn is_small(word: &str) -> bool {
-    const SMALL: &[&str] =
-        &["and", "are", "for", "from", "its", "not", "that", "the", "when", "with"];
-    word.len() < 3 || SMALL.contains(&word)
+    word.len() < 3 || is_stop_word(word)
 }

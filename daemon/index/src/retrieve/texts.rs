@@ -52,8 +52,7 @@ impl<'a> Texts<'a> {
     /// Whole lines of a file that was read.
     pub(crate) fn lines(&self, path: &str, lines: Range<u32>) -> Option<String> {
         let (text, _) = self.read.get(path)?.as_ref()?;
-        let lines = lines.start as usize..lines.end as usize;
-        Some(text.split_inclusive('\n').skip(lines.start).take(lines.len()).collect())
+        Some(whole_lines(text, &lines))
     }
 
     /// Absolute paths of files that are not what the index believes.
@@ -78,6 +77,11 @@ impl<'a> Texts<'a> {
         }
         near
     }
+}
+
+/// So many whole lines of a text.
+pub(crate) fn whole_lines(text: &str, lines: &Range<u32>) -> String {
+    text.split_inclusive('\n').skip(lines.start as usize).take(lines.len()).collect()
 }
 
 /// A text as a single chunk.

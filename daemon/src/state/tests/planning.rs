@@ -1,13 +1,10 @@
 //! When a run or a diagnosis is planned. No job runs here: what is due is looked at, not started.
 
-use greenlit_client::outbox;
 use greenlit_protocol::{
-    ClientFrame, DiagnosticTool, ErrorKind, Notification, RootPhase, SeenDiagnostic, SessionParams,
-    TextChange,
+    ClientFrame, DiagnosticTool, ErrorKind, Notification, RootPhase, SeenDiagnostic, TextChange,
 };
 
 use super::*;
-use crate::lifecycle::Outgoing;
 use crate::state::root::Known;
 
 /// A daemon with editors on one root of two files.
@@ -30,15 +27,7 @@ impl Editors {
         let mut state = State::new(context(dir.path()), events);
         for session in sessions {
             let (out, _) = outbox(1 << 20);
-            let params = SessionParams {
-                client: "an editor".to_owned(),
-                roots: vec![root.clone()],
-                cwd: root.clone(),
-                env: BTreeMap::new(),
-                settings: None,
-                background: true,
-            };
-            state.connected(*session, params, Outgoing::new(*session, out));
+            state.connected(*session, an_editor(&root), Outgoing::new(*session, out));
         }
         Self { state, root, _dir: dir, _queue: queue }
     }
