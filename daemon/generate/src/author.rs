@@ -1,6 +1,5 @@
 //! The loop: ask, hand in, listen to how it ended, ask again.
 
-mod hidden;
 mod key;
 
 use std::cell::{Cell, RefCell};
@@ -16,10 +15,10 @@ use greenlit_repair::{
     unified_diff,
 };
 
-pub use self::hidden::Hidden;
 use crate::contract::{
     ContractError, MAX_REPLY, Plan, Scope, drafts, edits, patch_grammar, plan, plan_schema,
 };
+use crate::hidden::{self, Hidden};
 use crate::model::{Completion, Constraint, Finish, Model, ModelError, Request, Sampling, Usage};
 use crate::prompt::{Earlier, Prompt, Step};
 use crate::record::{Attempt, Ending, Record};

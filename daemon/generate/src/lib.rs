@@ -12,12 +12,17 @@
 
 mod author;
 pub mod contract;
+mod demonstrate;
+mod hidden;
 mod model;
 mod prompt;
 mod record;
 mod remote;
+mod secrets;
 
-pub use author::{Hidden, ModelAuthor, Settings};
+pub use author::{ModelAuthor, Settings};
+pub use demonstrate::{Demonstrator, Estimate, Example, Unfit};
+pub use hidden::Hidden;
 pub use model::{
     Completion, Constraint, Finish, Identity, Message, Model, ModelError, Request, Role, Sampling,
     Usage,

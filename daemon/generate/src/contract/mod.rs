@@ -14,6 +14,7 @@ mod path;
 mod place;
 mod plan;
 mod reply;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use path::PathFault;
 pub use place::{Scope, edits};
 pub use plan::{Plan, plan};
 pub use reply::{Change, Draft, drafts};
+pub use write::reply;
 
 /// The version of the contract that replies name.
 pub const VERSION: u64 = 1;

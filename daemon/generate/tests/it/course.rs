@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use greenlit_generate::{Ending, ModelAuthor, Record, Role, Settings};
+use greenlit_generate::{
+    Demonstrator, Ending, Estimate, Example, ModelAuthor, Record, Role, Settings, Unfit,
+};
 use greenlit_repair::{
-    Author, Candidate, Desk, Fate, Fault, FaultContext, Localization, Method, Passage, SourceFile,
-    Suspicious, apply,
+    Author, Candidate, Desk, Edit, Fate, Fault, FaultContext, Localization, Method, Passage,
+    SourceFile, Suspicious, apply,
 };
 use greenlit_runner::{Failure, FailureKind, TestId};
 
@@ -79,13 +81,28 @@ fn write_hiding(
     judge: &Judge,
     settings: Settings,
 ) -> Record {
+    let author = ModelAuthor::new("small", script, settings);
+    let author = match hidden {
+        [] => author,
+        hidden => author.hiding(Arc::new(|path| hidden.iter().any(|name| path.ends_with(name)))),
+    };
+    with_fault(|fault| author.write(fault, judge));
+    author.record()
+}
+
+/// A fault in one file; its directory exists.
+fn with_fault<T>(work: impl FnOnce(&Fault<'_>) -> T) -> T {
+    with_fault_in(SHOP, work)
+}
+
+fn with_fault_in<T>(shop: &str, work: impl FnOnce(&Fault<'_>) -> T) -> T {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     let path = root.join("shop.py");
-    std::fs::write(&path, SHOP).unwrap();
+    std::fs::write(&path, shop).unwrap();
     std::fs::write(root.join("test_shop.py"), "def test_total():\n    assert total([1, 2]) == 3\n")
         .unwrap();
-    let files = [SourceFile { path: path.clone(), text: Arc::from(SHOP) }];
+    let files = [SourceFile { path: path.clone(), text: Arc::from(shop) }];
     let lines = vec![Suspicious { path, line: 2, score: 1.0 }];
     let lender = root.join("lender.py");
     let text: Arc<str> = Arc::from("def lend():\n    return 'lent'\n");
@@ -102,7 +119,7 @@ fn write_hiding(
         trace: Vec::new(),
         details: String::new(),
     };
-    let fault = Fault {
+    work(&Fault {
         root: &root,
         context: FaultContext {
             files: &files,
@@ -114,14 +131,7 @@ fn write_hiding(
         text: &|path: &Path| std::fs::read_to_string(path).ok().map(Arc::from),
         is_test: &|path| path.ends_with("test_shop.py"),
         is_source: &|_| true,
-    };
-    let author = ModelAuthor::new("small", script, settings);
-    let author = match hidden {
-        [] => author,
-        hidden => author.hiding(Arc::new(|path| hidden.iter().any(|name| path.ends_with(name)))),
-    };
-    author.write(&fault, judge);
-    author.record()
+    })
 }
 
 fn endings(record: &Record) -> Vec<&Ending> {
@@ -315,4 +325,54 @@ fn what_is_hidden_is_not_shown_and_what_fails_there_is_not_asked() {
         let record = ask(hidden);
         assert_eq!((record.unasked, record.attempts.len()), (1, 0));
     }
+}
+
+/// What becomes of a change of one place as an example.
+fn demonstrated(
+    shop: &str,
+    (from, to): (&str, &str),
+    judge: &Judge,
+    hidden: &'static str,
+) -> Result<Example, Unfit> {
+    with_fault_in(shop, |fault| {
+        let start = shop.find(from).unwrap();
+        let path = fault.root.join("shop.py");
+        let patch = vec![Edit { path, start, end: start + from.len(), new_text: to.into() }];
+        let model = Arc::new(Estimate { context_tokens: 4096 });
+        let hides = move |path: &Path| path.ends_with(hidden);
+        let demonstrator = Demonstrator::new(model, 512, patch, Arc::new(hides));
+        demonstrator.write(fault, judge);
+        demonstrator.found().unwrap()
+    })
+}
+
+const RIGHT: (&str, &str) = ("result = 1", "result = 0");
+
+#[test]
+fn a_verified_patch_is_an_example_with_the_prompt_that_a_model_gets() {
+    let judge = Judge::new("result = 0");
+    let example = demonstrated(SHOP, RIGHT, &judge, "nothing").unwrap();
+    let script = Arc::new(Script::new(|_, _| total("return 3")));
+    write(script.clone(), &Judge::new("x"), settings(1, 1));
+    let asked = script.asked.lock().unwrap();
+    assert_eq!(example.messages, asked[0].messages);
+    // A model that answers so is right.
+    let reply = example.reply.clone();
+    let script = Arc::new(Script::new(move |_, _| Reply::Text(reply.clone())));
+    let record = write(script, &Judge::new("result = 0"), settings(1, 1));
+    assert_eq!(endings(&record), [&Ending::Tried(Fate::Verified)]);
+}
+
+#[test]
+fn what_does_not_pass_is_private_or_a_secret_is_no_example() {
+    let fell = demonstrated(SHOP, RIGHT, &Judge::new("something else"), "nothing");
+    assert!(matches!(fell, Err(Unfit::Fell(why)) if why == "target still red"));
+    let judge = Judge::new("result = 0");
+    let hidden = demonstrated(SHOP, RIGHT, &judge, "shop.py");
+    assert!(matches!(hidden, Err(Unfit::Hidden)));
+    let secret =
+        ["def total(items):\n    key = 'AK", "IAABCDEFGHIJKLMNOP'\n    result = 1\n"].concat();
+    let kept = demonstrated(&secret, RIGHT, &judge, "nothing");
+    assert!(matches!(kept, Err(Unfit::Secret { part: "prompt", .. })), "{kept:?}");
+    assert!(judge.submitted.borrow().is_empty());
 }

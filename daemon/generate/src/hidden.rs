@@ -10,7 +10,7 @@ pub type Hidden = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
 
 /// Asks about a fault without what is hidden. Gives whether that could be done: what fails in hidden
 /// files, or is suspected there first, cannot be told without quoting them.
-pub(super) fn without(
+pub(crate) fn without(
     fault: &Fault<'_>,
     hidden: &(dyn Fn(&Path) -> bool + Send + Sync),
     ask: impl FnOnce(&Fault<'_>),

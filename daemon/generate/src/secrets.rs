@@ -1,0 +1,81 @@
+//! What looks like a secret, and must not be learnt by a model.
+//!
+//! The shapes are those that their issuers document. What has no shape is only recognized where a name
+//! says what it is: a filter like this one finds less than everything.
+
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexSet};
+
+/// Shapes, and what they are of.
+const SHAPES: &[(&str, &str)] = &[
+    (r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY", "a private key"),
+    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "an AWS access key"),
+    (r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})", "a GitHub token"),
+    (r"\bglpat-[A-Za-z0-9_-]{20,}", "a GitLab token"),
+    (r"\bxox[abeprs]-[A-Za-z0-9-]{10,}", "a Slack token"),
+    (r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}", "a Stripe key"),
+    (r"\bAIza[0-9A-Za-z_-]{35}", "a Google key"),
+    (r"\bsk-[A-Za-z0-9_-]{20,}", "a key of a model provider"),
+    (r"\bhf_[A-Za-z0-9]{30,}", "a Hugging Face token"),
+    (r"\b(?:npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,})", "a registry token"),
+    (r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", "a signed token"),
+    (r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]{3,}@", "a password in an address"),
+];
+
+static SET: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new(SHAPES.iter().map(|(shape, _)| shape)).expect("the shapes are valid")
+});
+
+/// A name that says secret, and the text that it gets.
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    let names = "secret|passwd|password|token|api_?key|private_?key|access_?key";
+    let named = format!(r#"(?i)(?:{names})\w*["']?\s*(?::|=|:=|=>)\s*["']([^"'\s]{{16,}})["']"#);
+    Regex::new(&named).expect("the shape is valid")
+});
+
+/// What a text seems to hold, if anything.
+pub(crate) fn find(text: &str) -> Option<&'static str> {
+    if let Some(index) = SET.matches(text).iter().next() {
+        return SHAPES.get(index).map(|(_, kind)| *kind);
+    }
+    let mixed = |value: &str| {
+        let has = |of: fn(&char) -> bool| value.chars().any(|c| of(&c));
+        has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
+    };
+    let mut named = NAMED.captures_iter(text).filter_map(|found| found.get(1));
+    named.any(|value| mixed(value.as_str())).then_some("a secret with a name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_shapes_or_names() {
+        // Put together here, so that nothing in this file has such a shape itself.
+        let joined = |parts: &[&str]| parts.concat();
+        for (text, kind) in [
+            (joined(&["key = 'AK", "IAABCDEFGHIJKLMNOP'"]), "an AWS access key"),
+            (joined(&["-----BEG", "IN RSA PRIVATE KEY-----\nMII"]), "a private key"),
+            (joined(&["url = 'postgres://app", ":hunter2@db/app'"]), "a password in an address"),
+            (joined(&["\"api_", "key\": \"0123456789abcdefABCD\""]), "a secret with a name"),
+            (joined(&["ghp", "_", &"a1".repeat(20)]), "a GitHub token"),
+        ] {
+            assert_eq!(find(&text), Some(kind), "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_code_has_none() {
+        for text in [
+            "password = 'correct horse'",
+            "def test_token():\n    assert token('a') == 'aaaaaaaaaaaaaaaaaaaaaaaa'",
+            "https://example.org/a:b@c",
+            "# `api_key_env`: the variable that holds the key",
+            "tokens = ['0123456789abcdef0123']",
+        ] {
+            assert_eq!(find(text), None, "{text}");
+        }
+    }
+}
