@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_download::is_loopback;
-use greenlit_generate::{Endpoint, Key, Model, ModelAuthor, Protocol, Remote, Settings, Standing};
+use greenlit_generate::{
+    Endpoint, Estimate, Key, Model, ModelAuthor, Protocol, Remote, Settings, Standing,
+};
 use greenlit_protocol::{Check, CheckState, ErrorKind, ModelStatus, Notice, RemoteError, Tier};
 use greenlit_repair::{Cancel, PathPatterns};
 use greenlit_runner::Environment;
 use greenlit_workspace::config::{self, Provider, TierModel};
 use greenlit_workspace::{Config, chain};
 
-use crate::engine::Local;
+use crate::engine::{Local, Rivals};
 
 /// The configured tiers.
 #[derive(Debug, Clone)]
@@ -118,6 +120,40 @@ impl Tiers {
             }
         }
         asked
+    }
+
+    /// An adapter's model with it and without, asked as the tier that has the model.
+    pub(crate) fn rivals(&self, adapter: &str) -> Result<Rivals, RemoteError> {
+        Rivals::new(self.local.clone(), adapter, |model| {
+            let mut own = self.models.iter().filter(|(_, tier)| tier.provider == Provider::Engine);
+            let own = own.find(|(_, tier)| tier.model == model).cloned();
+            let (name, tier) = own.unwrap_or_else(|| ("small", TierModel::local(model)));
+            let settings = settings(&tier);
+            (name, tier, settings)
+        })
+    }
+
+    /// Whose prompts are to be learnt, and how many tokens its replies have: the first local model, else an
+    /// estimate, with a word about why.
+    pub(crate) fn example_model(
+        &self,
+        root: &Path,
+        cancel: &Cancel,
+    ) -> (Arc<dyn Model>, usize, Option<String>) {
+        let own = self.models.iter().find(|(_, tier)| tier.provider == Provider::Engine);
+        let any = own.or(self.models.first()).map(|(_, tier)| tier.clone());
+        let tier = any.unwrap_or_else(|| TierModel::local("none"));
+        let reply = tier.max_tokens as usize;
+        let why = match own {
+            Some((_, tier)) => match self.local.model(tier, root, cancel) {
+                Ok(model) => return (model, reply, None),
+                Err(why) => why,
+            },
+            None => "no tier has the provider `engine`".to_owned(),
+        };
+        let context_tokens = tier.context_tokens as usize;
+        let note = format!("tokens are estimated, for a context of {context_tokens}: {why}");
+        (Arc::new(Estimate { context_tokens }), reply, Some(note))
     }
 
     /// The model behind the endpoint of a tier; nobody is asked anything yet.

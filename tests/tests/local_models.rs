@@ -350,3 +350,118 @@ fn the_engine_ends_with_the_daemon_however_that_ends() {
         }
     }
 }
+
+/// A project whose fault the templates mend.
+fn broken_sum() -> Project {
+    Project::named("sums")
+        .file("pyproject.toml", "[project]\nname = \"sums\"\nversion = \"1\"\n")
+        .file("sums.py", "def add(a, b):\n    return a - b\n\n\ndef none():\n    return 0\n")
+        .file(
+            "test_sums.py",
+            "from sums import add, none\n\n\n\
+             def test_add():\n    assert add(2, 3) == 5\n    assert add(1, 0) == 1\n\n\n\
+             def test_none():\n    assert none() == 0\n",
+        )
+}
+
+#[test]
+fn python_an_accepted_fix_is_an_example_and_a_fault_to_evaluate_adapters_with() {
+    let (installation, directory) = installed(&says("nothing of use"));
+    let project = broken_sum();
+    let root = project.root().to_str().unwrap();
+    let evaluate = |adapter: &str| {
+        let asked = ["adapter", "evaluate", adapter, "--all", "--root", root, "--json"];
+        let ran = installation.greenlit(asked);
+        (ran.code, ran.json())
+    };
+    assert!(refused(&installation, &["adapter", "dataset", "--root", root]).contains("--output"));
+    let ran = fix(&installation, &project, &["--apply"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.json()["fixes"][0]["source"]["tier"], "template");
+
+    let file = installation.path("train.jsonl");
+    let output = ["--output", file.to_str().unwrap(), "--all"];
+    let written =
+        run(&installation, &[&["adapter", "dataset", "--root", root][..], &output].concat());
+    assert_eq!(
+        (&written["examples"], &written["left_out"]),
+        (&json!(1), &json!([])),
+        "{written:#}"
+    );
+    let line: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let messages = line["messages"].as_array().unwrap();
+    let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "user", "assistant"]);
+    let prompt = messages[1]["content"].as_str().unwrap();
+    assert!(prompt.contains("return a - b") && prompt.contains("test_add"), "{prompt}");
+    let reply = messages[2]["content"].as_str().unwrap();
+    assert!(reply.contains("\"symbol\":\"add\"") && reply.contains("return a + b"), "{reply}");
+    // Nothing of that was written into the checkout.
+    assert!(project.read("sums.py").contains("return a + b"));
+
+    let place = installation.path("learnt");
+    adapter(&place, reply);
+    run(&installation, &["adapter", "add", place.to_str().unwrap()]);
+    let (code, report) = evaluate("learnt");
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(
+        [&report["faults"], &report["with"], &report["without"], &report["held_out"]],
+        [&json!(1), &json!(1), &json!(0), &json!(false)]
+    );
+    assert_eq!(report["outcomes"][0]["attempt"], line["attempt"]);
+    let listed = run(&installation, &["adapter", "list", "--root", root]);
+    assert_eq!(listed["adapters"][0]["evaluations"][0][1]["with"], 1, "{listed:#}");
+    run(&installation, &["adapter", "activate", "learnt", "--root", root]);
+
+    // The model knows by now, and another adapter spoils that.
+    run(&installation, &["model", "unload"]);
+    rewrite(&directory, &says(reply));
+    adapter(&installation.path("spoilt"), "nothing of use");
+    run(&installation, &["adapter", "add", installation.path("spoilt").to_str().unwrap()]);
+    let (code, report) = evaluate("spoilt");
+    assert_eq!((code, &report["with"], &report["without"]), (Some(1), &json!(0), &json!(1)));
+    let why = refused(&installation, &["adapter", "activate", "spoilt", "--root", root]);
+    assert!(why.contains("mended 0 of 1 recorded faults") && why.contains("--force"), "{why}");
+    let forced = ["adapter", "activate", "spoilt", "--force", "--root", root];
+    assert_eq!(run(&installation, &forced)["active"], "spoilt@1");
+    // It was found out for this workspace alone.
+    let elsewhere = self::project();
+    let elsewhere = ["adapter", "activate", "spoilt", "--root", elsewhere.root().to_str().unwrap()];
+    run(&installation, &elsewhere);
+}
+
+#[test]
+fn python_what_cannot_be_set_up_again_is_left_out_with_its_reason() {
+    let (installation, _) = installed(&says("nothing of use"));
+    let project = broken_sum();
+    let root = project.root().to_str().unwrap();
+    let why = refused(&installation, &["adapter", "evaluate", "none-yet", "--root", root]);
+    assert!(why.contains("no accepted fix is recorded"), "{why}");
+    assert_eq!(fix(&installation, &project, &["--apply"]).code, Some(0));
+    let why = refused(&installation, &["adapter", "evaluate", "unknown", "--all", "--root", root]);
+    assert!(why.contains("no adapter `unknown`"), "{why}");
+    let file = installation.path("train.jsonl");
+    let dataset =
+        ["adapter", "dataset", "--all", "--root", root, "--output", file.to_str().unwrap()];
+    // The texts of then are set up again; what is around them is that of now.
+    project.write("test_sums.py", "");
+    assert_eq!(run(&installation, &dataset)["examples"], 1);
+    project.write("conftest.py", "collect_ignore = ['test_sums.py']\n");
+    let written = run(&installation, &dataset);
+    let why = written["left_out"][0]["why"].as_str().unwrap();
+    assert_eq!(why, "its tests do not fail in the tree of today");
+    assert_eq!((&written["examples"], std::fs::read(&file).unwrap().len()), (&json!(0), 0));
+
+    // A secret in what a model would be told.
+    let project = broken_sum();
+    let tests = project.read("test_sums.py");
+    let key = "    key = 'AKIAABCDEFGHIJKLMNOP'\n    assert add(2";
+    project.write("test_sums.py", tests.replace("    assert add(2", key));
+    let root = project.root().to_str().unwrap();
+    assert_eq!(fix(&installation, &project, &["--apply"]).code, Some(0));
+    let dataset =
+        ["adapter", "dataset", "--all", "--root", root, "--output", file.to_str().unwrap()];
+    let written = run(&installation, &dataset);
+    let why = written["left_out"][0]["why"].as_str().unwrap();
+    assert_eq!(why, "its prompt holds what looks like an AWS access key");
+}

@@ -267,6 +267,28 @@ impl Reader {
         Ok(page)
     }
 
+    pub(crate) fn accepted(&self, root: &Path, after: u64) -> Result<Vec<Kept>, ReadError> {
+        let mut select = self.0.prepare(
+            "SELECT attempt.id FROM attempt JOIN root ON root.id = attempt.root_id
+             WHERE root.path = ?1 AND attempt.id > ?2 AND applied_ms IS NOT NULL
+                 AND reverted_ms IS NULL AND verdict = 'verified' AND NOT private AND NOT redacted
+             ORDER BY attempt.id",
+        )?;
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let path = root.to_string_lossy();
+        let ids = select.query_map((&*path, after), |row| row.get::<_, i64>(0))?;
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for id in ids {
+            let kept = self.kept(u64::try_from(id?).unwrap_or_default())?;
+            bytes += kept.files.values().map(String::len).sum::<usize>();
+            page.extend((kept.search.kind == "tests" && !kept.edits.is_empty()).then_some(kept));
+            if bytes > PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
     pub(crate) fn totals(&self) -> Result<Vec<(String, String, i64)>, ReadError> {
         let mut select =
             self.0.prepare("SELECT name, label, value FROM total ORDER BY name, label")?;

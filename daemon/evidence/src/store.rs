@@ -313,6 +313,16 @@ impl Store {
         self.read(|reader| reader.kept(reader.find(id)?))
     }
 
+    /// Fixes of failing tests that a person applied in a workspace and that were not taken back, with what a
+    /// replay needs: those with greater numbers than `after`, oldest first, no more than memory should hold.
+    /// What is private or redacted is not among them.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn accepted(&self, root: &Path, after: u64) -> Result<Vec<Kept>, ReadError> {
+        self.read(|reader| reader.accepted(root, after))
+    }
+
     /// Removes everything that quotes code from an attempt; the same prompt from others as well. Gives its
     /// number.
     ///

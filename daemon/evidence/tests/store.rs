@@ -424,3 +424,38 @@ fn one_that_is_off_keeps_nothing_and_counts_nothing() {
     assert_eq!((status.state.as_str(), status.dropped), ("off", 0));
     assert!(store.list(&all()).is_err());
 }
+
+#[test]
+fn accepted_fixes_are_those_that_stayed_and_may_be_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path()));
+    let id = search(&store, "/w");
+    for fix in ["stays", "offered", "taken-back"] {
+        store.attempt(offered(&store, id, fix));
+    }
+    // What is redacted is gone from all that quote it: here nobody else does.
+    let files = vec![("b.py".into(), "other".into())];
+    store.attempt(Attempt { files, ..offered(&store, id, "redacted") });
+    store.attempt(Attempt { private: true, ..offered(&store, id, "private") });
+    store.attempt(Attempt { root: "/v".into(), ..offered(&store, id, "elsewhere") });
+    for fix in ["stays", "taken-back", "redacted", "private", "elsewhere"] {
+        store.decided(fix, Decision::Applied);
+    }
+    store.redact("redacted").unwrap();
+    let accepted = |root: &str, after| -> Vec<_> {
+        let kept = store.accepted(Path::new(root), after).unwrap();
+        kept.into_iter().map(|kept| (kept.entry.id, kept.files["a.py"].clone())).collect()
+    };
+    let text = BEFORE.to_owned();
+    assert_eq!(accepted("/w", 0), [(1, text.clone()), (3, text.clone())]);
+    assert_eq!(accepted("/w", 1), [(3, text.clone())]);
+    assert_eq!(accepted("/v", 0), [(6, text)]);
+    let applied = BEFORE.replace('>', ">=");
+    let looked = |text: &str| {
+        let (root, branch) = ("/w".into(), Some("main".into()));
+        store.looked(root, "/w/a.py".into(), Some(text.into()), branch);
+    };
+    looked(&applied);
+    looked(BEFORE);
+    assert_eq!(accepted("/w", 0), [], "all of one file were taken back");
+}

@@ -18,6 +18,18 @@ pub enum Role {
     Assistant,
 }
 
+impl Role {
+    /// As every protocol of chats has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message {

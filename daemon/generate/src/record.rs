@@ -88,6 +88,16 @@ impl Record {
         Some(times.iter().sum::<Duration>() / calls)
     }
 
+    /// Why the model cannot be judged: it was asked, and no call ever came to its end.
+    pub fn unreached(&self) -> Option<&str> {
+        let failed = |attempt: &Attempt| matches!(attempt.ending, Ending::Failed(_));
+        let all = self.attempts.iter().all(failed);
+        self.attempts.first().filter(|_| all).and_then(|attempt| match &attempt.ending {
+            Ending::Failed(why) => Some(why.as_str()),
+            _ => None,
+        })
+    }
+
     /// Replies that could not be used and calls that failed, by why.
     pub fn failures(&self) -> BTreeMap<&str, usize> {
         let mut failures = BTreeMap::new();

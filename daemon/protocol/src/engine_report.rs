@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Evaluation;
+
 /// How the process that runs language models is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineReport {
@@ -138,6 +140,9 @@ pub enum AdapterAction {
         adapter: String,
         /// The workspace.
         root: PathBuf,
+        /// Also where an evaluation says that the model is better without it.
+        #[serde(default)]
+        force: bool,
     },
     /// Use none for a workspace.
     Deactivate {
@@ -194,4 +199,7 @@ pub struct AdapterEntry {
     pub resident: bool,
     /// Workspaces that use it.
     pub active_in: Vec<PathBuf>,
+    /// What evaluations found, by workspace.
+    #[serde(default)]
+    pub evaluations: Vec<(PathBuf, Evaluation)>,
 }

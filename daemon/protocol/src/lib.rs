@@ -18,6 +18,7 @@ mod finding;
 pub mod frame;
 mod hello;
 mod index;
+mod learning;
 mod message;
 mod model;
 mod report;
@@ -38,6 +39,9 @@ pub use hello::{
 pub use index::{
     GraphReport, IndexAction, IndexReport, LatencyReport, SearchHit, SearchQuality, SearchReport,
     SearchRequest, ShelfReport, UseReport, UsedPassages, VectorsReport,
+};
+pub use learning::{
+    DatasetPage, Evaluation, EvaluationReport, FaultOutcome, LearnAction, LeftOut, TrainingExample,
 };
 pub use message::{
     ClientFrame, DocumentId, Event, Indexing, Notification, ProgressStage, Request, Response,

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdapterAction, AdapterReport, BenchReport, Check, EvidenceReport, Finding, FixReport,
-    IndexAction, IndexReport, ModelAction, ModelReport, Notice, OfferedFix, PullPlan, RemoteError,
-    ReplayReport, SearchReport, SearchRequest, SeenDiagnostic, StatusReport, TestEntry, TestReport,
-    TestsReport, Tier, TraceAction, TraceEntry, TraceReport,
+    AdapterAction, AdapterReport, BenchReport, Check, DatasetPage, EvaluationReport,
+    EvidenceReport, Finding, FixReport, IndexAction, IndexReport, LearnAction, ModelAction,
+    ModelReport, Notice, OfferedFix, PullPlan, RemoteError, ReplayReport, SearchReport,
+    SearchRequest, SeenDiagnostic, StatusReport, TestEntry, TestReport, TestsReport, Tier,
+    TraceAction, TraceEntry, TraceReport,
 };
 
 /// A document, by its absolute path on the daemon's machine.
@@ -107,6 +108,8 @@ pub enum Request {
     Trace(TraceAction),
     /// Adapters of language models.
     Adapter(AdapterAction),
+    /// What adapters are trained and judged by.
+    Learn(LearnAction),
     /// How the daemon is.
     Status,
     /// Everything that is measured, as Prometheus reads it.
@@ -238,6 +241,10 @@ pub enum Response {
     Bench(BenchReport),
     /// To [`Request::Adapter`].
     Adapters(AdapterReport),
+    /// To [`LearnAction::Dataset`].
+    Dataset(DatasetPage),
+    /// To [`LearnAction::Evaluate`].
+    Evaluated(EvaluationReport),
     /// To [`Request::Status`].
     Status(StatusReport),
     /// To [`Request::Doctor`].

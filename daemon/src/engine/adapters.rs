@@ -29,8 +29,8 @@ pub(crate) fn act(
             notes.push(format!("added {name}"));
             None
         }
-        AdapterAction::Activate { adapter, root } => {
-            notes.extend(local.activate(adapter, root, cancel)?);
+        AdapterAction::Activate { adapter, root, force } => {
+            notes.extend(local.activate(adapter, root, *force, cancel)?);
             Some(root.as_path())
         }
         AdapterAction::Deactivate { root } => {
@@ -58,9 +58,10 @@ impl Local {
         &self,
         adapter: &str,
         root: &Path,
+        force: bool,
         cancel: &Cancel,
     ) -> Result<Option<String>, RemoteError> {
-        let may = self.shelf.may_activate(adapter, root);
+        let may = self.shelf.may_activate(adapter, root, force);
         let (full, record) = may.map_err(|error| refused(&error))?;
         let wanted = self.shelf.wanted_with(&full, &record).map_err(|error| refused(&error))?;
         let resident = self.engine.holds(&record.model);
@@ -68,7 +69,7 @@ impl Local {
             let ready = self.block(cancel, self.engine.ready(&wanted))?;
             ready.map_err(|error| failed(&error))?;
         }
-        self.shelf.activate(&full, root).map_err(|error| refused(&error))?;
+        self.shelf.activate(&full, root, force).map_err(|error| refused(&error))?;
         Ok((!resident)
             .then(|| format!("{full} is loaded with {} when that is needed", record.model)))
     }
@@ -80,7 +81,19 @@ impl Local {
             let greenlit_host::AdapterRecord { model, kind, digest, bytes, rank, targets, .. } =
                 adapter;
             let resident = resident.contains(&name);
-            AdapterEntry { name, model, kind, digest, bytes, rank, targets, resident, active_in }
+            let evaluations = adapter.evaluations.into_iter().collect();
+            AdapterEntry {
+                name,
+                model,
+                kind,
+                digest,
+                bytes,
+                rank,
+                targets,
+                resident,
+                active_in,
+                evaluations,
+            }
         };
         AdapterReport {
             adapters: self.shelf.adapters().into_iter().map(entry).collect(),

@@ -6,6 +6,7 @@ mod adapters;
 mod bench;
 mod models;
 mod pull;
+mod rivals;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,7 @@ use greenlit_workspace::config::{self, TierModel};
 use greenlit_workspace::{Config, chain};
 
 pub(crate) use adapters::act as act_on_adapters;
+pub(crate) use rivals::Rivals;
 
 /// So often the engine is asked how it is. Much longer than any answer takes on a machine that is busy.
 const HEALTH: Duration = Duration::from_secs(60);
@@ -95,7 +97,16 @@ impl Local {
         root: &Path,
         cancel: &Cancel,
     ) -> Result<Arc<dyn Model>, String> {
-        let wanted = self.usable(&tier.model, Some(root))?;
+        self.wanted_model(tier, self.usable(&tier.model, Some(root))?, cancel)
+    }
+
+    /// What is wanted of a model, as a tier asks it.
+    fn wanted_model(
+        &self,
+        tier: &TierModel,
+        wanted: Wanted,
+        cancel: &Cancel,
+    ) -> Result<Arc<dyn Model>, String> {
         let record = self.shelf.model(&tier.model).map_err(|error| words(&error))?;
         let limits = [
             u64::from(tier.context_tokens),

@@ -5,6 +5,7 @@
 
 mod diagnose;
 mod earlier;
+mod faults;
 mod findings;
 mod green;
 mod near;
@@ -17,6 +18,7 @@ mod reports;
 mod run;
 mod search;
 mod setup;
+mod then;
 mod unrun;
 mod walls;
 
@@ -26,8 +28,9 @@ use std::sync::{Arc, Mutex};
 use greenlit_evidence::{Kept, Store};
 use greenlit_index::Index;
 use greenlit_protocol::{
-    ErrorKind, EvidenceReport, Finding, FixReport, Notice, OfferedFix, ProgressStage, RemoteError,
-    ReplayReport, SeenDiagnostic, TestEntry, TestReport, Tier,
+    DatasetPage, ErrorKind, Evaluation, EvaluationReport, EvidenceReport, Finding, FixReport,
+    Notice, OfferedFix, ProgressStage, RemoteError, ReplayReport, SeenDiagnostic, TestEntry,
+    TestReport, Tier,
 };
 use greenlit_repair::Cancel;
 use greenlit_runner::Environment;
@@ -36,6 +39,7 @@ use greenlit_workspace::{Config, StatCache, View};
 use crate::tiers::Tiers;
 
 pub(crate) use earlier::Earlier;
+pub(crate) use faults::is_held_out;
 pub(crate) use green::Green;
 pub(crate) use places::places;
 pub(crate) use problem::configuration_error;
@@ -74,6 +78,32 @@ pub(crate) enum Work {
     },
     /// Verify a recorded candidate once more.
     Replay(Box<Kept>),
+    /// Set recorded faults up again.
+    Faults {
+        /// Accepted fixes of them.
+        faults: Vec<Kept>,
+        /// What for.
+        what: FaultsFor,
+    },
+}
+
+/// What recorded faults are set up for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FaultsFor {
+    /// Examples to train on.
+    Dataset {
+        /// So many were not taken.
+        held_out: u32,
+        /// The last one that was looked at.
+        last: Option<u64>,
+    },
+    /// What a model mends with an adapter and without.
+    Evaluation {
+        /// `name@version`
+        adapter: String,
+        /// Whether only those are among them that datasets leave out.
+        held_out: bool,
+    },
 }
 
 /// Everything that a job needs, fixed at its start.
@@ -198,6 +228,11 @@ impl JobResult {
                 true => "the verdict is the same".to_owned(),
                 false => "the verdict differs".to_owned(),
             },
+            Ok(Answer::Dataset(page)) => format!("{} examples", page.examples.len()),
+            Ok(Answer::Evaluated(report)) => {
+                let Evaluation { faults, with, without, .. } = report.evaluation;
+                format!("of {faults} faults {with} with the adapter, {without} without")
+            }
             Ok(Answer::Test(_)) => format!("{} passed, {} failing", self.passed, self.failing),
             Ok(Answer::Fix { offered, .. }) => {
                 format!("{} failing, {} verified fixes", self.failing, offered.len())
@@ -222,6 +257,10 @@ pub(crate) enum Answer {
     Test(TestReport),
     /// To [`Work::Replay`].
     Replayed(ReplayReport),
+    /// To [`FaultsFor::Dataset`].
+    Dataset(DatasetPage),
+    /// To [`FaultsFor::Evaluation`].
+    Evaluated(EvaluationReport),
     /// To [`Work::Fix`].
     Fix {
         /// The public report.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenlit_evidence::{Attempt, Search, SearchEnd};
-use greenlit_generate::{Attempt as Asked, Ending, Record as Calls, Role};
+use greenlit_generate::{Attempt as Asked, Ending, Record as Calls};
 use greenlit_protocol::{
     BUILD_ID, EvidenceReport, FileEdit, FixStats, OfferedFix, RemoteError, TraceCall, TraceMessage,
     TraceSearch, TriedCandidate,
@@ -293,12 +293,7 @@ impl Job<'_> {
             ..Attempt::default()
         });
         let message = |message: &greenlit_generate::Message| TraceMessage {
-            role: match message.role {
-                Role::System => "system",
-                Role::User => "user",
-                Role::Assistant => "assistant",
-            }
-            .to_owned(),
+            role: message.role.name().to_owned(),
             content: message.content.clone(),
         };
         let attempt = Attempt {

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use greenlit_evidence::Kept;
 use greenlit_protocol::{ErrorKind, ProgressStage, RemoteError, ReplayReport};
-use greenlit_repair::{
-    Edit, Purpose, SandboxVerifier, Verdict, Verifier, Workbench, apply, baseline,
-};
+use greenlit_repair::{Purpose, SandboxVerifier, Verdict, Verifier, apply, baseline};
 use greenlit_runner::{Detection, Selection, detect};
-use greenlit_workspace::{Inputs, Overlays, View};
+use greenlit_workspace::Inputs;
 
 use super::problem::{project_error, remote_error};
 use super::reports::{layer_name, millis};
-use super::run::{Job, inputs, no_runner};
+use super::run::{Job, no_runner};
+use super::then::patch_of;
 use super::{Answer, JobNews};
 
 /// Why a record cannot be replayed.
@@ -48,17 +46,7 @@ impl Job<'_> {
         let bench = self.bench_of(&view)?;
         let root = view.root();
         let text_of = |path: &Path| view.read_text(path).ok();
-        let edits: Vec<Edit> = kept
-            .edits
-            .iter()
-            .map(|edit| Edit {
-                path: root.join(&edit.path),
-                start: edit.start,
-                end: edit.end,
-                new_text: edit.new_text.clone(),
-            })
-            .collect();
-        let files = apply(&edits, &text_of)
+        let files = apply(&patch_of(kept, root), &text_of)
             .map_err(|_| refuse(id, "its files are others by now, and their texts are not kept"))?;
         let Detection { projects, .. } = detect(root, &self.input.environment);
         if projects.is_empty() {
@@ -81,40 +69,6 @@ impl Job<'_> {
         let verdict = verifier.verify(&files).map_err(|error| remote_error(&error))?;
         self.check_unchanged(now)?;
         Ok(Answer::Replayed(self.compare(kept, &verdict, exact, restored)))
-    }
-
-    /// The view with the texts that the verdict was about.
-    fn view_of_then(&self, kept: &Kept) -> (View, Vec<String>) {
-        let (view, mut overlays) = (&self.input.view, Overlays::default());
-        for (path, overlay) in view.overlays() {
-            overlays.open(0, path.to_owned(), 1, Some(&overlay.text));
-        }
-        let mut restored = Vec::new();
-        for (name, text) in &kept.files {
-            let path = view.root().join(name);
-            let then = blake3::hash(text.as_bytes());
-            if view.hash(&path).is_ok_and(|now| now == then) {
-                continue;
-            }
-            overlays.open(0, path, 1, Some(text));
-            restored.push(name.clone());
-        }
-        (overlays.view(0, view.root()), restored)
-    }
-
-    fn inputs_of(&self, view: &View) -> Result<Inputs, RemoteError> {
-        inputs(view, &self.input.stat_cache).map_err(|error| {
-            RemoteError::new(ErrorKind::BadRequest, greenlit_workspace::chain(&error))
-        })
-    }
-
-    /// Sandboxes that show a view.
-    fn bench_of(&self, view: &View) -> Result<Workbench, RemoteError> {
-        let mut bench = self.workbench()?;
-        let overlays = view.overlays();
-        bench.subject.overlays =
-            overlays.map(|(path, overlay)| (path.to_owned(), Arc::clone(&overlay.text))).collect();
-        Ok(bench)
     }
 
     fn compare(

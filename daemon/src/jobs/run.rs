@@ -49,7 +49,8 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     let known = std::mem::take(&mut *job.known());
     let cancelled = matches!(&answer, Err(error) if error.kind == ErrorKind::Cancelled);
     let unchanged = matches!(&answer, Ok(Answer::Unchanged));
-    let diagnoses = matches!(input.work, Work::Diagnose { .. } | Work::Replay(_));
+    let keeps_findings =
+        matches!(input.work, Work::Diagnose { .. } | Work::Replay(_) | Work::Faults { .. });
     let count = |wanted: fn(&BaselineOutcome) -> bool| {
         let tests = known.baseline.iter().flat_map(|baseline| baseline.tests.values());
         u32::try_from(tests.filter(|outcome| wanted(outcome)).count()).unwrap_or(u32::MAX)
@@ -57,7 +58,8 @@ pub(crate) fn run(input: &JobInput, news: News<'_>) -> JobResult {
     JobResult {
         passed: count(|outcome| *outcome == BaselineOutcome::Passed),
         failing: count(|outcome| matches!(outcome, BaselineOutcome::Failed(_))),
-        findings: (!cancelled && !unchanged && !diagnoses).then(|| known.findings(job.origins())),
+        findings: (!cancelled && !unchanged && !keeps_findings)
+            .then(|| known.findings(job.origins())),
         inputs: known.inputs.filter(|_| answer.is_ok()),
         answer,
         earlier: job.kept(known.fixes),
@@ -117,6 +119,9 @@ impl Job<'_> {
         if let Work::Replay(kept) = &self.input.work {
             return self.replay(kept, &inputs);
         }
+        if let Work::Faults { faults, what } = &self.input.work {
+            return self.faults(faults, what);
+        }
         if self.input.unless == Some(inputs.digest()) {
             return Ok(Answer::Unchanged);
         }
@@ -174,7 +179,9 @@ impl Job<'_> {
                 let ran = Ran { baseline: &baseline, selection: &selection, inputs: &inputs };
                 self.fix(&bench, &ran, &changes, notices)
             }
-            Work::Diagnose { .. } | Work::Replay(_) => unreachable!("answered above"),
+            Work::Diagnose { .. } | Work::Replay(_) | Work::Faults { .. } => {
+                unreachable!("answered above")
+            }
         }
     }
 

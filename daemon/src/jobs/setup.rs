@@ -27,7 +27,7 @@ impl Job<'_> {
         let ids = match &self.input.work {
             Work::Test { tests } => tests,
             Work::Fix { visible, .. } => visible,
-            Work::Diagnose { .. } | Work::Replay(_) => &Vec::new(),
+            Work::Diagnose { .. } | Work::Replay(_) | Work::Faults { .. } => &Vec::new(),
         };
         if ids.is_empty() {
             Selection::All

@@ -299,14 +299,16 @@ impl State {
         let fixes = known.findings.iter().flat_map(|finding| &finding.fixes);
         let fixes = fixes.map(|fix| &fix.id).collect::<std::collections::BTreeSet<_>>().len();
         let phase = match result.answer {
-            Ok(Answer::Unchanged) => known.settled.clone().unwrap_or(RootPhase::Idle),
-            Err(error) => RootPhase::Problem { error },
+            // They say nothing of the tests of now.
             Ok(
-                Answer::Test(_)
-                | Answer::Fix { .. }
+                Answer::Unchanged
                 | Answer::Diagnosed { .. }
-                | Answer::Replayed(_),
-            ) => RootPhase::Settled {
+                | Answer::Replayed(_)
+                | Answer::Dataset(_)
+                | Answer::Evaluated(_),
+            ) => known.settled.clone().unwrap_or(RootPhase::Idle),
+            Err(error) => RootPhase::Problem { error },
+            Ok(Answer::Test(_) | Answer::Fix { .. }) => RootPhase::Settled {
                 passed: result.passed,
                 failing: result.failing,
                 fixes: u32::try_from(fixes).unwrap_or(u32::MAX),
@@ -394,6 +396,8 @@ fn response(answer: Answer) -> Response {
         Answer::Unchanged | Answer::Diagnosed { .. } => Response::Done,
         Answer::Test(report) => Response::Test(report),
         Answer::Replayed(report) => Response::Replayed(report),
+        Answer::Dataset(page) => Response::Dataset(page),
+        Answer::Evaluated(report) => Response::Evaluated(report),
         Answer::Fix { report, offered, notices } => Response::Fix { report, offered, notices },
     }
 }

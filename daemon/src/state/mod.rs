@@ -13,6 +13,7 @@ mod documents;
 mod evidence;
 mod index;
 mod jobs;
+mod learning;
 mod models;
 mod requests;
 mod root;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenlit_evidence::{Kept, Limits, Options, Store};
+use greenlit_evidence::{Limits, Options, Store};
 use greenlit_index::{Dense, News, Shelf};
 use greenlit_protocol::{Event as Told, RemoteError, Response, ServerFrame};
 use greenlit_repair::Cancel;
@@ -36,7 +37,7 @@ use greenlit_workspace::{Change, Config, Overlays, WatchError, Watcher, chain};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::Local;
-use crate::jobs::{JobNews, JobResult};
+use crate::jobs::{JobNews, JobResult, Work};
 use crate::lifecycle::{Context, Inbound, serve_metrics};
 use crate::models::Models;
 use crate::tiers::Tiers;
@@ -68,8 +69,8 @@ pub(crate) enum Event {
     IndexNews { root: PathBuf, news: News },
     /// A download tells how far it is.
     ModelNews { session: u64, told: Told },
-    /// A recorded attempt that is to be replayed, or why there is none.
-    Kept { session: u64, request: u64, kept: Box<Result<Kept, RemoteError>> },
+    /// What is to be done with what is recorded, and where.
+    Planned { session: u64, request: u64, plan: Box<Result<(PathBuf, Work), RemoteError>> },
     /// Somebody on this machine asks what is measured.
     Scraped { answer: oneshot::Sender<String> },
 }
@@ -233,7 +234,10 @@ impl State {
                 self.answer(session, request, *result);
             }
             Event::ModelNews { session, told } => self.tell(session, told),
-            Event::Kept { session, request, kept } => self.kept(session, request, *kept),
+            Event::Planned { session, request, plan } => match *plan {
+                Ok((root, work)) => self.enqueue(session, request, root, work),
+                Err(error) => self.answer(session, request, Err(error)),
+            },
             Event::Scraped { answer } => self.scraped(answer),
             Event::IndexNews { root, news } => self.index_news(&root, news),
         }

@@ -48,6 +48,7 @@ impl State {
             Request::Trace(action) => self.trace(session, id, action),
             Request::Metrics => self.metrics(session, id),
             Request::Adapter(action) => self.adapter_action(session, id, action),
+            Request::Learn(action) => self.learn(session, id, action),
             Request::Status => {
                 let (status, indexes) = (self.status(), self.open_indexes());
                 let (attempts, tiers) = (self.attempts.clone(), self.tiers.clone());

@@ -1,6 +1,6 @@
 //! Questions about the record of attempts, and what is measured.
 
-use greenlit_evidence::{Gauge, Kept, ReadError, Store, exposition};
+use greenlit_evidence::{Gauge, ReadError, Store, exposition};
 use greenlit_protocol::{ErrorKind, RemoteError, Response, StatusReport, TraceAction, TraceFilter};
 use greenlit_workspace::chain;
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use crate::state::status::completed;
 use crate::state::{Event, State};
 
 /// An answer for who could not be given one.
-fn remote(error: &ReadError) -> RemoteError {
+pub(crate) fn remote(error: &ReadError) -> RemoteError {
     let (kind, hint) = match error {
         ReadError::NotKept { .. } => (ErrorKind::BadRequest, Some("see: greenlit doctor")),
         ReadError::Unknown { .. } => {
@@ -37,24 +37,15 @@ impl State {
                 let events = self.events.clone();
                 tokio::task::spawn_blocking(move || {
                     let kept = attempts.kept(&id).map_err(|error| remote(&error));
+                    let plan =
+                        kept.map(|kept| (kept.entry.root.clone(), Work::Replay(Box::new(kept))));
                     // The receiver only goes away with the daemon.
-                    let _ = events.send(Event::Kept { session, request, kept: Box::new(kept) });
+                    let _ = events.send(Event::Planned { session, request, plan: Box::new(plan) });
                 });
             }
             other => self.ask_index(session, request, move || {
                 answer(&attempts, other).map_err(|error| remote(&error))
             }),
-        }
-    }
-
-    /// What is to be replayed was found.
-    pub(crate) fn kept(&mut self, session: u64, request: u64, kept: Result<Kept, RemoteError>) {
-        match kept {
-            Ok(kept) => {
-                let root = kept.entry.root.clone();
-                self.enqueue(session, request, root, Work::Replay(Box::new(kept)));
-            }
-            Err(error) => self.answer(session, request, Err(error)),
         }
     }
 

@@ -1,9 +1,11 @@
 //! `greenlit adapter`.
 
+mod learn;
+
 use std::path::{Path, PathBuf};
 
 use greenlit_protocol::{
-    AdapterAction, AdapterEntry, AdapterKind, AdapterReport, Request, Response,
+    AdapterAction, AdapterEntry, AdapterKind, AdapterReport, LearnAction, Request, Response,
 };
 
 use super::args::{AdapterArgs, AdapterVerb, KindArg};
@@ -13,6 +15,21 @@ use super::{daemon, root};
 
 /// Runs the command.
 pub(crate) async fn run(args: &AdapterArgs) -> Result<u8, Failure> {
+    match &args.verb {
+        AdapterVerb::Dataset { root, output, all } => {
+            return learn::dataset(root.as_deref(), output.as_deref(), *all, args.json).await;
+        }
+        AdapterVerb::Evaluate { adapter, root, all, limit } => {
+            let action = LearnAction::Evaluate {
+                adapter: adapter.clone(),
+                root: root::resolve(root.as_deref())?,
+                all: *all,
+                most: *limit,
+            };
+            return learn::evaluate(action, args.json).await;
+        }
+        _ => {}
+    }
     let action = action(&args.verb)?;
     let connection = daemon::open("adapter", Vec::new()).await?;
     let response = daemon::ask(&connection, Request::Adapter(action)).await?;
@@ -40,11 +57,16 @@ fn action(verb: &AdapterVerb) -> Result<AdapterAction, Failure> {
                 KindArg::Guardrail => AdapterKind::Guardrail,
             },
         },
-        AdapterVerb::Activate { adapter, root } => {
-            AdapterAction::Activate { adapter: adapter.clone(), root: resolve(root)? }
-        }
+        AdapterVerb::Activate { adapter, root, force } => AdapterAction::Activate {
+            adapter: adapter.clone(),
+            root: resolve(root)?,
+            force: *force,
+        },
         AdapterVerb::Deactivate { root } => AdapterAction::Deactivate { root: resolve(root)? },
         AdapterVerb::Remove { adapter } => AdapterAction::Remove { adapter: adapter.clone() },
+        AdapterVerb::Dataset { .. } | AdapterVerb::Evaluate { .. } => {
+            unreachable!("answered before")
+        }
     })
 }
 
@@ -64,6 +86,14 @@ fn print(report: &AdapterReport) {
         ));
         let targets = targets.join(", ");
         output::line(format_args!("   {DIM}rank {rank} on {targets}; {digest:.16}{RESET}"));
+        for (root, found) in &entry.evaluations {
+            let (with, faults) = (found.with, found.faults);
+            let without = found.without;
+            let root = display(root);
+            output::line(format_args!(
+                "   mends {with} of {faults} recorded faults of {root}, its model alone {without}"
+            ));
+        }
         let elsewhere: Vec<_> = entry.active_in.iter().map(|root| display(root)).collect();
         if !elsewhere.is_empty() {
             output::line(format_args!("   used in {}", elsewhere.join(", ")));

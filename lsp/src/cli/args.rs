@@ -292,6 +292,42 @@ pub(crate) enum AdapterVerb {
         /// Workspace root [default: the nearest directory with .git or a project file]
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,
+        /// Also where an evaluation says that the model is better without it
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write accepted fixes as examples to train an adapter on, one JSON object a line.
+    ///
+    /// Each fix is set up and verified again, and what a model would be told of it is written with the
+    /// reply that it should give. Of about every fourth fault nothing is written, so that `evaluate`
+    /// measures what was not learnt.
+    Dataset {
+        /// Workspace root [default: the nearest directory with .git or a project file]
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Write here [default: the standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Also what is held out for `evaluate`
+        #[arg(long)]
+        all: bool,
+    },
+    /// Let a model mend recorded faults of a workspace, with an adapter and without.
+    ///
+    /// Tests of the workspace in the background wait meanwhile. An adapter that mends fewer than the model
+    /// alone is not activated there without `--force`.
+    Evaluate {
+        /// NAME@VERSION, or NAME for the newest
+        adapter: String,
+        /// Workspace root [default: the nearest directory with .git or a project file]
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Also with faults that the adapter may have been trained on
+        #[arg(long)]
+        all: bool,
+        /// At most so many faults, the newest ones
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 40)]
+        limit: u32,
     },
     /// Use no adapter for a workspace from now on.
     Deactivate {

@@ -35,9 +35,13 @@ pub(crate) fn json<T: Serialize>(value: &T) {
 
 /// One object of JSON Lines; `false` when nobody reads any more.
 pub(crate) fn json_line<T: Serialize>(value: &T) -> bool {
-    let text = serde_json::to_string(value)
-        .expect("reports hold only strings as keys and no failing serializers");
-    writeln!(std::io::stdout().lock(), "{text}").is_ok()
+    writeln!(std::io::stdout().lock(), "{}", json_text(value)).is_ok()
+}
+
+/// An object on one line.
+pub(crate) fn json_text<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value)
+        .expect("reports hold only strings as keys and no failing serializers")
 }
 
 /// A text as it is.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use greenlit_host::{AdapterAdd, Shelf, ShelfError};
-use greenlit_protocol::AdapterKind;
+use greenlit_protocol::{AdapterKind, Evaluation};
 use greenlit_serving::check::Architecture;
 use greenlit_serving::tiny;
 
@@ -100,7 +100,7 @@ fn adapters_are_copied_numbered_and_used_by_workspace() {
     assert_eq!((first.as_str(), second.as_str()), ("style@1", "style@2"));
     fs::remove_dir_all(scene.path("style")).unwrap();
     let root = Path::new("/repo");
-    scene.shelf.activate("style", root).unwrap();
+    scene.shelf.activate("style", root, false).unwrap();
     let again = Shelf::open(scene.path("engine"));
     assert_eq!(again.active(root).as_deref(), Some("style@2"));
     let wanted = again.wanted("tiny", Some(root)).unwrap();
@@ -140,7 +140,7 @@ fn an_adapter_belongs_to_the_weights_that_it_was_checked_against() {
     scene.shelf.add_adapter(&add).unwrap();
     tiny::model(&scene.path("tiny"), Architecture::Qwen2, SEED + 1).unwrap();
     scene.add("tiny").unwrap();
-    let error = scene.shelf.activate("style", Path::new("/repo")).unwrap_err();
+    let error = scene.shelf.activate("style", Path::new("/repo"), false).unwrap_err();
     assert!(matches!(error, ShelfError::OtherWeights { .. }), "{error}");
 }
 
@@ -152,11 +152,32 @@ fn kinds_are_not_stacked_silently() {
     guard.kind = AdapterKind::Guardrail;
     scene.shelf.add_adapter(&guard).unwrap();
     let root = Path::new("/repo");
-    scene.shelf.activate("guard", root).unwrap();
-    let error = scene.shelf.activate("style", root).unwrap_err().to_string();
+    scene.shelf.activate("guard", root, false).unwrap();
+    let error = scene.shelf.activate("style", root, false).unwrap_err().to_string();
     assert!(error.contains("`guard@1` (guardrail) is active"), "{error}");
     assert_eq!(scene.shelf.deactivate(root).unwrap().as_deref(), Some("guard@1"));
-    scene.shelf.activate("style", root).unwrap();
+    scene.shelf.activate("style", root, false).unwrap();
+}
+
+#[test]
+fn one_that_was_found_worse_is_only_activated_by_force_and_only_there() {
+    let scene = Scene::with_model();
+    let add = scene.adapter("style", b'a');
+    scene.shelf.add_adapter(&add).unwrap();
+    let (here, there) = (Path::new("/here"), Path::new("/there"));
+    let found = |with, without| Evaluation { faults: 4, with, without, ..Evaluation::default() };
+    scene.shelf.evaluated("style@1", here, found(1, 2)).unwrap();
+    let error = scene.shelf.activate("style", here, false).unwrap_err();
+    assert!(matches!(error, ShelfError::Worse { .. }), "{error}");
+    assert!(error.to_string().contains("mended 1 of 4"), "{error}");
+    scene.shelf.activate("style", there, false).unwrap();
+    scene.shelf.activate("style", here, true).unwrap();
+    // Taken in once more it is what it was found to be; the last evaluation counts.
+    assert_eq!(scene.shelf.add_adapter(&AdapterAdd { version: Some("1"), ..add }).unwrap(), "style@1");
+    assert!(scene.shelf.activate("style", here, false).is_err());
+    scene.shelf.evaluated("style@1", here, found(2, 2)).unwrap();
+    scene.shelf.activate("style", here, false).unwrap();
+    assert!(scene.shelf.evaluated("other@1", here, found(2, 2)).is_err());
 }
 
 #[test]

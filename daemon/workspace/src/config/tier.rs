@@ -52,6 +52,26 @@ pub struct TierModel {
     pub timeout_secs: u64,
 }
 
+impl TierModel {
+    /// A model of Greenlit's own engine, asked in the usual way.
+    #[must_use]
+    pub fn local(model: &str) -> Self {
+        Self {
+            provider: Provider::Engine,
+            endpoint: None,
+            model: model.to_owned(),
+            api_key_env: None,
+            context_tokens: defaults::context_tokens(),
+            max_tokens: defaults::max_tokens(),
+            samples: defaults::samples(),
+            rounds: defaults::rounds(),
+            plan: false,
+            requests_per_minute: 0,
+            timeout_secs: defaults::timeout_secs(),
+        }
+    }
+}
+
 /// `[tier.*] provider`
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

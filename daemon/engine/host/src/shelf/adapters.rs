@@ -1,10 +1,11 @@
 //! Adapters, and which one a workspace uses.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use greenlit_download::is_name;
-use greenlit_protocol::AdapterKind;
+use greenlit_protocol::{AdapterKind, Evaluation};
 use greenlit_serving::check;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,9 @@ pub struct AdapterRecord {
     pub rank: u64,
     /// The linear layers that it changes.
     pub targets: Vec<String>,
+    /// What evaluations found, by workspace.
+    #[serde(default)]
+    pub evaluations: BTreeMap<PathBuf, Evaluation>,
 }
 
 /// An adapter to take in.
@@ -83,6 +87,7 @@ impl Shelf {
             bytes,
             rank: checked.rank,
             targets: checked.targets,
+            evaluations: BTreeMap::new(),
         };
         let version = match add.version {
             Some(version) if !is_name(version) => {
@@ -93,6 +98,9 @@ impl Shelf {
         };
         let full = format!("{name}@{version}");
         let known = self.record().adapters.get(&full).cloned();
+        // The same content stays what it was found to be.
+        let evaluations = known.as_ref().map(|known| known.evaluations.clone()).unwrap_or_default();
+        let record = AdapterRecord { evaluations, ..record };
         if known.is_some_and(|known| known != record) {
             return Err(ShelfError::Taken { what: "adapter", name: full });
         }
@@ -118,18 +126,43 @@ impl Shelf {
         })
     }
 
-    /// Whether a workspace may use an adapter.
+    /// Keeps what an evaluation of an adapter in a workspace found; the last one counts.
     ///
     /// # Errors
-    /// When there is none, its model is not the one it was checked against, or one of another kind is
-    /// active there.
+    /// When there is no such adapter any more, or that cannot be recorded.
+    pub fn evaluated(
+        &self,
+        full: &str,
+        root: &Path,
+        evaluation: Evaluation,
+    ) -> Result<(), ShelfError> {
+        self.adapter(full)?;
+        self.change(|all| {
+            if let Some(adapter) = all.adapters.get_mut(full) {
+                adapter.evaluations.insert(root.to_owned(), evaluation);
+            }
+        })
+    }
+
+    /// Whether a workspace may use an adapter. `force`: also where an evaluation there says that the model is
+    /// better without it.
+    ///
+    /// # Errors
+    /// When there is none, its model is not the one it was checked against, one of another kind is active
+    /// there, or it was found to be worse than none.
     pub fn may_activate(
         &self,
         name: &str,
         root: &Path,
+        force: bool,
     ) -> Result<(String, AdapterRecord), ShelfError> {
         let (full, adapter) = self.adapter(name)?;
         self.wanted_with(&full, &adapter)?;
+        if let Some(found) = adapter.evaluations.get(root).filter(|found| found.is_worse())
+            && !force
+        {
+            return Err(ShelfError::Worse { adapter: full, evaluation: found.clone() });
+        }
         let active = self.active(root).filter(|active| *active != full);
         if let Some(active) = active
             && let Ok((_, other)) = self.adapter(&active)
@@ -148,8 +181,8 @@ impl Shelf {
     ///
     /// # Errors
     /// As [`Self::may_activate`], or when that cannot be recorded.
-    pub fn activate(&self, name: &str, root: &Path) -> Result<(), ShelfError> {
-        let (full, _) = self.may_activate(name, root)?;
+    pub fn activate(&self, name: &str, root: &Path, force: bool) -> Result<(), ShelfError> {
+        let (full, _) = self.may_activate(name, root, force)?;
         self.change(|all| drop(all.active.insert(root.to_owned(), full)))
     }
 

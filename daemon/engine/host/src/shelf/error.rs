@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use greenlit_protocol::Evaluation;
 use greenlit_serving::check::BadFile;
 
 /// Why a model or an adapter is not taken, or not used.
@@ -73,6 +74,17 @@ pub enum ShelfError {
         /// What the other one is for.
         kind: &'static str,
     },
+    /// It was found to be worse than none.
+    #[error(
+        "with `{adapter}` its model mended {} of {} recorded faults of this workspace, and {} without",
+        evaluation.with, evaluation.faults, evaluation.without
+    )]
+    Worse {
+        /// The adapter.
+        adapter: String,
+        /// What was found.
+        evaluation: Evaluation,
+    },
     /// Somebody stopped it.
     #[error("cancelled")]
     Cancelled,
@@ -113,6 +125,7 @@ impl ShelfError {
             Self::Changed { .. } => Some("remove it and add it again"),
             Self::WhichModel { .. } => Some("name it with `--model`"),
             Self::OtherWeights { .. } => Some("add the adapter again"),
+            Self::Worse { .. } => Some("`--force` activates it nevertheless"),
             Self::Stacked { .. } => Some("`greenlit adapter deactivate` first"),
             Self::BadFile(_) | Self::Name { .. } | Self::Cancelled => None,
             Self::Read { .. } | Self::Write { .. } => None,
