@@ -173,7 +173,10 @@ fn one_that_was_found_worse_is_only_activated_by_force_and_only_there() {
     scene.shelf.activate("style", there, false).unwrap();
     scene.shelf.activate("style", here, true).unwrap();
     // Taken in once more it is what it was found to be; the last evaluation counts.
-    assert_eq!(scene.shelf.add_adapter(&AdapterAdd { version: Some("1"), ..add }).unwrap(), "style@1");
+    assert_eq!(
+        scene.shelf.add_adapter(&AdapterAdd { version: Some("1"), ..add }).unwrap(),
+        "style@1"
+    );
     assert!(scene.shelf.activate("style", here, false).is_err());
     scene.shelf.evaluated("style@1", here, found(2, 2)).unwrap();
     scene.shelf.activate("style", here, false).unwrap();

@@ -12,6 +12,7 @@ use mistralrs_core::{
     ModelPaths, NormalLoaderBuilder, NormalSpecificConfig, Pipeline,
 };
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 pub(super) type SharedPipeline = Arc<tokio::sync::Mutex<dyn Pipeline + Send + Sync>>;
 
@@ -32,7 +33,13 @@ pub(super) fn pipeline(plan: &Plan, device: &Device) -> Result<SharedPipeline, E
     let builder = if plan.adapter.is_some() { builder.with_lora(Vec::new()) } else { builder };
     let broken = |error: anyhow::Error| failure(Kind::Backend, format!("{name}: {error:#}"));
     let loader = builder.build(None).map_err(broken)?;
-    let paths: Box<dyn ModelPaths> = Box::new(paths(files, plan.adapter.as_ref()).map_err(broken)?);
+    // Read while it loads.
+    let config = files.rewritten.as_deref().map(written).transpose().map_err(broken)?;
+    let mut paths = paths(files, plan.adapter.as_ref()).map_err(broken)?;
+    if let Some(config) = &config {
+        config.path().clone_into(&mut paths.config_filename);
+    }
+    let paths: Box<dyn ModelPaths> = Box::new(paths);
     let numbers = if device.is_cpu() { ModelDType::F32 } else { ModelDType::Auto };
     loader
         .load_model_from_path(
@@ -45,6 +52,13 @@ pub(super) fn pipeline(plan: &Plan, device: &Device) -> Result<SharedPipeline, E
             None,
         )
         .map_err(broken)
+}
+
+/// A configuration in a file of its own, which goes with it.
+fn written(config: &str) -> anyhow::Result<NamedTempFile> {
+    let file = NamedTempFile::with_suffix(".json")?;
+    std::fs::write(file.path(), config)?;
+    Ok(file)
 }
 
 fn paths(

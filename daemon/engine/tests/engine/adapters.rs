@@ -5,6 +5,7 @@ use greenlit_protocol::engine::{
     EngineAnswer, EngineFailureKind as Kind, EngineRequest, Precision,
 };
 use greenlit_serving::check::Architecture;
+use serde_json::{Value, json};
 
 use crate::engine::{Engine, failed, job};
 
@@ -89,4 +90,18 @@ async fn swaps_under_load_lose_nothing_and_change_no_answer() {
     }
     over.store(true, Ordering::SeqCst);
     asker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_configuration_of_a_newer_version_makes_the_same_model() {
+    let engine = Engine::with(Architecture::Qwen2, Precision::Four).await;
+    let expected = engine.greedy(None, "def f(x):").await;
+    engine.client.ask(EngineRequest::Unload { model: "m".into() }).await.unwrap();
+    let path = engine.path("model").join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let theta = config.as_object_mut().unwrap().remove("rope_theta").unwrap();
+    config["rope_parameters"] = json!({ "rope_theta": theta, "rope_type": "default" });
+    std::fs::write(&path, config.to_string()).unwrap();
+    engine.load("m", engine.path("model"), Precision::Four).await.unwrap();
+    assert_eq!(engine.greedy(None, "def f(x):").await, expected);
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{BadFile, ModelFiles, json, safetensors};
 
@@ -27,20 +27,11 @@ struct Config {
     r: u64,
     lora_alpha: f64,
     target_modules: Value,
-    #[serde(default)]
-    use_dora: bool,
-    #[serde(default)]
-    use_rslora: bool,
-    rank_pattern: Option<Value>,
-    alpha_pattern: Option<Value>,
-    modules_to_save: Option<Value>,
-    layers_to_transform: Option<Value>,
-    layer_replication: Option<Value>,
     bias: Option<String>,
-    #[serde(default)]
-    fan_in_fan_out: bool,
-    #[serde(default)]
-    lora_bias: bool,
+    init_lora_weights: Option<Value>,
+    /// The other settings, of any version of PEFT.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 /// Checks an adapter's directory against its model.
@@ -51,13 +42,11 @@ pub fn adapter(directory: &Path, model: &ModelFiles) -> Result<Adapter, BadFile>
         "an adapter is a PEFT directory with adapter_config.json and adapter_model.safetensors",
     )?;
     let invalid = |problem: String| BadFile::invalid(&path, problem);
-    for (field, asked) in ignored(&config) {
-        if asked {
-            return Err(invalid(format!(
-                "`{field}` is not supported: the adapter would be applied without it; train it \
-                 without, or merge it into the weights"
-            )));
-        }
+    if let Some(field) = ignored(&config) {
+        return Err(invalid(format!(
+            "`{field}` is not supported: the adapter would be applied without it; train it \
+             without, or merge it into the weights"
+        )));
     }
     if config.peft_type != "LORA" {
         return Err(invalid(format!(
@@ -85,26 +74,47 @@ pub fn adapter(directory: &Path, model: &ModelFiles) -> Result<Adapter, BadFile>
     Ok(adapter)
 }
 
-/// Settings that change what an adapter does and that the library does not read.
-fn ignored(config: &Config) -> [(&'static str, bool); 10] {
-    let set = |value: &Option<Value>| match value {
-        None | Some(Value::Null) => false,
+/// Settings of PEFT (up to 0.21) that change what an adapter does and that the library does not read.
+const UNREAD: [&str; 17] = [
+    "use_dora",
+    "use_rslora",
+    "use_qalora",
+    "use_bdlora",
+    "rank_pattern",
+    "alpha_pattern",
+    "modules_to_save",
+    "trainable_token_indices",
+    "target_parameters",
+    "layers_to_transform",
+    "layer_replication",
+    "fan_in_fan_out",
+    "lora_bias",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+];
+/// Beginnings that change the weights below the adapter as well.
+const CHANGED_BASE: [&str; 5] = ["pissa", "olora", "corda", "lora_ga", "loftq"];
+
+/// A setting that the adapter would be applied without.
+fn ignored(config: &Config) -> Option<&'static str> {
+    let set = |name: &&&str| match config.rest.get(**name) {
+        None | Some(Value::Null | Value::Bool(false)) => false,
         Some(Value::Array(items)) => !items.is_empty(),
         Some(Value::Object(fields)) => !fields.is_empty(),
         Some(_) => true,
     };
-    [
-        ("use_dora", config.use_dora),
-        ("use_rslora", config.use_rslora),
-        ("rank_pattern", set(&config.rank_pattern)),
-        ("alpha_pattern", set(&config.alpha_pattern)),
-        ("modules_to_save", set(&config.modules_to_save)),
-        ("layers_to_transform", set(&config.layers_to_transform)),
-        ("layer_replication", set(&config.layer_replication)),
-        ("bias", config.bias.as_deref().is_some_and(|bias| bias != "none")),
-        ("fan_in_fan_out", config.fan_in_fan_out),
-        ("lora_bias", config.lora_bias),
-    ]
+    let begun = config.init_lora_weights.as_ref().and_then(Value::as_str).unwrap_or_default();
+    if let Some(name) = UNREAD.iter().find(set) {
+        Some(name)
+    } else if config.bias.as_deref().is_some_and(|bias| bias != "none") {
+        Some("bias")
+    } else if CHANGED_BASE.iter().any(|way| begun.starts_with(way)) {
+        Some("init_lora_weights")
+    } else {
+        None
+    }
 }
 
 /// The linear layers that are named, by the last part of their name.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{BadFile, json};
 
@@ -85,11 +85,37 @@ struct Config {
     quantization_config: Option<Value>,
 }
 
-/// Reads and judges a configuration.
-pub(super) fn shape(path: &Path) -> Result<Shape, BadFile> {
-    let invalid = |problem: String| Err(BadFile::invalid(path, problem));
-    let config: Config =
+/// Reads and judges a configuration. One that is written in newer words than the library knows comes back in
+/// the older ones as well.
+pub(super) fn shape(path: &Path) -> Result<(Shape, Option<String>), BadFile> {
+    let mut fields: Map<String, Value> =
         json(path, "a model directory holds config.json, tokenizer.json and safetensors")?;
+    let rewritten = in_older_words(&mut fields).then(|| Value::from(fields.clone()).to_string());
+    Ok((judged(path, fields)?, rewritten))
+}
+
+/// Since version 5 `transformers` writes `rope_parameters` in place of `rope_theta` and `rope_scaling`. Says
+/// whether that was so.
+fn in_older_words(fields: &mut Map<String, Value>) -> bool {
+    let Some(Value::Object(mut rope)) = fields.get("rope_parameters").cloned() else {
+        return false;
+    };
+    if fields.contains_key("rope_theta") {
+        return false;
+    }
+    let Some(theta) = rope.remove("rope_theta") else { return false };
+    fields.remove("rope_parameters");
+    fields.insert("rope_theta".to_owned(), theta);
+    if rope.get("rope_type").is_some_and(|kind| kind != "default") {
+        fields.insert("rope_scaling".to_owned(), rope.into());
+    }
+    true
+}
+
+fn judged(path: &Path, fields: Map<String, Value>) -> Result<Shape, BadFile> {
+    let invalid = |problem: String| Err(BadFile::invalid(path, problem));
+    let config: Config = serde_json::from_value(fields.into())
+        .map_err(|error| BadFile::invalid(path, format!("is not valid: {error}")))?;
     let known = || Architecture::ALL.map(Architecture::name).join(", ");
     let [name] = config.architectures.as_slice() else {
         return invalid(format!("`architectures` must name one architecture, of {}", known()));

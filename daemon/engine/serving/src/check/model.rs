@@ -13,6 +13,8 @@ pub struct ModelFiles {
     pub directory: PathBuf,
     /// `config.json`.
     pub config: PathBuf,
+    /// The same in the words that the library knows, where they are newer ones.
+    pub rewritten: Option<String>,
     /// `tokenizer.json`.
     pub tokenizer: PathBuf,
     /// `chat_template.jinja`, else `tokenizer_config.json`.
@@ -37,7 +39,7 @@ pub fn model(directory: &Path) -> Result<ModelFiles, BadFile> {
     }
     let config = directory.join("config.json");
     let tokenizer = directory.join("tokenizer.json");
-    let shape = config::shape(&config)?;
+    let (shape, rewritten) = config::shape(&config)?;
     let vocabulary = tokenizer::vocabulary(&tokenizer, shape.vocabulary)?;
 
     let present = |name: &str| Some(directory.join(name)).filter(|path| path.exists());
@@ -71,6 +73,7 @@ pub fn model(directory: &Path) -> Result<ModelFiles, BadFile> {
         directory: directory.to_owned(),
         template: present("chat_template.jinja").or(tokenizer_config),
         config,
+        rewritten,
         tokenizer,
         generation,
         weights,

@@ -49,6 +49,29 @@ fn models_of_every_architecture_are_accepted() {
 }
 
 #[test]
+fn configurations_of_newer_versions_are_read_in_older_words() {
+    let newer = |config: &mut Value, more: Value| {
+        let mut rope = json!({ "rope_theta": 10000.0, "rope_type": "default" });
+        rope.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config["rope_parameters"] = rope;
+        config.as_object_mut().unwrap().remove("rope_theta");
+    };
+    let (_dir, path) = model();
+    assert_eq!(check::model(&path).unwrap().rewritten, None);
+    edit(&path.join("config.json"), |config| newer(config, json!({})));
+    let files = check::model(&path).unwrap();
+    let written: Value = serde_json::from_str(&files.rewritten.unwrap()).unwrap();
+    assert_eq!((&written["rope_theta"], &written["rope_scaling"]), (&json!(10000.0), &Value::Null));
+    // What the library does not read is refused in these words too.
+    let scaled = json!({ "rope_type": "yarn", "factor": 4.0 });
+    config_refused(|config| newer(config, scaled), "`rope_scaling`");
+    config_refused(
+        |config| drop(config.as_object_mut().unwrap().remove("rope_theta")),
+        "rope_theta",
+    );
+}
+
+#[test]
 fn weights_in_parts_are_accepted_when_all_are_there() {
     let (_dir, path) = model();
     let whole = path.join("model.safetensors");
@@ -248,6 +271,8 @@ fn an_adapter_for_the_model_is_accepted() {
     config["rank_pattern"] = json!({});
     config["modules_to_save"] = json!(null);
     config["use_dora"] = json!(false);
+    config["init_lora_weights"] = json!("gaussian");
+    config["target_parameters"] = json!([]);
     assert_eq!(adapter(&config, |_| ()), Ok(()));
 }
 
@@ -262,6 +287,17 @@ fn everything_that_would_be_ignored_is_refused_by_name() {
     adapter_refused(|config| config["bias"] = json!("all"), "`bias`");
     adapter_refused(|config| config["fan_in_fan_out"] = json!(true), "`fan_in_fan_out`");
     adapter_refused(|config| config["peft_type"] = json!("IA3"), "`peft_type`");
+    adapter_refused(
+        |config| config["alora_invocation_tokens"] = json!([1, 2]),
+        "`alora_invocation",
+    );
+    adapter_refused(
+        |config| config["trainable_token_indices"] = json!({ "e": [1] }),
+        "`trainable_",
+    );
+    adapter_refused(|config| config["target_parameters"] = json!(["w"]), "`target_parameters`");
+    adapter_refused(|config| config["kasa_config"] = json!({ "beta": 1.0 }), "`kasa_config`");
+    adapter_refused(|config| config["init_lora_weights"] = json!("pissa_niter_4"), "`init_lora_");
 }
 
 #[test]
