@@ -42,6 +42,14 @@ impl Engine {
         engine
     }
 
+    /// What its process has in memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.scratch.0.join(name)
     }
