@@ -35,6 +35,7 @@ impl Scene {
             context: 1024,
             memory: None,
             adapter_memory: None,
+            keep: None,
             idle_unload: None,
             health: Duration::from_secs(600),
         };
@@ -45,7 +46,8 @@ impl Scene {
         let directory = self.dir.path().join(name);
         tiny::model(&directory, Architecture::Qwen2, SEED).unwrap();
         rewrite(&directory, script);
-        Wanted { model: name.to_owned(), directory, adapter: None }
+        let digest = name.to_owned();
+        Wanted { model: name.to_owned(), directory, digest, adapter: None }
     }
 
     fn engine(&self) -> Engine {

@@ -91,6 +91,18 @@ pub struct LoadModel {
     pub memory: Option<u64>,
     /// Most memory that its adapters may take together, in bytes; `None` for a share of what is free.
     pub adapter_memory: Option<u64>,
+    /// Where its quantized weights are kept for the next time; `None` where they are not.
+    #[serde(default)]
+    pub keep: Option<Keep>,
+}
+
+/// Where quantized weights are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// Of this model alone, named by what its files hash to; those of other models lie beside it.
+    pub directory: PathBuf,
+    /// What all of them may take together.
+    pub most_bytes: u64,
 }
 
 /// How weights are kept in memory.

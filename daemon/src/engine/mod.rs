@@ -17,7 +17,7 @@ use greenlit_generate::{Identity, Model};
 use greenlit_host::{
     Engine, EngineError, Listing, LocalModel, Options, Program, Shelf, ShelfError, Wanted,
 };
-use greenlit_protocol::engine::Precision;
+use greenlit_protocol::engine::{Keep, Precision};
 use greenlit_protocol::{Check, CheckState, EngineReport, EngineState, ErrorKind, RemoteError};
 use greenlit_repair::Cancel;
 use greenlit_workspace::config::{self, TierModel};
@@ -44,6 +44,9 @@ impl Local {
     pub(crate) fn new(config: &Config, paths: &Paths) -> Self {
         let own = &config.engine;
         let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
+        let shelf = Shelf::open(paths.data_dir.join("engine"));
+        let most_bytes = own.kept_mb << 20;
+        let keep = Keep { directory: shelf.kept_directory(), most_bytes };
         let options = Options {
             program: Program {
                 configured: own.program.clone(),
@@ -60,6 +63,7 @@ impl Local {
             context: own.context_tokens.max(1),
             memory: own.memory_mb.map(|mb| mb << 20),
             adapter_memory: own.adapter_memory_mb.map(|mb| mb << 20),
+            keep: Some(keep).filter(|keep| keep.most_bytes > 0),
             idle_unload: Some(own.idle_unload_secs)
                 .filter(|secs| *secs > 0)
                 .map(Duration::from_secs),
@@ -67,7 +71,7 @@ impl Local {
         };
         Self {
             engine: Engine::new(options),
-            shelf: Shelf::open(paths.data_dir.join("engine")),
+            shelf,
             offline: config.network.offline,
             shown: Mutex::default(),
         }

@@ -39,6 +39,8 @@ pub struct Wanted {
     pub model: String,
     /// Where its files are.
     pub directory: PathBuf,
+    /// What they hash to.
+    pub digest: String,
     /// Adapter `name@version` and where its files are.
     pub adapter: Option<(String, PathBuf)>,
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use greenlit_protocol::engine::{EngineFailure, EngineFailureKind, Generate, Generated, Precision};
+use greenlit_protocol::engine::{
+    EngineFailure, EngineFailureKind, Generate, Generated, Keep, Precision,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{Adapter, ModelFiles};
@@ -32,6 +34,10 @@ pub struct Plan {
     pub context: u64,
     /// An adapter to load it with.
     pub adapter: Option<Adapter>,
+    /// What its weights take as they are kept, in bytes.
+    pub weights: u64,
+    /// Where quantized weights are kept, if they are.
+    pub keep: Option<Keep>,
 }
 
 /// A resident model, with or without an adapter.

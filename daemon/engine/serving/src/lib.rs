@@ -17,6 +17,7 @@ mod backend;
 pub mod check;
 mod client;
 pub mod fit;
+pub mod keep;
 mod memory;
 mod models;
 mod serve;

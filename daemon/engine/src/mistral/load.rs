@@ -1,34 +1,120 @@
 //! A pipeline from files that were checked. Must run on a fresh thread.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
 use greenlit_protocol::engine::{EngineFailure, EngineFailureKind as Kind, Precision};
 use greenlit_serving::check::{Adapter, ModelFiles};
+use greenlit_serving::keep::Place;
 use greenlit_serving::{Plan, failure};
 use mistralrs_core::{
     AdapterPaths, DeviceMapSetting, IsqType, LocalModelPaths, LoraAdapterPaths, ModelDType,
-    ModelPaths, NormalLoaderBuilder, NormalSpecificConfig, Pipeline,
+    ModelPaths, NormalLoaderBuilder, NormalSpecificConfig, Pipeline, TokenSource,
 };
 use serde_json::json;
 use tempfile::NamedTempFile;
 
 pub(super) type SharedPipeline = Arc<tokio::sync::Mutex<dyn Pipeline + Send + Sync>>;
 
-/// Loads and quantizes. Paths are given one by one: given a directory, the library would take any file
-/// with `model` and `safetensors` in its name, and ask the hub for adapters even if they are here.
-pub(super) fn pipeline(plan: &Plan, device: &Device) -> Result<SharedPipeline, EngineFailure> {
+/// Reads quantized weights where they were kept; else loads, quantizes, and keeps them for the next time.
+/// Whatever is wrong with that costs time and no model.
+pub(super) fn pipeline(
+    plan: &Plan,
+    device: &Device,
+    library: &str,
+) -> Result<SharedPipeline, EngineFailure> {
+    let place = plan.keep.as_ref();
+    let place =
+        place.and_then(|keep| Place::of(keep, plan.precision, plan.adapter.as_ref(), library));
+    let Some(place) = place else { return from_files(plan, device, None) };
+    if let Some(kept) = place.find() {
+        match apart(|| from_kept(&kept, device)) {
+            Ok(pipeline) => return Ok(pipeline),
+            Err(error) => {
+                tracing::warn!(error = error.message, "kept weights are of no use");
+                place.discard();
+            }
+        }
+    }
+    // They are in memory twice while they are written.
+    let room = greenlit_serving::free() > plan.weights;
+    if let Some(unfinished) = room.then(|| place.begin(plan.weights)).flatten() {
+        match apart(|| from_files(plan, device, Some(&unfinished))) {
+            Ok(pipeline) => {
+                if let Err(error) = place.finish() {
+                    tracing::warn!(%error, "quantized weights are not kept");
+                    place.abandon();
+                }
+                return Ok(pipeline);
+            }
+            Err(error) => {
+                tracing::warn!(error = error.message, "loaded again without keeping weights");
+                place.abandon();
+            }
+        }
+    }
+    from_files(plan, device, None)
+}
+
+/// On a thread of its own: what the library keeps per thread goes with it, so another attempt is as good as
+/// the first.
+fn apart<T: Send>(
+    work: impl FnOnce() -> Result<T, EngineFailure> + Send,
+) -> Result<T, EngineFailure> {
+    std::thread::scope(|scope| {
+        let joined = scope.spawn(work).join();
+        joined.unwrap_or_else(|_| Err(failure(Kind::Backend, "the inference library gave up")))
+    })
+}
+
+/// What [`from_files`] wrote. Merged adapters are in it: it is a plain model.
+fn from_kept(directory: &Path, device: &Device) -> Result<SharedPipeline, EngineFailure> {
+    let name = directory.display().to_string();
+    let broken = |error: anyhow::Error| failure(Kind::Backend, format!("{name}: {error:#}"));
+    let entries = std::fs::read_dir(directory).map_err(|error| broken(error.into()))?;
+    let names = entries.flatten().map(|entry| PathBuf::from(entry.file_name()));
+    let mut parts: Vec<_> =
+        names.filter(|name| name.extension().is_some_and(|end| end == "uqff")).collect();
+    parts.sort();
+    let specific = NormalSpecificConfig { from_uqff: Some(parts), ..Default::default() };
+    let builder = NormalLoaderBuilder::new(specific, None, None, Some(name.clone()), false, None);
+    let loader = builder.build(None).map_err(broken)?;
+    // The only way that reads such files. Everything that it looks for is in the directory, which it finds
+    // to be one: it asks no hub.
+    loader
+        .load_model_from_hf(
+            None,
+            TokenSource::None,
+            &numbers(device),
+            device,
+            true,
+            DeviceMapSetting::dummy(),
+            None,
+            None,
+        )
+        .map_err(broken)
+}
+
+fn numbers(device: &Device) -> ModelDType {
+    if device.is_cpu() { ModelDType::F32 } else { ModelDType::Auto }
+}
+
+/// Loads and quantizes; what comes out is written to a directory as well where there is one. Paths are given one by
+/// one: given a directory, the library would take any file with `model` and `safetensors` in its name, and
+/// ask the hub for adapters even if they are here.
+fn from_files(
+    plan: &Plan,
+    device: &Device,
+    write: Option<&Path>,
+) -> Result<SharedPipeline, EngineFailure> {
     let files = &plan.files;
     let name = files.directory.display().to_string();
-    let builder = NormalLoaderBuilder::new(
-        NormalSpecificConfig::default(),
-        None,
-        None,
-        Some(name.clone()),
-        false,
-        None,
-    );
+    let specific = NormalSpecificConfig {
+        write_uqff: write.map(|directory| directory.join("model.uqff")),
+        ..Default::default()
+    };
+    let builder = NormalLoaderBuilder::new(specific, None, None, Some(name.clone()), false, None);
     // No names: it only sets the kind of loader.
     let builder = if plan.adapter.is_some() { builder.with_lora(Vec::new()) } else { builder };
     let broken = |error: anyhow::Error| failure(Kind::Backend, format!("{name}: {error:#}"));
@@ -40,11 +126,10 @@ pub(super) fn pipeline(plan: &Plan, device: &Device) -> Result<SharedPipeline, E
         config.path().clone_into(&mut paths.config_filename);
     }
     let paths: Box<dyn ModelPaths> = Box::new(paths);
-    let numbers = if device.is_cpu() { ModelDType::F32 } else { ModelDType::Auto };
     loader
         .load_model_from_path(
             &paths,
-            &numbers,
+            &numbers(device),
             device,
             true,
             DeviceMapSetting::dummy(),

@@ -51,7 +51,7 @@ impl Backend for Mistral {
     }
 
     fn load(&self, plan: &Plan) -> Result<Arc<dyn Runner>, EngineFailure> {
-        let pipeline = load::pipeline(plan, &self.device)?;
+        let pipeline = load::pipeline(plan, &self.device, &self.name())?;
         Ok(Arc::new(runner::MistralRunner::new(pipeline, plan)?))
     }
 }

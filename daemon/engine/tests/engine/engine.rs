@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use greenlit_protocol::engine::{
-    Constraint, EngineAnswer, EngineFailureKind, EngineRequest, Generate, Generated, LoadModel,
-    Precision, Prompt, Sampling,
+    Constraint, EngineAnswer, EngineFailureKind, EngineRequest, Generate, Generated, Keep,
+    LoadModel, Precision, Prompt, Sampling,
 };
 use greenlit_serving::check::Architecture;
 use greenlit_serving::{CallError, Client, tiny};
@@ -17,6 +17,8 @@ pub(crate) const SEED: u64 = 7;
 pub(crate) struct Engine {
     pub(crate) client: Client,
     pub(crate) process: Child,
+    /// Where it keeps quantized weights.
+    pub(crate) keep: Option<Keep>,
     scratch: Scratch,
 }
 
@@ -30,7 +32,7 @@ impl Engine {
             .unwrap();
         let (output, input) = (process.stdout.take().unwrap(), process.stdin.take().unwrap());
         let client = Client::connect(output, input).await.unwrap();
-        Self { client, process, scratch: Scratch::new() }
+        Self { client, process, keep: None, scratch: Scratch::new() }
     }
 
     /// An engine with a model in memory.
@@ -61,8 +63,9 @@ impl Engine {
         precision: Precision,
     ) -> Result<EngineAnswer, CallError> {
         let (context, memory, adapter_memory) = (None, None, None);
+        let keep = self.keep.clone();
         let model = model.to_owned();
-        let load = LoadModel { model, directory, precision, context, memory, adapter_memory };
+        let load = LoadModel { model, directory, precision, context, memory, adapter_memory, keep };
         self.client.ask(EngineRequest::Load(load)).await
     }
 
@@ -72,8 +75,13 @@ impl Engine {
         adapter: &str,
         letter: u8,
     ) -> Result<EngineAnswer, CallError> {
+        tiny::always(&self.path(adapter), SEED, letter).unwrap();
+        self.load_adapter(adapter).await
+    }
+
+    /// Loads an adapter from the directory of its name.
+    pub(crate) async fn load_adapter(&self, adapter: &str) -> Result<EngineAnswer, CallError> {
         let directory = self.path(adapter);
-        tiny::always(&directory, SEED, letter).unwrap();
         let (model, adapter) = ("m".into(), adapter.into());
         self.client.ask(EngineRequest::LoadAdapter { model, adapter, directory }).await
     }

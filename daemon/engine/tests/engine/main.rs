@@ -4,5 +4,6 @@
 
 mod adapters;
 mod engine;
+mod kept;
 mod texts;
 mod trouble;

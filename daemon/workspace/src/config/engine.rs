@@ -20,6 +20,9 @@ pub struct Engine {
     pub memory_mb: Option<u64>,
     /// What the adapters of a model may take together. Absent: a share of what is free.
     pub adapter_memory_mb: Option<u64>,
+    /// What quantized weights may take on disk, of all models and adapters: a model that is kept is loaded again in
+    /// a fraction of the time. Those used longest ago go first. 0 keeps none. Default 16384.
+    pub kept_mb: u64,
     /// After so long without a request a model leaves the memory, and the process ends with the last one;
     /// it is loaded again when it is needed. 0 keeps it. Default 300.
     pub idle_unload_secs: u64,
@@ -49,6 +52,7 @@ impl Default for Engine {
             context_tokens: 8192,
             memory_mb: None,
             adapter_memory_mb: None,
+            kept_mb: 16384,
             idle_unload_secs: 300,
         }
     }

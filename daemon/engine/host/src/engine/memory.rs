@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use greenlit_protocol::engine::{
-    EngineAnswer, EngineFailure, EngineFailureKind as Kind, EngineRequest, LoadModel,
+    EngineAnswer, EngineFailure, EngineFailureKind as Kind, EngineRequest, Keep, LoadModel,
 };
 use greenlit_serving::CallError;
 
@@ -56,7 +56,8 @@ impl Inner {
     }
 
     async fn load(&self, running: &Arc<Running>, wanted: &Wanted) -> Result<(), EngineError> {
-        let Wanted { model, directory, .. } = wanted;
+        let Wanted { model, directory, digest, .. } = wanted;
+        let keep = self.options.keep.as_ref();
         let elsewhere = self.state.borrow().models.contains_key(model);
         if elsewhere {
             self.unload(model).await?;
@@ -68,6 +69,7 @@ impl Inner {
             context: Some(self.options.context),
             memory: self.options.memory,
             adapter_memory: self.options.adapter_memory,
+            keep: keep.map(|all| Keep { directory: all.directory.join(digest), ..*all }),
         };
         loop {
             let asked = running.client.ask(EngineRequest::Load(request.clone())).await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use greenlit_protocol::engine::{EngineAnswer, EngineRequest, LoadedModel, Precision};
+use greenlit_protocol::engine::{EngineAnswer, EngineRequest, Keep, LoadedModel, Precision};
 use greenlit_protocol::{EngineReport, EngineState};
 use greenlit_serving::{CallError, Client};
 use tokio::runtime::Handle;
@@ -35,6 +35,8 @@ pub struct Options {
     pub memory: Option<u64>,
     /// Most memory of a model's adapters together, in bytes.
     pub adapter_memory: Option<u64>,
+    /// Where quantized weights of all models are kept, each model's in a directory of its own.
+    pub keep: Option<Keep>,
     /// A model that nobody used for so long leaves the memory.
     pub idle_unload: Option<Duration>,
     /// So often it is asked how it is; one that takes as long to answer is ended.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use greenlit_download::is_name;
 use greenlit_protocol::{AdapterKind, Evaluation};
-use greenlit_serving::check;
+use greenlit_serving::{check, keep};
 use serde::{Deserialize, Serialize};
 
 use super::digest::digest;
@@ -214,6 +214,7 @@ impl Shelf {
         if !shared {
             let path = self.adapter_directory(&adapter.digest);
             fs::remove_dir_all(&path).map_err(|source| ShelfError::Write { path, source })?;
+            keep::forget(&self.kept_directory(), &adapter.model_digest, Some(&adapter.digest));
         }
         Ok((full, adapter))
     }
@@ -230,7 +231,12 @@ impl Shelf {
                 return self.wanted_with(&full, &adapter);
             }
         }
-        Ok(Wanted { model: model.to_owned(), directory: found.directory, adapter: None })
+        Ok(Wanted {
+            model: model.to_owned(),
+            directory: found.directory,
+            digest: found.digest,
+            adapter: None,
+        })
     }
 
     /// What is to be in memory for an adapter.
@@ -254,6 +260,7 @@ impl Shelf {
         Ok(Wanted {
             model: adapter.model.clone(),
             directory: model.directory,
+            digest: model.digest,
             adapter: Some((full.to_owned(), directory)),
         })
     }

@@ -1,7 +1,8 @@
 //! The language models and adapters of this machine, in the data directory.
 //!
 //! `record.json` says what there is. Models that were pulled lie in `models/`; of those that a person
-//! added only the place is recorded. Adapters are copied to `adapters/DIGEST/`.
+//! added only the place is recorded. Adapters are copied to `adapters/DIGEST/`. What the engine quantized lies in
+//! `quantized/`.
 
 mod adapters;
 mod digest;
@@ -49,6 +50,12 @@ impl Shelf {
     #[must_use]
     pub fn models_directory(&self) -> PathBuf {
         self.directory.join("models")
+    }
+
+    /// Where the engine keeps quantized weights.
+    #[must_use]
+    pub fn kept_directory(&self) -> PathBuf {
+        self.directory.join("quantized")
     }
 
     fn record(&self) -> impl Deref<Target = Record> {

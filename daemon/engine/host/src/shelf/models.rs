@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use greenlit_serving::check::{self, ModelFiles};
+use greenlit_serving::keep;
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Mark, digest};
@@ -134,7 +135,14 @@ impl Shelf {
                 _ => {}
             }
         }
-        self.change(|all| drop(all.models.remove(name)))
+        let shared = self.change(|all| {
+            all.models.remove(name);
+            all.models.values().any(|other| other.digest == found.digest)
+        })?;
+        if !shared {
+            keep::forget(&self.kept_directory(), &found.digest, None);
+        }
+        Ok(())
     }
 
     fn known_model(&self, name: &str) -> Result<ModelRecord, ShelfError> {

@@ -235,7 +235,14 @@ fn plan(request: &LoadModel) -> Result<(Plan, Need), EngineFailure> {
     let limit = request.memory.unwrap_or_else(|| fit::share(free)).min(free);
     let need = fit::choose(request.precision, &files.shape, &files.tensors, context, limit)
         .map_err(|refused| does_not_fit(&request.directory, &refused))?;
-    let plan = Plan { files: Arc::new(files), precision: need.precision, context, adapter: None };
+    let plan = Plan {
+        files: Arc::new(files),
+        precision: need.precision,
+        context,
+        adapter: None,
+        weights: need.weights,
+        keep: request.keep.clone(),
+    };
     Ok((plan, need))
 }
 

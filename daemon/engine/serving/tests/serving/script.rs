@@ -185,6 +185,7 @@ pub(crate) fn request(name: &str, directory: &Path) -> LoadModel {
         context: None,
         memory: None,
         adapter_memory: None,
+        keep: None,
     }
 }
 
