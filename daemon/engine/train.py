@@ -14,7 +14,7 @@ import random
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -42,7 +42,8 @@ def main():
 
     torch.manual_seed(args.seed)
     random.seed(args.seed)
-    tokenizer = AutoTokenizer.from_pretrained(args.base)
+    # As the engine reads tokenizer.json. `AutoTokenizer` may put a class of its own in its place, by the kind of model.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(args.base)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     model = AutoModelForCausalLM.from_pretrained(args.base, dtype=dtype).to(device)
