@@ -3,14 +3,15 @@
 //! Nobody else can: neither a workspace's file nor an editor's settings say where source code is sent.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_download::is_loopback;
+use greenlit_evidence::Store;
 use greenlit_generate::{
-    Endpoint, Estimate, Key, Model, ModelAuthor, Protocol, Remote, Settings, Standing,
+    Endpoint, Estimate, Key, Limits, Model, ModelAuthor, Protocol, Remote, Settings, Standing,
 };
 use greenlit_protocol::{Check, CheckState, ErrorKind, ModelStatus, Notice, RemoteError, Tier};
 use greenlit_repair::{Cancel, PathPatterns};
@@ -46,11 +47,32 @@ impl Tiers {
         let models: Vec<(&'static str, TierModel)> =
             all.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
         let standing = |(tier, model): &(&'static str, TierModel)| {
-            let most = NonZeroU32::new(model.requests_per_minute);
-            (*tier, Arc::new(Standing::new(most)))
+            let limits = Limits {
+                per_minute: NonZeroU32::new(model.requests_per_minute),
+                tokens_per_day: NonZeroU64::new(model.tokens_per_day),
+            };
+            (*tier, Arc::new(Standing::new(limits)))
         };
         let standings = models.iter().map(standing).collect();
         Self { models, standings, local, offline: config.network.offline }
+    }
+
+    /// Counts what endpoints took before this daemon started, as far as it is recorded. Blocks.
+    pub(crate) fn remember(&self, attempts: &Store) {
+        const DAY: Duration = Duration::from_secs(86_400);
+        for (tier, model) in &self.models {
+            let Some(standing) = self.standings.get(tier).filter(|_| model.tokens_per_day > 0)
+            else {
+                continue;
+            };
+            match attempts.tokens(tier, DAY) {
+                Ok(spent) => standing.spent_before(spent),
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(tier, error, "what the tier took before is not counted");
+                }
+            }
+        }
     }
 
     /// Whether a tier that is asked for by name is there.

@@ -162,3 +162,23 @@ fn python_a_models_fix_moves_with_edits_elsewhere_and_nobody_is_asked_again() {
     editor.job("Running tests");
     assert!(endpoint.asked().len() > asked_again);
 }
+
+#[test]
+fn python_a_tier_that_took_its_tokens_of_the_day_is_not_asked_also_by_the_next_daemon() {
+    let (installation, project) = (Installation::new(), project());
+    let endpoint = Endpoint::new(|_| "I do not know.".to_owned());
+    configure(&installation, "large", &endpoint);
+    let path = installation.path("greenlit.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}tokens_per_day = 100\n")).unwrap();
+    let ran = fix(&installation, &project, &[]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let spent = |stderr: &str| stderr.contains("`tokens_per_day` allows 100");
+    // The first request was let in, and took more than is left.
+    assert!(spent(&ran.stderr), "{}", ran.stderr);
+    assert_eq!(endpoint.asked().len(), 1);
+    assert_eq!(installation.greenlit(["stop"]).code, Some(0));
+    let ran = fix(&installation, &project, &[]);
+    assert!(ran.code == Some(1) && spent(&ran.stderr), "{}", ran.stderr);
+    assert_eq!(endpoint.asked().len(), 1);
+}

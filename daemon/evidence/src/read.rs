@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use greenlit_protocol::{
     EvidenceTotals, FileEdit, TraceEntry, TraceFilter, TraceMessage, TraceReport, TraceSearch,
@@ -13,6 +14,7 @@ use crate::database::open_to_read;
 use crate::record::Detail;
 use crate::texts::unpack;
 use crate::write::unpacked;
+use crate::writer::now_ms;
 
 /// Bytes of one page of an export: an answer has to fit a frame.
 const PAGE_BYTES: usize = 8 << 20;
@@ -265,6 +267,29 @@ impl Reader {
             }
         }
         Ok(page)
+    }
+
+    pub(crate) fn tokens(
+        &self,
+        tier: &str,
+        within: Duration,
+    ) -> Result<Vec<(Duration, u64)>, ReadError> {
+        let now = now_ms();
+        let since = now.saturating_sub(i64::try_from(within.as_millis()).unwrap_or(i64::MAX));
+        let mut select = self.0.prepare(
+            "SELECT at_ms, detail FROM attempt WHERE tier = ?1 AND at_ms >= ?2 AND called ORDER BY at_ms",
+        )?;
+        let rows = select.query_map((tier, since), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })?;
+        let mut tokens = Vec::new();
+        for row in rows {
+            let (at, detail) = row?;
+            let call = unpacked::<Detail>(&detail).and_then(|detail| detail.call);
+            let ago = Duration::from_millis(u64::try_from(now - at).unwrap_or_default());
+            tokens.extend(call.map(|call| (ago, call.prompt_tokens + call.completion_tokens)));
+        }
+        Ok(tokens)
     }
 
     pub(crate) fn accepted(&self, root: &Path, after: u64) -> Result<Vec<Kept>, ReadError> {

@@ -313,6 +313,15 @@ impl Store {
         self.read(|reader| reader.kept(reader.find(id)?))
     }
 
+    /// What the calls of a tier's model took within a time until now, each with how long ago that was, longest
+    /// ago first.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn tokens(&self, tier: &str, within: Duration) -> Result<Vec<(Duration, u64)>, ReadError> {
+        self.read(|reader| reader.tokens(tier, within))
+    }
+
     /// Fixes of failing tests that a person applied in a workspace and that were not taken back, with what a
     /// replay needs: those with greater numbers than `after`, oldest first, no more than memory should hold.
     /// What is private or redacted is not among them.

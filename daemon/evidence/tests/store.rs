@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use greenlit_evidence::{Attempt, Decision, Limits, Options, ReadError, Search, SearchEnd, Store};
 use greenlit_protocol::{FileEdit, TraceCall, TraceFilter, TraceMessage, TraceSearch};
@@ -458,4 +459,25 @@ fn accepted_fixes_are_those_that_stayed_and_may_be_shown() {
     looked(&applied);
     looked(BEFORE);
     assert_eq!(accepted("/w", 0), [], "all of one file were taken back");
+}
+
+#[test]
+fn tokens_are_those_of_a_tier_within_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path()));
+    let id = search(&store, "/w");
+    for _ in 0..2 {
+        store.attempt(asked(&store, id, "s"));
+    }
+    store.attempt(Attempt { tier: "large".into(), ..asked(&store, id, "s") });
+    store.attempt(offered(&store, id, "f"));
+    let day = Duration::from_secs(86_400);
+    let tokens = |tier: &str| -> Vec<u64> {
+        store.tokens(tier, day).unwrap().into_iter().map(|(_, tokens)| tokens).collect()
+    };
+    assert_eq!(
+        (tokens("small"), tokens("large"), tokens("template")),
+        (vec![13, 13], vec![13], vec![])
+    );
+    assert!(store.tokens("small", day).unwrap().iter().all(|(ago, _)| *ago < day));
 }

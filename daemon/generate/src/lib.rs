@@ -28,4 +28,4 @@ pub use model::{
     Usage,
 };
 pub use record::{Attempt, Ending, Record};
-pub use remote::{Endpoint, EndpointError, Key, Protocol, Remote, Standing};
+pub use remote::{Endpoint, EndpointError, Key, Limits, Protocol, Remote, Standing};

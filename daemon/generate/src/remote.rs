@@ -21,7 +21,7 @@ use ureq::Agent;
 use self::call::{Call, Heard};
 pub use self::endpoint::{Endpoint, Key, Protocol};
 pub use self::error::EndpointError;
-pub use self::standing::Standing;
+pub use self::standing::{Limits, Standing};
 use self::standing::{Permit, Refusal};
 use crate::model::{Completion, Finish, Identity, Model, ModelError, Request, Usage};
 
@@ -126,6 +126,9 @@ impl Remote {
                 Err(Refusal::Rest { failures, rest }) => {
                     return Err(EndpointError::Resting { failures, rest });
                 }
+                Err(Refusal::Spent { tokens, most }) => {
+                    return Err(EndpointError::Spent { tokens, most });
+                }
                 Err(Refusal::Wait(wait)) => wait,
             };
             if wait > LONGEST_WAIT {
@@ -177,7 +180,15 @@ impl Model for Remote {
             let mut begun = false;
             let (body, sent) = self.standing.dialect.body(&self.endpoint, request);
             let heard = Call::start(&self.agent, &self.endpoint, body);
-            let error = match self.attempt(request, piece, &heard, &permit, &mut begun) {
+            let asked = self.attempt(request, piece, &heard, &permit, &mut begun);
+            // Of what breaks off in the middle nobody says what it took: at least it was read.
+            let took = match &asked {
+                Ok(Completion { usage, .. }) => usage.prompt_tokens + usage.completion_tokens,
+                Err(_) if begun => self.count(request),
+                Err(_) => 0,
+            };
+            self.standing.spend(Instant::now(), took);
+            let error = match asked {
                 Ok(completion) => {
                     if begun || completion.finish != Finish::Cancelled {
                         permit.answered();

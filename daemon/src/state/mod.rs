@@ -174,6 +174,10 @@ impl State {
         let local = Arc::new(Local::new(&known, &context.paths));
         let tiers = Arc::new(Tiers::new(&known, local.clone()));
         let attempts = record(&known, &context);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (tiers, attempts) = (tiers.clone(), attempts.clone());
+            runtime.spawn_blocking(move || tiers.remember(&attempts));
+        }
         if let (Some(port), Ok(runtime)) =
             (known.metrics.port, tokio::runtime::Handle::try_current())
         {

@@ -50,6 +50,14 @@ pub enum EndpointError {
         /// When it is asked again.
         rest: Duration,
     },
+    /// It may not take more.
+    #[error("it took {tokens} tokens in 24 hours, and `tokens_per_day` allows {most}")]
+    Spent {
+        /// In the last 24 hours.
+        tokens: u64,
+        /// As configured.
+        most: u64,
+    },
     /// 5xx.
     #[error("the endpoint fails ({status}): {said}")]
     Failing {
@@ -90,7 +98,8 @@ impl EndpointError {
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Address(_) | Self::KeyInClear(_) | Self::Network(_) | Self::Key { .. } => true,
-            Self::Refused { .. } | Self::WrongType(_) | Self::Resting { .. } => true,
+            Self::Refused { .. } | Self::WrongType(_) => true,
+            Self::Resting { .. } | Self::Spent { .. } => true,
             Self::Unreachable(_)
             | Self::Silent { .. }
             | Self::Busy { .. }

@@ -2,7 +2,7 @@
 //! asked at all (a circuit breaker: Nygard, "Release It!", chapter "Stability Patterns").
 
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,14 +22,25 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Default)]
 pub struct Standing {
     pub(super) dialect: Dialect,
-    per_minute: Option<NonZeroU32>,
+    limits: Limits,
     traffic: Mutex<Traffic>,
+}
+
+/// What an endpoint may be asked for at most; `None`: as much as one likes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in any minute.
+    pub per_minute: Option<NonZeroU32>,
+    /// Tokens of prompts and replies in any 24 hours. A request that was let in is not cut off for it.
+    pub tokens_per_day: Option<NonZeroU64>,
 }
 
 #[derive(Debug, Default)]
 struct Traffic {
     /// When the requests of the last minute were sent, oldest first.
     sent: VecDeque<Instant>,
+    /// When tokens of the last 24 hours were spent, oldest first.
+    spent: VecDeque<(Instant, u64)>,
     /// The endpoint asked not to be asked before.
     not_before: Option<Instant>,
     failures: u32,
@@ -51,6 +62,8 @@ pub(super) enum Refusal {
     Wait(Duration),
     /// It failed so often in a row that it is left alone for so long.
     Rest { failures: u32, rest: Duration },
+    /// It took so many tokens of the most that it may take in 24 hours.
+    Spent { tokens: u64, most: u64 },
 }
 
 /// The right to ask once.
@@ -62,9 +75,24 @@ pub(super) struct Permit<'a> {
 }
 
 impl Standing {
-    /// Of an endpoint that may be asked so often in any minute; `None`: as often as one likes.
-    pub fn new(per_minute: Option<NonZeroU32>) -> Self {
-        Self { per_minute, ..Self::default() }
+    /// Of an endpoint that may be asked for so much.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Tokens that were spent before somebody could count them here, each so long ago, longest ago first.
+    pub fn spent_before(&self, spent: impl IntoIterator<Item = (Duration, u64)>) {
+        let now = Instant::now();
+        let mut traffic = self.traffic();
+        let since = std::mem::take(&mut traffic.spent);
+        let before =
+            spent.into_iter().filter_map(|(ago, tokens)| Some((now.checked_sub(ago)?, tokens)));
+        traffic.spent = before.chain(since).collect();
+    }
+
+    /// A call took tokens, however it ended.
+    pub(super) fn spend(&self, now: Instant, tokens: u64) {
+        self.traffic().spent.push_back((now, tokens));
     }
 
     pub(super) fn admit(&self, now: Instant) -> Result<Permit<'_>, Refusal> {
@@ -77,7 +105,17 @@ impl Standing {
         if let Some(asked) = traffic.not_before.filter(|asked| *asked > now) {
             return Err(Refusal::Wait(asked - now));
         }
-        if let Some(most) = self.per_minute {
+        while traffic.spent.front().is_some_and(|(spent, _)| *spent + DAY <= now) {
+            traffic.spent.pop_front();
+        }
+        if let Some(most) = self.limits.tokens_per_day {
+            let tokens =
+                traffic.spent.iter().fold(0, |sum: u64, (_, tokens)| sum.saturating_add(*tokens));
+            if tokens >= most.get() {
+                return Err(Refusal::Spent { tokens, most: most.get() });
+            }
+        }
+        if let Some(most) = self.limits.per_minute {
             while traffic.sent.front().is_some_and(|sent| *sent + MINUTE <= now) {
                 traffic.sent.pop_front();
             }
@@ -222,12 +260,32 @@ mod tests {
 
     #[test]
     fn no_minute_has_more_requests_than_allowed() {
-        let (standing, now) = (Standing::new(NonZeroU32::new(2)), Instant::now());
+        let limits = Limits { per_minute: NonZeroU32::new(2), ..Limits::default() };
+        let (standing, now) = (Standing::new(limits), Instant::now());
         standing.admit(now).unwrap().answered();
         standing.admit(now + seconds(30)).unwrap().answered();
         let refused = standing.admit(now + seconds(45)).unwrap_err();
         assert_eq!(refused, Refusal::Wait(seconds(15)));
         assert!(standing.admit(now + seconds(60)).is_ok());
         assert_eq!(standing.admit(now + seconds(60)).unwrap_err(), Refusal::Wait(seconds(30)));
+    }
+
+    #[test]
+    fn no_day_has_more_tokens_than_allowed() {
+        let limits = Limits { tokens_per_day: NonZeroU64::new(100), ..Limits::default() };
+        let (standing, now) = (Standing::new(limits), Instant::now());
+        standing.spend(now, 99);
+        standing.admit(now).unwrap().answered();
+        standing.spend(now + seconds(10), 50);
+        let refused = standing.admit(now + seconds(10)).unwrap_err();
+        assert_eq!(refused, Refusal::Spent { tokens: 149, most: 100 });
+        assert!(standing.admit(now + DAY).is_ok(), "the first ones are older than a day");
+        // What was spent before this process began counts as well.
+        standing.spent_before([(Duration::MAX, 1000), (seconds(5), 60)]);
+        let refused = standing.admit(Instant::now()).unwrap_err();
+        assert_eq!(refused, Refusal::Spent { tokens: 110, most: 100 });
+        let unlimited = Standing::default();
+        unlimited.spend(now, u64::MAX);
+        assert!(unlimited.admit(now).is_ok());
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_generate::{
-    Completion, Constraint, Endpoint, EndpointError, Finish, Key, Message, Model, ModelError,
-    Protocol, Remote, Request, Role, Sampling, Standing, Usage,
+    Completion, Constraint, Endpoint, EndpointError, Finish, Key, Limits, Message, Model,
+    ModelError, Protocol, Remote, Request, Role, Sampling, Standing, Usage,
 };
 use serde_json::json;
 
@@ -261,7 +261,10 @@ fn an_endpoint_that_keeps_failing_is_not_asked_any_more() {
 #[test]
 fn no_more_is_asked_than_a_minute_allows_and_waiting_for_it_can_be_stopped() {
     let server = Server::new(|_, _, stream| reply(stream, &["here"]));
-    let standing = Arc::new(Standing::new(std::num::NonZeroU32::new(1)));
+    let standing = Arc::new(Standing::new(Limits {
+        per_minute: std::num::NonZeroU32::new(1),
+        ..Limits::default()
+    }));
     let model = Remote::new(endpoint(&server), standing, false).unwrap();
     assert_eq!(ask_until(&model, &Constraint::Free, &|_| false).0, "here");
     let asked = Cell::new(0);

@@ -47,6 +47,10 @@ pub struct TierModel {
     /// Requests that the endpoint gets in any minute, at most; `0`: as many as there are. Default 0.
     #[serde(default)]
     pub requests_per_minute: u32,
+    /// Tokens that its prompts and replies may have in any 24 hours; `0`: as many as there are. When they are
+    /// spent the tier is not asked, and a notice says so. Default 0.
+    #[serde(default)]
+    pub tokens_per_day: u64,
     /// The longest silence of the endpoint. Default 60.
     #[serde(default = "defaults::timeout_secs")]
     pub timeout_secs: u64,
@@ -67,6 +71,7 @@ impl TierModel {
             rounds: defaults::rounds(),
             plan: false,
             requests_per_minute: 0,
+            tokens_per_day: 0,
             timeout_secs: defaults::timeout_secs(),
         }
     }
