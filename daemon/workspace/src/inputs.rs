@@ -61,7 +61,10 @@ pub enum ScanError {
         source: io::Error,
     },
     /// Too many to fingerprint: the root is probably not a project, or ignores too little.
-    #[error("more than {MAX_FILES} files under {} are not ignored by git", root.display())]
+    #[error(
+        "more than {MAX_FILES} files under {} are not ignored by git: ignore what is generated, or take a \
+         directory with less in it", root.display()
+    )]
     TooManyFiles {
         /// The root.
         root: PathBuf,

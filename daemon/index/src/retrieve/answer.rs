@@ -22,7 +22,10 @@ pub(crate) fn hit(record: &Record, chunk: &ChunkMeta, score: f64, text: &str) ->
 pub(crate) fn reasons(progress: &Progress) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(why) = &progress.failed {
-        reasons.push(format!("the index does not follow changes any more: {why}"));
+        reasons.push(match progress.left {
+            None => format!("nothing is indexed: {why}"),
+            Some(_) => format!("the index does not follow changes any more: {why}"),
+        });
     } else if progress.is_settled() {
         return reasons;
     } else if progress.paused {
@@ -106,6 +109,8 @@ mod tests {
         progress.paused = true;
         assert!(reasons(&progress)[0].contains("paused"));
         progress.failed = Some("no space".to_owned());
-        assert!(reasons(&progress)[0].ends_with("no space"));
+        assert_eq!(reasons(&progress), ["the index does not follow changes any more: no space"]);
+        progress.left = None;
+        assert_eq!(reasons(&progress), ["nothing is indexed: no space"]);
     }
 }
