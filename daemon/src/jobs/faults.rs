@@ -33,6 +33,11 @@ const TRIES: usize = 2;
 /// Whether datasets leave a fault out, so that evaluations can use it. The same fault has the same answer
 /// for ever, whatever is recorded later.
 pub(crate) fn is_held_out(kept: &Kept) -> bool {
+    fault_of(kept).as_bytes()[0].is_multiple_of(HELD_OUT)
+}
+
+/// Which fault was mended, and how.
+pub(crate) fn fault_of(kept: &Kept) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     for (path, text) in &kept.files {
         hasher.update(path.as_bytes()).update(b"\0").update(text.as_bytes()).update(b"\0");
@@ -41,7 +46,7 @@ pub(crate) fn is_held_out(kept: &Kept) -> bool {
         hasher.update(edit.path.as_bytes()).update(b"\0").update(edit.new_text.as_bytes());
         hasher.update(&edit.start.to_le_bytes()).update(&edit.end.to_le_bytes());
     }
-    hasher.finalize().as_bytes()[0].is_multiple_of(HELD_OUT)
+    hasher.finalize()
 }
 
 /// Nobody proposes anything but the authors.

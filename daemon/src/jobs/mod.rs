@@ -39,7 +39,7 @@ use greenlit_workspace::{Config, StatCache, View};
 use crate::tiers::Tiers;
 
 pub(crate) use earlier::Earlier;
-pub(crate) use faults::is_held_out;
+pub(crate) use faults::{fault_of, is_held_out};
 pub(crate) use green::Green;
 pub(crate) use places::places;
 pub(crate) use problem::configuration_error;

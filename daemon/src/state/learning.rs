@@ -1,12 +1,12 @@
 //! Which recorded faults an adapter is trained or evaluated on.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use greenlit_evidence::{Kept, ReadError, Store};
 use greenlit_protocol::{DatasetPage, ErrorKind, LearnAction, RemoteError, Response};
 
-use crate::jobs::{FaultsFor, Work, is_held_out};
+use crate::jobs::{FaultsFor, Work, fault_of, is_held_out};
 use crate::state::session::canonical_root;
 use crate::state::trace::remote;
 use crate::state::{Event, State};
@@ -68,32 +68,41 @@ fn plan(attempts: &Store, action: LearnAction) -> Result<Plan, RemoteError> {
             Ok(Plan::Work(root, Work::Faults { faults, what }))
         }
         LearnAction::Evaluate { adapter, root, all, most } => {
-            let (recorded, mut faults) =
-                newest(attempts, &root, all).map_err(|error| remote(&error))?;
+            let most = most.max(1) as usize;
+            let (recorded, faults) =
+                newest(attempts, &root, all, most).map_err(|error| remote(&error))?;
             if faults.is_empty() {
                 return Err(nothing(recorded));
             }
-            faults.truncate(most.max(1) as usize);
             let what = FaultsFor::Evaluation { adapter, held_out: !all };
             Ok(Plan::Work(root, Work::Faults { faults, what }))
         }
     }
 }
 
-/// How many accepted fixes there are, and those that are to be used, newest first, each fault once.
-fn newest(attempts: &Store, root: &Path, all: bool) -> Result<(usize, Vec<Kept>), ReadError> {
-    let (mut recorded, mut faults, mut after) = (0, Vec::new(), 0);
+/// How many accepted fixes there are, and the newest of those that are to be used, each fault once.
+fn newest(
+    attempts: &Store,
+    root: &Path,
+    all: bool,
+    most: usize,
+) -> Result<(usize, Vec<Kept>), ReadError> {
+    let (mut recorded, mut after) = (0, 0);
+    let (mut faults, mut seen) = (VecDeque::new(), HashSet::new());
     loop {
         let page = attempts.accepted(root, after)?;
         let Some(last) = page.last() else { break };
         after = last.entry.id;
         recorded += page.len();
-        faults.extend(page.into_iter().filter(|kept| all || is_held_out(kept)));
+        for kept in page.into_iter().filter(|kept| all || is_held_out(kept)) {
+            if seen.insert(fault_of(&kept)) {
+                faults.push_front(kept);
+                // Their texts are in memory.
+                faults.truncate(most);
+            }
+        }
     }
-    faults.reverse();
-    let mut seen = HashSet::new();
-    faults.retain(|kept| seen.insert(format!("{:?}{:?}", kept.files, kept.edits)));
-    Ok((recorded, faults))
+    Ok((recorded, faults.into()))
 }
 
 fn nothing(recorded: usize) -> RemoteError {
