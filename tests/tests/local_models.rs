@@ -409,6 +409,7 @@ fn python_an_accepted_fix_is_an_example_and_a_fault_to_evaluate_adapters_with() 
         [&json!(1), &json!(1), &json!(0), &json!(false)]
     );
     assert_eq!(report["outcomes"][0]["attempt"], line["attempt"]);
+    assert!(report["at_ms"].as_i64().unwrap() > 1_700_000_000_000);
     let listed = run(&installation, &["adapter", "list", "--root", root]);
     assert_eq!(listed["adapters"][0]["evaluations"][0][1]["with"], 1, "{listed:#}");
     run(&installation, &["adapter", "activate", "learnt", "--root", root]);

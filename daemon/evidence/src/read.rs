@@ -305,8 +305,12 @@ impl Reader {
         let (mut page, mut bytes) = (Vec::new(), 0);
         for id in ids {
             let kept = self.kept(u64::try_from(id?).unwrap_or_default())?;
+            // A page without any would be taken for the end.
+            if kept.search.kind != "tests" || kept.edits.is_empty() {
+                continue;
+            }
             bytes += kept.files.values().map(String::len).sum::<usize>();
-            page.extend((kept.search.kind == "tests" && !kept.edits.is_empty()).then_some(kept));
+            page.push(kept);
             if bytes > PAGE_BYTES {
                 break;
             }

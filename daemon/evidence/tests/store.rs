@@ -439,6 +439,12 @@ fn accepted_fixes_are_those_that_stayed_and_may_be_shown() {
     store.attempt(Attempt { files, ..offered(&store, id, "redacted") });
     store.attempt(Attempt { private: true, ..offered(&store, id, "private") });
     store.attempt(Attempt { root: "/v".into(), ..offered(&store, id, "elsewhere") });
+    // A fix of a diagnostic is no fix of a test.
+    let other = store.next_search();
+    let about = TraceSearch { kind: "diagnostics".into(), ..TraceSearch::default() };
+    store.begin(Search { id: other, root: "/w".into(), about });
+    store.attempt(offered(&store, other, "diagnostic"));
+    store.decided("diagnostic", Decision::Applied);
     for fix in ["stays", "taken-back", "redacted", "private", "elsewhere"] {
         store.decided(fix, Decision::Applied);
     }

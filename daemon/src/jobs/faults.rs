@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use greenlit_evidence::Kept;
 use greenlit_generate::{Demonstrator, Example, Role};
@@ -173,6 +173,8 @@ impl Job<'_> {
             }
         }
         report.elapsed_ms = millis(self.started.elapsed());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        report.evaluation.at_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         if report.evaluation.faults == 0 {
             let why = report.left_out.first().map(|left| format!(": {}", left.why));
             let message =

@@ -47,8 +47,8 @@ pub struct TierModel {
     /// Requests that the endpoint gets in any minute, at most; `0`: as many as there are. Default 0.
     #[serde(default)]
     pub requests_per_minute: u32,
-    /// Tokens that its prompts and replies may have in any 24 hours; `0`: as many as there are. When they are
-    /// spent the tier is not asked, and a notice says so. Default 0.
+    /// Tokens of the prompts that the endpoint gets and of its replies in any 24 hours, at most; `0`: as many as
+    /// there are. When they are spent the tier is not asked, and a notice says so. Default 0.
     #[serde(default)]
     pub tokens_per_day: u64,
     /// The longest silence of the endpoint. Default 60.
