@@ -316,7 +316,9 @@ async fn a_request_that_nobody_wants_any_more_is_ended_in_the_engine_too() {
     }
     stop.store(true, Ordering::SeqCst);
     let (said, completion) = request.await.unwrap();
-    assert_eq!((said.as_str(), completion.unwrap().finish), ("a", Finish::Cancelled));
+    assert_eq!(completion.unwrap().finish, Finish::Cancelled);
+    // Whether the first piece was here before that is chance.
+    assert!("a".starts_with(&said), "{said}");
     while asked(&wanted).len() < 2 {
         tokio::task::yield_now().await;
     }
