@@ -1,5 +1,7 @@
 //! How vectors are read, and what a query is.
 
+use std::borrow::Cow;
+
 use crate::kernels;
 
 /// Vectors of unit length, by slot, each in three precisions.
@@ -16,7 +18,7 @@ pub trait Vectors: Send + Sync {
         self.len() == 0
     }
     /// The vector as it was embedded.
-    fn full(&self, slot: u32) -> &[f32];
+    fn full(&self, slot: u32) -> Cow<'_, [f32]>;
     /// The vector in eight bits: value ≈ code × [`Vectors::scale`]; see [`quantize`].
     fn code(&self, slot: u32) -> &[i8];
     /// What one step of [`Vectors::code`] is worth.
@@ -98,7 +100,7 @@ impl Query {
 
     /// The similarity in full precision.
     pub fn similarity<V: Vectors + ?Sized>(&self, vectors: &V, slot: u32) -> f32 {
-        clamped(kernels::dot(&self.full, vectors.full(slot)))
+        clamped(kernels::dot(&self.full, &vectors.full(slot)))
     }
 
     /// The similarity in eight bits.
@@ -162,8 +164,8 @@ impl Vectors for InMemory {
         u32::try_from(self.scales.len()).expect("four thousand million vectors do not fit memory")
     }
 
-    fn full(&self, slot: u32) -> &[f32] {
-        &self.full[slot as usize * self.dims..][..self.dims]
+    fn full(&self, slot: u32) -> Cow<'_, [f32]> {
+        Cow::Borrowed(&self.full[slot as usize * self.dims..][..self.dims])
     }
 
     fn code(&self, slot: u32) -> &[i8] {

@@ -7,6 +7,7 @@
 //! Invariant: killed at any point, the store opens again with nothing lost but the unfinished batch.
 //! Invariant: a slot never holds a second vector: it holds the one that it was given to, or nothing.
 //! Invariant: what was committed is never written again, so that snapshots may view it in place.
+//! Full vectors, four fifths of a segment, are read and not viewed: what is viewed stays in memory.
 //!
 //! # Files
 //!
@@ -40,6 +41,7 @@ mod layout;
 mod ledger;
 mod mapping;
 mod open;
+mod reader;
 mod rebuild;
 mod room;
 mod segment;

@@ -1,5 +1,6 @@
 //! Making room: what nobody needs goes first, then what was used longest ago.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use roaring::RoaringBitmap;
@@ -157,7 +158,9 @@ fn clean(writer: &mut Writer, id: &SpaceId, number: u32) -> Result<SlotMap, Room
     let keep: Vec<u32> =
         live.range(slots.clone()).filter(|&slot| snapshot.is_sound(slot)).collect();
     let record = |&slot: &u32| Some((snapshot.key(slot)?, snapshot.full(slot)));
-    let records: Vec<(Key, &[f32])> = keep.iter().filter_map(record).collect();
+    let records: Vec<(Key, Cow<'_, [f32]>)> = keep.iter().filter_map(record).collect();
+    let records: Vec<(Key, &[f32])> =
+        records.iter().map(|(key, vector)| (*key, &**vector)).collect();
     let written = writer.write_tail(id, len, &records).map_err(RoomError::Write)?;
     let moved: BTreeMap<u32, u32> = keep.iter().copied().zip(len..).collect();
     let gone = slots.clone().filter(|slot| !moved.contains_key(slot)).collect();

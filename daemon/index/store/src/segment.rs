@@ -1,5 +1,6 @@
 //! One file of up to [`RECORDS`] records: written once each, checked when first read.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -13,8 +14,9 @@ use greenlit_graph::{quantize, signs};
 use crate::files;
 use crate::header::Header;
 use crate::key::Key;
-use crate::layout::{Layout, PAGE, RECORDS};
+use crate::layout::{Column, Layout, PAGE, RECORDS};
 use crate::mapping::Mapping;
+use crate::reader::Reader;
 
 /// Why a segment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,8 @@ pub(crate) struct Segment {
     layout: Layout,
     seed: [u8; 32],
     mapping: Mapping,
+    /// For full vectors; the mapping is read where there is none.
+    reader: Option<Reader>,
     /// Per record, which parts were found sound, or that one was not.
     states: Box<[AtomicU8]>,
 }
@@ -87,7 +91,8 @@ impl Segment {
     fn map(file: &File, page: &[u8; PAGE as usize], layout: Layout) -> io::Result<Self> {
         let mapping = Mapping::new(file, layout.total as usize)?;
         let states = (0..RECORDS).map(|_| AtomicU8::new(0)).collect();
-        Ok(Self { layout, seed: Header::seed(page), mapping, states })
+        let reader = Reader::new(file);
+        Ok(Self { layout, seed: Header::seed(page), mapping, reader, states })
     }
 
     /// Writes records from `first` on and returns when they are on disk. They must never have been
@@ -127,29 +132,34 @@ impl Segment {
         sum
     }
 
-    /// Whether a part of a record is what was written. Computed once.
-    fn is_sound(&self, part: Part, record: u32) -> bool {
+    /// Whether what a scan reads of a record is what was written. Computed once.
+    fn is_sound(&self, record: u32) -> bool {
+        self.known(Part::Scan, record).unwrap_or_else(|| {
+            let layout = &self.layout;
+            let scale = self.bytes(layout.scales.at(record), layout.scales.stride);
+            let signs = self.bytes(layout.signs.at(record), layout.signs.stride);
+            let codes = self.bytes(layout.codes.at(record), layout.codes.stride);
+            self.check(Part::Scan, record, layout.scan_sums, &[scale, signs, codes])
+        })
+    }
+
+    /// Whether a part of a record is sound, where that is known.
+    fn known(&self, part: Part, record: u32) -> Option<bool> {
         let state = self.states[record as usize].load(Ordering::Relaxed);
-        if state & part as u8 != 0 { state & DAMAGED == 0 } else { self.check(part, record) }
+        (state & part as u8 != 0).then_some(state & DAMAGED == 0)
     }
 
     #[cold]
-    fn check(&self, part: Part, record: u32) -> bool {
-        let layout = &self.layout;
-        let key = self.bytes(layout.keys.at(record), 32);
-        let (sum, expected) = match part {
-            Part::Scan => {
-                let scale = self.bytes(layout.scales.at(record), layout.scales.stride);
-                let signs = self.bytes(layout.signs.at(record), layout.signs.stride);
-                let codes = self.bytes(layout.codes.at(record), layout.codes.stride);
-                (self.sum(part, record, &[key, scale, signs, codes]), layout.scan_sums)
-            }
-            Part::Full => {
-                let full = self.bytes(layout.full.at(record), layout.full.stride);
-                (self.sum(part, record, &[key, full]), layout.full_sums)
-            }
-        };
-        let sound = self.bytes(expected.at(record), expected.stride) == sum;
+    fn check(&self, part: Part, record: u32, sums: Column, bytes: &[&[u8]]) -> bool {
+        let key = self.bytes(self.layout.keys.at(record), 32);
+        let bytes: Vec<&[u8]> = [key].into_iter().chain(bytes.iter().copied()).collect();
+        let sum = self.sum(part, record, &bytes);
+        let sound = self.bytes(sums.at(record), sums.stride) == sum;
+        self.found(part, record, sound)
+    }
+
+    /// Keeps what was found of a part of a record, and tells whether the record is sound as far as is known.
+    fn found(&self, part: Part, record: u32, sound: bool) -> bool {
         let found = if sound { part as u8 } else { part as u8 | DAMAGED };
         let before = self.states[record as usize].fetch_or(found, Ordering::Relaxed);
         if !sound && before & DAMAGED == 0 {
@@ -169,33 +179,51 @@ impl Segment {
     }
 
     /// The full vector; `None` when it is damaged.
-    pub(crate) fn full(&self, record: u32) -> Option<&[f32]> {
-        let view = || self.mapping.view(self.layout.full.at(record), self.layout.dims);
-        self.is_sound(Part::Full, record).then(view)
+    pub(crate) fn full(&self, record: u32) -> Option<Cow<'_, [f32]>> {
+        let known = self.known(Part::Full, record);
+        if known == Some(false) {
+            return None;
+        }
+        let is_sound = |bytes: &[u8]| {
+            known.is_some() || self.check(Part::Full, record, self.layout.full_sums, &[bytes])
+        };
+        let (at, stride) = (self.layout.full.at(record), self.layout.full.stride);
+        let Some(reader) = &self.reader else {
+            let view = || Cow::Borrowed(self.mapping.view(at, self.layout.dims));
+            return is_sound(self.bytes(at, stride)).then(view);
+        };
+        match reader.read(at, stride) {
+            Ok(bytes) => is_sound(&bytes).then(|| Cow::Owned(floats(&bytes))),
+            Err(error) => {
+                tracing::warn!(record, %error, "a stored vector cannot be read");
+                self.found(Part::Full, record, false);
+                None
+            }
+        }
     }
 
     /// One byte per value; `None` when the record is damaged.
     pub(crate) fn codes(&self, record: u32) -> Option<&[i8]> {
         let view = || self.mapping.view(self.layout.codes.at(record), self.layout.dims);
-        self.is_sound(Part::Scan, record).then(view)
+        self.is_sound(record).then(view)
     }
 
     /// The scale of the codes; `None` when the record is damaged.
     pub(crate) fn scale(&self, record: u32) -> Option<f32> {
         let view = || self.mapping.view(self.layout.scales.at(record), 1)[0];
-        self.is_sound(Part::Scan, record).then(view)
+        self.is_sound(record).then(view)
     }
 
     /// One bit per value; `None` when the record is damaged.
     pub(crate) fn signs(&self, record: u32) -> Option<&[u64]> {
         let words = self.layout.signs.stride / 8;
         let view = || self.mapping.view(self.layout.signs.at(record), words);
-        self.is_sound(Part::Scan, record).then(view)
+        self.is_sound(record).then(view)
     }
 
     /// Reads all of a record and tells whether it is what was written.
     pub(crate) fn verify(&self, record: u32) -> bool {
-        self.is_sound(Part::Scan, record) && self.is_sound(Part::Full, record)
+        self.is_sound(record) && self.full(record).is_some()
     }
 
     /// Whether the record was found damaged already. Reads nothing.
@@ -212,4 +240,9 @@ impl Segment {
     pub(crate) fn records() -> Range<u32> {
         0..RECORDS
     }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks();
+    values.iter().map(|value| f32::from_ne_bytes(*value)).collect()
 }

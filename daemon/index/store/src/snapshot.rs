@@ -1,5 +1,6 @@
 //! What readers hold: the vectors of a space as they were at one moment.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ impl greenlit_graph::Vectors for Snapshot {
         self.len()
     }
 
-    fn full(&self, slot: u32) -> &[f32] {
+    fn full(&self, slot: u32) -> Cow<'_, [f32]> {
         self.full(slot)
     }
 
@@ -95,10 +96,10 @@ impl Snapshot {
     }
 
     /// The vector as it was put, bit by bit.
-    pub fn full(&self, slot: u32) -> &[f32] {
+    pub fn full(&self, slot: u32) -> Cow<'_, [f32]> {
         self.at(slot)
             .and_then(|(segment, record)| segment.full(record))
-            .unwrap_or(&self.nothing.full)
+            .unwrap_or(Cow::Borrowed(&self.nothing.full))
     }
 
     /// One signed byte per value: `value ≈ code × scale`.
