@@ -1,6 +1,6 @@
 //! Names: of a vector, of the space that it lies in, of those who need it.
 
-use std::fmt;
+use std::{fmt, thread};
 
 /// The name of a vector: a digest of everything that it depends on. Made by [`SpaceId::key`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,9 +31,22 @@ impl SpaceId {
 
     /// The keys of many texts, in order; see [`Self::key`].
     pub fn keys(&self, chunker_version: u32, texts: &[[u8; 32]]) -> Vec<Key> {
-        // What all have in common is hashed once: a large index asks for a hundred thousand.
+        // A large index asks for a hundred thousand when it is opened, and a person waits: what all have in
+        // common is hashed once, and many are hashed on several threads.
         let keyer = self.keyer(chunker_version);
-        texts.iter().map(|text| keyed(&keyer, text)).collect()
+        let some = |texts: &[[u8; 32]]| texts.iter().map(|text| keyed(&keyer, text)).collect();
+        if texts.len() <= WORTH_A_THREAD {
+            return some(texts);
+        }
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
+        thread::scope(|scope| {
+            let parts = texts.chunks(texts.len().div_ceil(threads));
+            let parts: Vec<_> = parts.map(|part| scope.spawn(|| some(part))).collect();
+            let parts = parts.into_iter().map(|part| -> Vec<Key> {
+                part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            parts.flatten().collect()
+        })
     }
 
     fn keyer(&self, chunker_version: u32) -> blake3::Hasher {
@@ -57,6 +70,9 @@ impl SpaceId {
         hex(&self.digest()[..16])
     }
 }
+
+/// Hashing so many takes ten times as long as starting a thread.
+const WORTH_A_THREAD: usize = 4096;
 
 fn keyed(keyer: &blake3::Hasher, text: &[u8; 32]) -> Key {
     Key(*keyer.clone().update(text).finalize().as_bytes())
@@ -89,6 +105,10 @@ mod tests {
         ];
         let key = space.key(1, &[3; 32]);
         assert_eq!(key, space.clone().key(1, &[3; 32]));
+        let text = |n: usize| *blake3::hash(&n.to_le_bytes()).as_bytes();
+        let many: Vec<_> = (0..3 * WORTH_A_THREAD + 1).map(text).collect();
+        let keys: Vec<_> = many.iter().map(|text| space.key(1, text)).collect();
+        assert_eq!(space.keys(1, &many), keys);
         assert_ne!(key, space.key(2, &[3; 32]));
         assert_ne!(key, space.key(1, &[4; 32]));
         for other in others {

@@ -149,6 +149,10 @@ impl World {
                 self.open();
                 assert!(self.open.as_ref().unwrap().0.report().rebuilt.is_some());
                 assert_eq!(self.there(), before);
+                if self.space().snapshot().is_empty() {
+                    // No file was left to tell of it: the space is born again, with a generation of its own.
+                    self.given.clear();
+                }
                 self.needed.clear();
                 self.order.clear();
             }
