@@ -18,6 +18,7 @@ mod filter;
 mod held;
 mod lexical;
 mod schema;
+mod scores;
 mod search;
 mod symbols;
 mod tokens;

@@ -3,31 +3,25 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use tantivy::query::{
-    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery,
-    EnableScoring, Occur, Query as TantivyQuery, TermQuery,
-};
-use tantivy::schema::IndexRecordOption;
+use roaring::RoaringBitmap;
+use tantivy::query::{Bm25StatisticsProvider, Bm25Weight};
 use tantivy::{TantivyError, Term};
 
 use crate::error::{SearchError, guarded};
 use crate::filter::Filter;
 use crate::held::View;
 use crate::lexical::Lexical;
+use crate::scores::{InField, Scores, Word, Worth};
 use crate::tokens::{QueryWord, Role, query_words};
 
 /// More words say no more.
 const MAX_WORDS: usize = 48;
-/// Of a field that does not match best; the rest of its score is that of the best.
-const OTHER_FIELDS: f32 = 0.3;
 /// A name says more than a mention, and a path says where.
 const SYMBOL_BOOST: f32 = 2.0;
 const PATH_BOOST: f32 = 1.0;
 
 /// Of a number in an identifier, wherever it is.
 const NUMBER: f32 = 0.5;
-/// The most that BM25 gives for a word, in units of its rarity: `k1 + 1`, with the library's `k1`.
-const MOST: f32 = 2.2;
 
 /// Words of questions that are no words of answers.
 const STOP: &[&str] = &[
@@ -97,81 +91,69 @@ impl Lexical {
             |reason| SearchError::Damaged { reason },
             || {
                 let view = self.view();
-                let any = words.iter().map(|word| Ok((Occur::Should, self.word(&view, word)?)));
-                let any = any.collect::<Result<_, TantivyError>>()?;
-                let mut all: Vec<(Occur, Box<dyn TantivyQuery>)> = Vec::new();
-                for condition in query.filter.queries(&self.fields)? {
-                    all.push((Occur::Must, condition));
-                }
-                let any = BooleanQuery::new(any);
-                if all.is_empty() {
-                    return best(&view, &any, query);
-                }
-                all.push((Occur::Must, Box::new(any)));
-                best(&view, &BooleanQuery::new(all), query)
+                let allowed = self.allowed(&view, &query.filter)?;
+                let words = words.iter().map(|word| self.word(&view, word));
+                let words: Vec<Word> = words.collect::<Result<_, TantivyError>>()?;
+                best(&view, &words, allowed.as_deref(), query)
             },
         )
     }
 
-    /// A word in any of the fields. For a compound it does not count how long the text around it is, nor
-    /// how often it is there: whoever writes `retry_with_jitter` looks for it, wherever it is.
-    fn word(&self, view: &View, word: &QueryWord) -> Result<Box<dyn TantivyQuery>, TantivyError> {
+    /// A word in those fields where it is. For a compound it does not count how long the text around it is,
+    /// nor how often it is there: whoever writes `retry_with_jitter` looks for it, wherever it is.
+    fn word(&self, view: &View, word: &QueryWord) -> Result<Word, TantivyError> {
         let fields = [
             (self.fields.text, 1.0),
             (self.fields.symbol, SYMBOL_BOOST),
             (self.fields.path, PATH_BOOST),
         ];
-        let in_field = |(field, boost)| {
+        let all = view.total_num_docs()?;
+        let mut found = Word::default();
+        for (field, boost) in fields {
             let term = Term::from_field_text(field, &word.text);
-            let query = Box::new(TermQuery::new(term.clone(), IndexRecordOption::WithFreqs));
-            let most = || Ok::<_, TantivyError>(boost * MOST * rarity(view, &term)?);
-            let scored: Box<dyn TantivyQuery> = match word.role {
-                Role::Compound => Box::new(ConstScoreQuery::new(query, most()?)),
-                Role::Plain => Box::new(BoostQuery::new(query, boost)),
-                Role::Number => Box::new(BoostQuery::new(query, NUMBER)),
+            let holders = view.doc_freq(&term)?.min(all);
+            if holders == 0 {
+                continue;
+            }
+            let length = view.total_num_tokens(field)? as f32 / all as f32;
+            let weight = Bm25Weight::for_one_term_without_explain(holders, all, length);
+            let worth = match word.role {
+                // The most that it could give.
+                Role::Compound => Worth::Fixed(boost * weight.max_score()),
+                Role::Plain => Worth::Counted(weight.boost_by(boost)),
+                Role::Number => Worth::Counted(weight.boost_by(NUMBER)),
             };
-            Ok(scored)
-        };
-        let in_fields = fields.into_iter().map(in_field).collect::<Result<_, TantivyError>>()?;
-        Ok(Box::new(DisjunctionMaxQuery::with_tie_breaker(in_fields, OTHER_FIELDS)))
+            found.fields.push(InField { term, worth });
+        }
+        Ok(found)
     }
 }
 
-/// The best of what a query matches; of equal ones those with the smallest ids. Not the library's collector,
-/// because the caller's set of live documents is borrowed.
+/// The best of what holds any of the words; of equal ones those with the smallest ids.
 fn best(
     view: &View,
-    matching: &dyn TantivyQuery,
+    words: &[Word],
+    allowed: Option<&[RoaringBitmap]>,
     query: &Query<'_>,
 ) -> Result<Vec<Scored>, SearchError> {
-    let scoring = EnableScoring::enabled_from_statistics_provider(view, &view.stored.searcher);
-    let weight = matching.weight(scoring)?;
     let mut best: BinaryHeap<Scored> = BinaryHeap::new();
-    for (part, reader) in view.segments() {
+    for (at, (part, reader)) in view.segments().enumerate() {
         let ids = reader.fast_fields().column_first_or_default::<u64>("id")?;
-        let worst = |best: &BinaryHeap<Scored>| match best.peek() {
-            Some(worst) if best.len() >= query.k => worst.score.next_down(),
-            _ => f32::MIN,
-        };
-        let threshold = worst(&best);
-        weight.for_each_pruning(threshold, reader, &mut |doc, score| {
+        for (doc, score) in Scores::of(words, reader)?.found() {
+            let is_less = |worst: &Scored| best.len() >= query.k && score < worst.score;
+            if best.peek().is_some_and(is_less) {
+                continue;
+            }
             let id = ids.get_val(doc);
-            let there = part.finds(reader, doc, id);
-            if there && query.filter.live.is_none_or(|live| live(id)) {
+            let is_allowed = allowed.is_none_or(|allowed| allowed[at].contains(doc));
+            let is_there = is_allowed && part.finds(reader, doc, id);
+            if is_there && query.filter.live.is_none_or(|live| live(id)) {
                 best.push(Scored { id, score });
                 if best.len() > query.k {
                     best.pop();
                 }
             }
-            worst(&best)
-        })?;
+        }
     }
     Ok(best.into_sorted_vec())
-}
-
-/// BM25's inverse document frequency of a term.
-fn rarity(statistics: &dyn Bm25StatisticsProvider, term: &Term) -> Result<f32, TantivyError> {
-    let all = statistics.total_num_docs()? as f32;
-    let with = (statistics.doc_freq(term)? as f32).min(all);
-    Ok((1.0 + (all - with + 0.5) / (with + 0.5)).ln())
 }

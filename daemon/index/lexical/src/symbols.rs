@@ -105,7 +105,7 @@ impl Lexical {
     }
 
     /// Per segment the documents that the conditions on terms allow; `None` without conditions.
-    fn allowed(
+    pub(crate) fn allowed(
         &self,
         view: &View,
         filter: &Filter<'_>,
