@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use greenlit_syntax::Language;
-use greenlit_syntax::chunk::{self, HEAD_BYTES, Skip, SourceKind, skip};
+use greenlit_syntax::chunk::{self, Document, HEAD_BYTES, Skip, SourceKind, skip};
 use greenlit_workspace::{Stamp, chain};
 
 use crate::names::shared;
@@ -101,7 +101,17 @@ pub(crate) struct Searched {
 
 /// Cuts a text into chunks, or says why it is left out.
 pub(crate) fn chunk(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
-    let cut = catch_unwind(AssertUnwindSafe(|| cut(path, text, hash)));
+    chunk_changed(path, text, hash, None).map(|(chunked, _)| chunked)
+}
+
+/// The same, built upon what the file was before where that is known; with what it is now.
+pub(crate) fn chunk_changed(
+    path: &str,
+    text: &str,
+    hash: [u8; 32],
+    before: Option<&Document>,
+) -> Result<(Chunked, Document), Arc<str>> {
+    let cut = catch_unwind(AssertUnwindSafe(|| cut(path, text, hash, before)));
     cut.unwrap_or_else(|_panic| {
         tracing::error!(path, "cutting a file into chunks panicked");
         Err(shared("it could not be cut into chunks"))
@@ -124,14 +134,27 @@ fn reason(skip: Skip) -> Arc<str> {
     }
 }
 
-fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
+fn cut(
+    path: &str,
+    text: &str,
+    hash: [u8; 32],
+    before: Option<&Document>,
+) -> Result<(Chunked, Document), Arc<str>> {
     let name = Path::new(path);
     let head = &text.as_bytes()[..text.len().min(HEAD_BYTES)];
     if let Some(skip) = skip(name, head, text.len() as u64) {
         return Err(reason(skip));
     }
     let Some(kind) = SourceKind::from_path(name) else { return Err(reason(Skip::UnknownKind)) };
-    let cut = chunk::chunks(text, kind, BUDGET, &chunk::tokens).map_err(|error| {
+    let document = match before {
+        Some(before) => before.edited(text.into()),
+        None => Document::read(text.into(), kind),
+    };
+    let cut = document.and_then(|document| {
+        let chunks = document.chunks(BUDGET, &chunk::tokens)?;
+        Ok((document, chunks))
+    });
+    let (document, cut) = cut.map_err(|error| {
         tracing::error!(path, error = chain(&error), "cannot cut a file");
         shared("it could not be cut into chunks")
     })?;
@@ -153,7 +176,7 @@ fn cut(path: &str, text: &str, hash: [u8; 32]) -> Result<Chunked, Arc<str>> {
     }
     let language = shared(language(kind));
     let record = Record { path: path.into(), hash, language, chunks: chunks.into() };
-    Ok(Chunked { record, texts })
+    Ok((Chunked { record, texts }, document))
 }
 
 /// The name of a language in filters and on the wire.

@@ -185,7 +185,8 @@ impl Index {
         let dense_pending = lane.map_or(totals.chunks, Lane::pending);
         let degraded =
             lane.map_or_else(|| Some(NO_MODEL.to_owned()), |lane| lane.degraded(lane.unseen()));
-        let reasons: Vec<String> = degraded.into_iter().chain(reasons(&progress)).collect();
+        let reasons: Vec<String> =
+            degraded.into_iter().chain(reasons(&progress, totals.chunks == 0)).collect();
         let (model, backend, graph) = match lane.and_then(Lane::described) {
             Some((model, backend, graph)) => (Some(model), Some(backend), Some(graph)),
             None => (None, None, None),

@@ -16,6 +16,7 @@
 
 mod announce;
 mod catalogue;
+mod changing;
 mod dense;
 mod engine;
 mod file;

@@ -13,6 +13,7 @@ use greenlit_lexical::Document;
 use greenlit_workspace::{Ignored, ScanError, list_files};
 
 use crate::catalogue::{Batch, Content, FileState};
+use crate::changing::Changing;
 use crate::file::{self, Read};
 use crate::pages::Pages;
 use crate::record::{Record, RecordId, document_id};
@@ -41,6 +42,7 @@ pub(crate) struct Writer {
     next: RecordId,
     totals: Totals,
     ignored: Ignored,
+    changing: Changing,
 }
 
 /// What was read and cut, and is not yet stored.
@@ -90,6 +92,7 @@ impl Writer {
             clock: 0,
             next: 0,
             totals: Totals::default(),
+            changing: Changing::default(),
         };
         for (number, record) in loaded.records {
             writer.insert(number, Arc::new(record));
@@ -224,7 +227,12 @@ impl Writer {
             self.touch(known);
             return Ok(known);
         }
-        let chunked = file::chunk(path, text, hash)?;
+        let before = self.changing.get(path);
+        let (chunked, document) = file::chunk_changed(path, text, hash, before)?;
+        // What is new will mostly stay as it is.
+        if self.files.contains_key(path) {
+            self.changing.keep(path, document);
+        }
         self.totals.cut += 1;
         let number = self.next;
         self.next += 1;

@@ -416,6 +416,11 @@ impl State {
         self.coming.as_mut().unwrap_or(&mut self.serving)
     }
 
+    /// Whether all is known that lives.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
     /// Whether the model is being exchanged.
     pub(super) fn is_exchanging(&self) -> bool {
         self.coming.is_some()

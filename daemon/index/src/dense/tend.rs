@@ -33,6 +33,10 @@ impl Worker {
             // It has nothing to do any more.
             let _ = builder.join();
         }
+        // Before that what lives is a part of it, or nothing, and a graph that was loaded looks dead.
+        if !lane.read().is_complete() {
+            return false;
+        }
         if bound.needs_fold() && self.builder.is_none() && !lane.is_closed() {
             return self.fold(lane, bound);
         }

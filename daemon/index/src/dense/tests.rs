@@ -59,18 +59,22 @@ const QUOTA: u64 = 1 << 30;
 
 impl Scene {
     fn new(files: &[(&str, &str)]) -> Self {
+        Self::with(files, Thresholds::default())
+    }
+
+    fn with(files: &[(&str, &str)], thresholds: Thresholds) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let hash = HashEmbedder::new(64);
         let embedder = Arc::new(Slow { hash, meanwhile: Mutex::default() });
         let options = DenseOptions {
             directory: dir.path().join("vectors"),
             quota_bytes: QUOTA,
-            thresholds: Thresholds::default(),
+            thresholds,
             unload_after: None,
         };
         let loaded: Arc<dyn Embedder> = embedder.clone();
         let dense = Dense::new(options, Box::new(move || Ok(Some(loaded))));
-        let lane = dense.join(dir.path(), None, Arc::new(|_| {})).unwrap();
+        let lane = dense.join(dir.path(), Some(dir.path()), Arc::new(|_| {})).unwrap();
         let snapshot = Snapshot::empty(Arc::new(Lexical::in_memory().unwrap()));
         let mut scene = Self { dir, embedder, dense, lane, snapshot };
         for (path, text) in files {
@@ -159,4 +163,29 @@ fn vectors_that_move_while_a_question_is_embedded_are_found() {
     *scene.embedder.meanwhile.lock().unwrap() = Some(Box::new(move_all));
     assert_eq!(scene.found(&[], &[], None), [0, 1]);
     assert!(scene.embedder.meanwhile.lock().unwrap().is_none());
+}
+
+#[test]
+fn a_stored_graph_outlasts_an_index_that_is_slow_to_open() {
+    let texts: Vec<String> = (0..12).map(|n| format!("def f{n}():\n    return {n}\n")).collect();
+    let names: Vec<String> = (0..12).map(|n| format!("f{n}.py")).collect();
+    let files: Vec<(&str, &str)> =
+        names.iter().zip(&texts).map(|(name, text)| (&**name, &**text)).collect();
+    let thresholds = Thresholds { smallest: 4, largest: 100, tail: 1, ..Thresholds::default() };
+    let scene = Scene::with(&files, thresholds);
+    let graph = scene.dir.path().join("graph");
+    let built = std::fs::metadata(&graph).unwrap().modified().unwrap();
+
+    // The worker comes to it before the index has said what lives.
+    scene.lane.close();
+    let lane =
+        scene.dense.join(scene.dir.path(), Some(scene.dir.path()), Arc::new(|_| {})).unwrap();
+    assert!(scene.dense.settle(PATIENCE));
+    assert_eq!(std::fs::metadata(&graph).unwrap().modified().unwrap(), built);
+    lane.follow(&scene.snapshot, false);
+    lane.settle();
+    assert!(scene.dense.settle(PATIENCE));
+    let (.., status) = lane.described().unwrap();
+    assert_eq!((status.built, status.members, status.tail), (true, 12, 0));
+    assert_eq!(std::fs::metadata(&graph).unwrap().modified().unwrap(), built);
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Hit;
+use super::texts::Texts;
 use crate::record::{ChunkMeta, Record};
 use crate::shared::Progress;
 
@@ -19,12 +20,12 @@ pub(crate) fn hit(record: &Record, chunk: &ChunkMeta, score: f64, text: &str) ->
 }
 
 /// Why an index does not know everything.
-pub(crate) fn reasons(progress: &Progress) -> Vec<String> {
+pub(crate) fn reasons(progress: &Progress, is_empty: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(why) = &progress.failed {
-        reasons.push(match progress.left {
-            None => format!("nothing is indexed: {why}"),
-            Some(_) => format!("the index does not follow changes any more: {why}"),
+        reasons.push(match is_empty {
+            true => format!("nothing is indexed: {why}"),
+            false => format!("the index does not follow changes any more: {why}"),
         });
     } else if progress.is_settled() {
         return reasons;
@@ -40,31 +41,69 @@ pub(crate) fn reasons(progress: &Progress) -> Vec<String> {
     reasons
 }
 
-/// Puts hits together that overlap, or that are touching parts of one definition. The hits come
-/// best first and stay so; what belongs together has the score of its best part.
-pub(crate) fn merge(
+/// Hits that are told, best first: they come so.
+#[derive(Debug)]
+pub(crate) struct Hits {
+    /// Of definitions each is told once, where it came first. Of passages those that overlap, and those that
+    /// are touching parts of one definition, are put together; what belongs together has the score of its
+    /// best part.
+    named: bool,
     hits: Vec<Hit>,
-    lines: impl Fn(&str, Range<u32>) -> Option<String>,
-) -> Vec<Hit> {
-    let mut merged: Vec<Hit> = Vec::new();
-    for hit in hits {
-        let same = |known: &&mut Hit| {
-            let overlap = known.lines.start < hit.lines.end && hit.lines.start < known.lines.end;
-            let touch = known.lines.start <= hit.lines.end && hit.lines.start <= known.lines.end;
-            let one = !hit.symbol.is_empty() && known.symbol == hit.symbol;
-            known.path == hit.path && (overlap || touch && one)
-        };
-        let Some(known) = merged.iter_mut().find(same) else {
-            merged.push(hit);
-            continue;
-        };
-        let range = known.lines.start.min(hit.lines.start)..known.lines.end.max(hit.lines.end);
-        if let Some(text) = lines(&hit.path, range.clone()) {
-            known.lines = range;
-            known.text = text;
+}
+
+impl Hits {
+    pub(crate) fn new(named: bool) -> Self {
+        Self { named, hits: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.hits.len()
+    }
+
+    /// Hits that are no better than those before, in files that were read.
+    pub(crate) fn extend(&mut self, hits: impl IntoIterator<Item = Hit>, texts: &Texts<'_>) {
+        self.extend_with(hits, |path, lines| texts.lines(path, lines));
+    }
+
+    pub(crate) fn into_best(self) -> Vec<Hit> {
+        self.hits
+    }
+
+    fn extend_with(
+        &mut self,
+        hits: impl IntoIterator<Item = Hit>,
+        lines: impl Fn(&str, Range<u32>) -> Option<String>,
+    ) {
+        for hit in hits {
+            let is_same = |known: &&mut Hit| {
+                known.path == hit.path
+                    && if self.named {
+                        known.lines == hit.lines
+                    } else {
+                        belong_together(known, &hit)
+                    }
+            };
+            let Some(known) = self.hits.iter_mut().find(is_same) else {
+                self.hits.push(hit);
+                continue;
+            };
+            if self.named {
+                continue;
+            }
+            let range = known.lines.start.min(hit.lines.start)..known.lines.end.max(hit.lines.end);
+            if let Some(text) = lines(&hit.path, range.clone()) {
+                known.lines = range;
+                known.text = text;
+            }
         }
     }
-    merged
+}
+
+/// Whether two passages of a file are told as one.
+fn belong_together(known: &Hit, hit: &Hit) -> bool {
+    let overlap = known.lines.start < hit.lines.end && hit.lines.start < known.lines.end;
+    let touch = known.lines.start <= hit.lines.end && hit.lines.start <= known.lines.end;
+    overlap || touch && !hit.symbol.is_empty() && known.symbol == hit.symbol
 }
 
 #[cfg(test)]
@@ -92,7 +131,9 @@ mod tests {
             hit("a", 30..40, "g"),
             hit("a", 35..50, ""),
         ];
-        let merged = merge(hits, |_, lines| Some(format!("{lines:?}")));
+        let mut merged = Hits::new(false);
+        merged.extend_with(hits, |_, lines| Some(format!("{lines:?}")));
+        let merged = merged.into_best();
         let seen: Vec<_> = merged.iter().map(|hit| (&*hit.path, hit.lines.clone())).collect();
         assert_eq!(seen, [("a", 10..30), ("b", 10..20), ("a", 30..50)]);
         assert_eq!(merged[0].text, "10..30");
@@ -101,16 +142,18 @@ mod tests {
     #[test]
     fn what_is_missing_is_told() {
         let mut progress = Progress::default();
-        assert!(reasons(&progress).is_empty());
+        assert!(reasons(&progress, false).is_empty());
         progress.sent = 1;
-        assert_eq!(reasons(&progress), ["the index is being opened"]);
+        assert_eq!(reasons(&progress, false), ["the index is being opened"]);
         progress.left = Some(7);
-        assert_eq!(reasons(&progress), ["the index is not complete: 7 files to go"]);
+        assert_eq!(reasons(&progress, false), ["the index is not complete: 7 files to go"]);
         progress.paused = true;
-        assert!(reasons(&progress)[0].contains("paused"));
+        assert!(reasons(&progress, false)[0].contains("paused"));
         progress.failed = Some("no space".to_owned());
-        assert_eq!(reasons(&progress), ["the index does not follow changes any more: no space"]);
-        progress.left = None;
-        assert_eq!(reasons(&progress), ["nothing is indexed: no space"]);
+        assert_eq!(
+            reasons(&progress, false),
+            ["the index does not follow changes any more: no space"]
+        );
+        assert_eq!(reasons(&progress, true), ["nothing is indexed: no space"]);
     }
 }

@@ -1,6 +1,6 @@
 //! From chunks to the definitions in them: who asks for a symbol wants its lines, not its neighbours'.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,13 +56,6 @@ impl Definitions {
             true => found,
         }
     }
-}
-
-/// Each definition once, where it came first.
-pub(crate) fn distinct(mut hits: Vec<Hit>) -> Vec<Hit> {
-    let mut seen = HashSet::new();
-    hits.retain(|hit| seen.insert((hit.path.clone(), hit.lines.clone())));
-    hits
 }
 
 /// A word of a description that is in many names by chance.

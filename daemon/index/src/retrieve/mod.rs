@@ -27,9 +27,9 @@ use crate::dense::{Found as Near, NO_MODEL};
 use crate::index::Index;
 use crate::record::parts;
 use crate::snapshot::{Scope, Snapshot};
-use answer::merge;
+use answer::Hits;
 pub(crate) use answer::reasons;
-use definitions::{Definitions, distinct};
+use definitions::Definitions;
 use fuse::fuse;
 use texts::Texts;
 
@@ -131,35 +131,45 @@ impl Index {
     ) -> Result<(Found, BTreeSet<PathBuf>), SearchError> {
         let left = deadline.saturating_duration_since(Instant::now()).max(STALE_PATIENCE);
         let (snapshot, scope, whole) = self.scope(view, left);
-        let near = self.meant(query, &snapshot, &scope);
+        // The question may have to be embedded: its words are looked up meanwhile.
+        let (near, words) = std::thread::scope(|threads| {
+            let words = threads.spawn(|| found_by_words(query, &snapshot, &scope));
+            let near = self.meant(query, &snapshot, &scope);
+            (near, words.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
         let mut reasons: Vec<String> = near.degraded.into_iter().collect();
-        reasons.extend(answer::reasons(&self.shared().progress()));
+        reasons.extend(answer::reasons(&self.shared().progress(), snapshot.totals.chunks == 0));
         if !whole {
             reasons.push("unsaved buffers are not searched".to_owned());
         }
-        let ranked = rank(query, &snapshot, &scope, &near.documents)?;
+        let ranked = rank(query, &words?, &near.documents);
         let mut texts = Texts::new(view);
         let neighbours = texts.near(&query.near);
         let mut definitions = Definitions::default();
-        // More than wanted: some fall away, and a boost may bring others to the top.
-        let mut hits = Vec::new();
+        let mut hits = Hits::new(query.filter.is_named());
+        let mut boosted = Vec::new();
         for (document, score) in ranked {
             let Some((record, chunk)) = snapshot.chunk(document) else { continue };
+            // Nothing moves up any more: of another file there can only be hits that are too many.
+            if neighbours.is_none() && hits.len() >= query.k && !texts.has_read(&record.path) {
+                continue;
+            }
             let Some(text) = texts.of(record, chunk) else { continue };
             let score = score
                 * query.weights.edge.powi(neighbours.edges(&record.path, &chunk.symbol, text));
             let hit = answer::hit(record, chunk, score, text);
-            if query.filter.is_named() {
-                hits.extend(definitions.of(&query.text, hit, &texts));
-            } else {
-                hits.push(hit);
+            let found = match query.filter.is_named() {
+                true => definitions.of(&query.text, hit, &texts),
+                false => vec![hit],
+            };
+            match neighbours.is_none() {
+                true => hits.extend(found, &texts),
+                false => boosted.extend(found),
             }
         }
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let mut hits = match query.filter.is_named() {
-            true => distinct(hits),
-            false => merge(hits, |path, lines| texts.lines(path, lines)),
-        };
+        boosted.sort_by(|a, b| b.score.total_cmp(&a.score));
+        hits.extend(boosted, &texts);
+        let mut hits = hits.into_best();
         hits.truncate(query.k);
         Ok((Found { hits, reasons, pending: near.pending, model: near.model }, texts.into_stale()))
     }
@@ -187,13 +197,17 @@ struct Found {
     model: Option<String>,
 }
 
-/// Documents with their fused scores, best first.
-fn rank(
+/// Documents by their words and by their names, each best first.
+struct Worded {
+    words: Vec<u64>,
+    symbols: Vec<u64>,
+}
+
+fn found_by_words(
     query: &Query,
     snapshot: &Snapshot,
     scope: &Scope,
-    near: &[u64],
-) -> Result<Vec<(u64, f64)>, SearchError> {
+) -> Result<Worded, SearchError> {
     let depth = depth(query);
     let live = |document: u64| scope.holds(parts(document).0);
     let words = &snapshot.words;
@@ -202,10 +216,15 @@ fn rank(
         Ok::<_, SearchError>((words.search(&asked)?, words.symbols(&query.text, &filter, depth)?))
     })?;
     let ids = |found: Vec<Scored>| found.into_iter().map(|hit| hit.id).collect::<Vec<u64>>();
-    let (words, symbols) = (ids(words), ids(symbols));
+    Ok(Worded { words: ids(words), symbols: ids(symbols) })
+}
+
+/// Documents with their fused scores, best first: more than wanted, for some fall away, and a boost may
+/// bring others to the top.
+fn rank(query: &Query, Worded { words, symbols }: &Worded, near: &[u64]) -> Vec<(u64, f64)> {
     let Weights { lexical, dense, symbol, .. } = query.weights;
-    let rankings = [(lexical, &*words), (dense, near), (symbol, &symbols)];
-    Ok(fuse(&rankings, query.weights.depth, depth))
+    let rankings = [(lexical, &**words), (dense, near), (symbol, symbols)];
+    fuse(&rankings, query.weights.depth, depth(query))
 }
 
 /// Whether a definition is asked for by what it does: in several words, where its name is one.

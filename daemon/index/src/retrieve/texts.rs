@@ -44,6 +44,11 @@ impl<'a> Texts<'a> {
         text
     }
 
+    /// Whether a file was read, or tried to be.
+    pub(crate) fn has_read(&self, path: &str) -> bool {
+        self.read.contains_key(path)
+    }
+
     /// A file that was read.
     pub(crate) fn whole(&self, path: &str) -> Option<&str> {
         self.read.get(path)?.as_ref().map(|(text, _)| text.as_str())
@@ -114,6 +119,11 @@ pub(crate) struct Near {
 }
 
 impl Near {
+    /// Whether no hit has an edge.
+    pub(crate) fn is_none(&self) -> bool {
+        self.calls.is_empty() && self.defines.is_empty() && self.imports.is_empty()
+    }
+
     /// Kinds of edges between a hit and the files: called by them, imported, calling them.
     pub(crate) fn edges(&self, path: &str, symbol: &str, text: &str) -> i32 {
         let path = Path::new(path);
