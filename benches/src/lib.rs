@@ -7,6 +7,7 @@
 //! Invariant: no daemon of the person who runs a benchmark is used or stopped.
 
 pub mod checkout;
+pub mod embedder;
 pub mod fates;
 pub mod features;
 pub mod fetch;

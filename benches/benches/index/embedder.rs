@@ -1,5 +1,6 @@
-//! Vectors that mean nothing and cost nothing, and who asked for them.
+//! Vectors, of a model or of nothing but hashed words, and who asked for them.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -12,25 +13,43 @@ use greenlit_embed::{EmbedError, Embedder, Identity};
 use greenlit_graph::Thresholds;
 use greenlit_index::{Dense, DenseOptions};
 
+use crate::Args;
+
 /// More than the vectors of any corpus take.
 const QUOTA_BYTES: u64 = 1 << 40;
 
 /// Counts the texts that are embedded, and keeps them.
 pub(crate) struct Counted {
-    hash: HashEmbedder,
+    embedder: Arc<dyn Embedder>,
+    /// Vectors of questions that were asked before.
+    questions: Mutex<HashMap<String, Vec<f32>>>,
     texts: AtomicUsize,
     /// One JSON string per line.
     kept: Option<Mutex<BufWriter<File>>>,
 }
 
 impl Counted {
-    pub(crate) fn new(dims: usize, kept: Option<&Path>) -> Result<Arc<Self>> {
+    /// With the model that is named.
+    pub(crate) fn new(args: &Args, kept: Option<&Path>) -> Result<Arc<Self>> {
         let kept = kept.map(|path| {
             let file = File::create(path);
             file.with_context(|| format!("cannot write {}", path.display()))
         });
         let kept = kept.transpose()?.map(|file| Mutex::new(BufWriter::new(file)));
-        Ok(Arc::new(Self { hash: HashEmbedder::new(dims), texts: AtomicUsize::new(0), kept }))
+        let embedder: Arc<dyn Embedder> = match &args.model {
+            Some(model) => greenlit_benches::embedder::load(model, args.onnxruntime.clone())?,
+            None => Arc::new(HashEmbedder::new(args.dims)),
+        };
+        let (questions, texts) = (Mutex::default(), AtomicUsize::new(0));
+        Ok(Arc::new(Self { embedder, questions, texts, kept }))
+    }
+
+    /// What its vectors are.
+    pub(crate) fn described(args: &Args) -> String {
+        match &args.model {
+            Some(model) => format!("of the model in {}", model.display()),
+            None => format!("hashed words, {} values: no meaning, no cost", args.dims),
+        }
     }
 
     pub(crate) fn texts(&self) -> usize {
@@ -52,7 +71,7 @@ impl Counted {
 
 impl Embedder for Counted {
     fn identity(&self) -> &Identity {
-        self.hash.identity()
+        self.embedder.identity()
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
@@ -64,14 +83,20 @@ impl Embedder for Counted {
                 writeln!(kept, "{line}").expect("the scratch directory has room");
             }
         }
-        self.hash.embed(texts)
+        self.embedder.embed(texts)
     }
 
     fn embed_query(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        self.hash.embed_query(text)
+        let questions = || self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = questions().get(text) {
+            return Ok(known.clone());
+        }
+        let vector = self.embedder.embed_query(text)?;
+        questions().insert(text.to_owned(), vector.clone());
+        Ok(vector)
     }
 
     fn count_tokens(&self, text: &str) -> usize {
-        self.hash.count_tokens(text)
+        self.embedder.count_tokens(text)
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! The corpus is source text that lies on the machine: crates as cargo unpacked them, and packages of
 //! the benchmarks' Python. Vectors come from hashed words: they mean nothing and cost nothing, so
-//! that what is measured is the index and not a model. `cargo xtask bench index -- --help` says what
-//! can be chosen.
+//! that what is measured is the index and not a model; with `--model` from that, whose work for the
+//! questions is left out. `cargo xtask bench index -- --help` says what can be chosen.
 #![expect(clippy::print_stdout, reason = "a benchmark reports")]
 
 mod corpus;
@@ -16,11 +16,13 @@ mod steps;
 mod workspace;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
 use corpus::Corpus;
+use embedder::Counted;
 use greenlit_benches::machine::Machine;
 use greenlit_benches::options::Output;
 use greenlit_benches::product::PROGRAM_ENV;
@@ -60,6 +62,12 @@ struct Args {
     /// Values per vector
     #[arg(long, default_value_t = 384)]
     dims: usize,
+    /// Directory of an embedding model, in place of hashed words
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// ONNX Runtime [default: the one in .tools/onnxruntime]
+    #[arg(long, value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
     /// Searches of each kind, and of each process that opens workspaces
     #[arg(long, default_value_t = 200)]
     searches: usize,
@@ -107,11 +115,19 @@ struct Large {
     whole: process::Opened,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    if !args.open.is_empty() {
-        return process::open(&args);
+fn main() -> Result<ExitCode> {
+    if let Some(code) = greenlit_benches::embedder::probe() {
+        return Ok(code);
     }
+    let args = Args::parse();
+    match args.open.is_empty() {
+        true => measure(&args)?,
+        false => process::open(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(args: &Args) -> Result<()> {
     greenlit_benches::enter()?;
     let cache = args.output.cache()?;
     let product = std::env::var_os(PROGRAM_ENV).unwrap_or_else(|| "greenlit".into());
@@ -130,7 +146,7 @@ fn main() -> Result<()> {
     let texts = home("texts.jsonl");
     let large = Workspace::lay(&home("large"), &mut corpus, args.large)?;
     println!("large: {}", large.described());
-    let large = large_one(&args, &large, &vectors, &texts)?;
+    let large = large_one(args, &large, &vectors, &texts)?;
     let saves_ratio = large.saves.p50_ms / small_saves.p50_ms;
     println!("a save in the large workspace takes {saves_ratio:.2} of one in the small");
 
@@ -140,15 +156,15 @@ fn main() -> Result<()> {
     }
     let several = home("several");
     // The first process makes the indexes; what the second one takes is what they take.
-    process::start(&open, Some(&several), &args)?;
-    let workspaces = process::start(&open, Some(&several), &args)?;
+    process::start(&open, Some(&several), args)?;
+    let workspaces = process::start(&open, Some(&several), args)?;
     println!("{} workspaces at once: {workspaces}", args.workspaces);
 
     let peer = match args.no_peer {
         true => None,
         false => {
             let python = cache.python(&peer::REQUIREMENTS.map(str::to_owned))?;
-            let peer = peer::measure(&python, &texts, &args)?;
+            let peer = peer::measure(&python, &texts, args)?;
             println!("{peer}");
             Some(peer)
         }
@@ -156,7 +172,7 @@ fn main() -> Result<()> {
     let report = Report {
         machine,
         corpus: corpus.described(),
-        vectors: format!("hashed words, {} values: no meaning, no cost", args.dims),
+        vectors: Counted::described(args),
         large,
         small_first,
         small_saves,

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use greenlit_benches::machine::resident;
 use greenlit_benches::process;
+use greenlit_embed::Embedder;
 use greenlit_index::{Index, Query};
 use greenlit_workspace::View;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ impl fmt::Display for Opened {
     }
 }
 
+/// The first question.
+const FIRST: &str = "read the next line of a file";
+
 /// Starts this program anew.
 pub(crate) fn start(homes: &[PathBuf], vectors: Option<&Path>, args: &Args) -> Result<Opened> {
     let mut command = Command::new(std::env::current_exe()?);
@@ -63,6 +67,11 @@ pub(crate) fn start(homes: &[PathBuf], vectors: Option<&Path>, args: &Args) -> R
     command.arg("--searches").arg(args.searches.to_string());
     if let Some(vectors) = vectors {
         command.arg("--vectors").arg(vectors);
+    }
+    for (option, value) in [("--model", &args.model), ("--onnxruntime", &args.onnxruntime)] {
+        if let Some(value) = value {
+            command.arg(option).arg(value);
+        }
     }
     command.arg("--open").args(homes);
     let finished = process::run(&mut command, PATIENCE)?;
@@ -74,11 +83,16 @@ pub(crate) fn start(homes: &[PathBuf], vectors: Option<&Path>, args: &Args) -> R
 
 /// What [`start`] starts.
 pub(crate) fn open(args: &Args) -> Result<()> {
-    let Args { open: homes, vectors, dims, searches, .. } = args;
-    let dense = vectors
-        .as_deref()
-        .map(|vectors| Ok::<_, anyhow::Error>(Counted::new(*dims, None)?.dense(vectors)));
-    let dense = dense.transpose()?;
+    let Args { open: homes, vectors, searches, .. } = args;
+    let embedder = vectors.as_ref().map(|_| Counted::new(args, None)).transpose()?;
+    let dense = embedder.as_ref().zip(vectors.as_deref());
+    let dense = dense.map(|(embedder, vectors)| embedder.dense(vectors));
+    let embed = |question: &str| match &embedder {
+        Some(embedder) => embedder.embed_query(question).map(|_vector| ()),
+        None => Ok(()),
+    };
+    // What is measured is the index, and not the model.
+    embed(FIRST)?;
     let started = Instant::now();
     let mut indexes = Vec::new();
     for home in homes {
@@ -94,7 +108,7 @@ pub(crate) fn open(args: &Args) -> Result<()> {
     };
     let first = indexes.first().context("nothing to open")?;
     settle(first)?;
-    while !ask(first, "read the next line of a file")? {
+    while !ask(first, FIRST)? {
         std::thread::yield_now();
     }
     let first_search_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -108,6 +122,7 @@ pub(crate) fn open(args: &Args) -> Result<()> {
             embedded(index, dense)?;
         }
         let questions = questions(index, searches.div_ceil(indexes.len()))?;
+        questions.iter().try_for_each(|question| embed(question))?;
         let busy = busy_ms();
         for question in questions {
             let started = Instant::now();

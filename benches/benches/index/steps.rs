@@ -172,7 +172,7 @@ pub(crate) fn branches(
     texts: &Path,
     args: &Args,
 ) -> Result<(Branches, Disk)> {
-    let counted = Counted::new(args.dims, Some(texts))?;
+    let counted = Counted::new(args, Some(texts))?;
     let dense = counted.dense(vectors);
     let index = workspace.open(Some(&dense))?;
     embedded(&index, &dense)?;

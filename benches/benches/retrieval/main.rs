@@ -91,7 +91,7 @@ struct Measured {
 }
 
 fn main() -> Result<ExitCode> {
-    if let Some(code) = meaning::probe() {
+    if let Some(code) = greenlit_benches::embedder::probe() {
         return Ok(code);
     }
     run(&Args::parse())?;
@@ -108,8 +108,7 @@ fn run(args: &Args) -> Result<()> {
     let mut machine = Machine::probe(&program, Some(&python));
     machine.versions.push(("ripgrep".to_owned(), version.unwrap_or_default()));
     let (embedder, meaning) = meaning::open(&args.model, args.onnxruntime.clone(), &cache)?;
-    let model = embedder.identity();
-    let model = format!("{} on {}", model.name, model.backend);
+    let model = greenlit_benches::embedder::described(&*embedder);
     println!("retrieval, seed {}\n{}\nmodel: {model}", args.seed, machine.head());
 
     let wanted = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
