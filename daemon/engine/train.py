@@ -22,7 +22,10 @@ LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 def example(tokenizer, line):
     """Tokens of a conversation, and which of them are the reply."""
     messages = json.loads(line)["messages"]
-    prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
+    # As the engine asks: without thinking, where a template knows of it.
+    prompt = tokenizer.apply_chat_template(
+        messages[:-1], add_generation_prompt=True, tokenize=False, enable_thinking=False
+    )
     prompt = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     reply = messages[-1]["content"] + tokenizer.eos_token
     reply = tokenizer(reply, add_special_tokens=False)["input_ids"]

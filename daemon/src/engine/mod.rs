@@ -46,6 +46,8 @@ impl Local {
         let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
         let shelf = Shelf::open(paths.data_dir.join("engine"));
         let most_bytes = own.kept_mb << 20;
+        // Fewer may be kept than the last time, or none.
+        shelf.trim_kept(most_bytes);
         let keep = Keep { directory: shelf.kept_directory(), most_bytes };
         let options = Options {
             program: Program {

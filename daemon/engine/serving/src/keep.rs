@@ -21,8 +21,8 @@ const MANIFEST: &str = "kept.json";
 struct Manifest {
     /// Who wrote it: another version may read it otherwise.
     by: String,
-    /// Names and sizes.
-    files: Vec<(String, u64)>,
+    /// Names, sizes and digests.
+    files: Vec<(String, u64, String)>,
 }
 
 /// Where the weights of one plan are kept.
@@ -57,12 +57,15 @@ impl Place {
         Some(Self { directory, by: by.to_owned(), most: keep.most_bytes })
     }
 
-    /// The directory, if it is whole and was written by the same backend. It counts as used now.
+    /// The directory, if it is whole and was written by the same backend: everything in it is read. It counts as
+    /// used now.
     pub fn find(&self) -> Option<PathBuf> {
         let path = self.directory.join(MANIFEST);
         let manifest: Manifest = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
-        let whole = |(name, size): &(String, u64)| {
-            self.directory.join(name).metadata().is_ok_and(|found| found.len() == *size)
+        let whole = |(name, size, digest): &(String, u64, String)| {
+            let path = self.directory.join(name);
+            path.metadata().is_ok_and(|found| found.len() == *size)
+                && digest_of(&path).is_ok_and(|found| found == *digest)
         };
         if manifest.by != self.by || !manifest.files.iter().all(whole) {
             return None;
@@ -107,7 +110,8 @@ impl Place {
         for entry in fs::read_dir(&unfinished)? {
             let entry = entry?;
             File::open(entry.path())?.sync_all()?;
-            files.push((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()));
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.push((name, entry.metadata()?.len(), digest_of(&entry.path())?));
         }
         let manifest = Manifest { by: self.by.clone(), files };
         fs::write(unfinished.join(MANIFEST), serde_json::to_vec(&manifest)?)?;
@@ -126,21 +130,33 @@ impl Place {
         self.directory.with_file_name(name)
     }
 
-    /// Removes what was used longest ago until no more than `most` bytes are kept by all models.
     fn make_room(&self, most: u64) {
-        let all = self.directory.parent().and_then(Path::parent);
-        let models = all.into_iter().flat_map(entries);
-        let mut kept: Vec<_> = models.flat_map(|model| entries(&model)).map(Kept::of).collect();
-        kept.sort_by_key(|kept| kept.used);
-        let mut sum: u64 = kept.iter().map(|kept| kept.bytes).sum();
-        for Kept { place, bytes, .. } in kept {
-            if sum <= most {
-                break;
-            }
-            tracing::info!(place = %place.display(), "kept weights have to go");
-            remove(&place);
-            sum -= bytes;
+        if let Some(all) = self.directory.parent().and_then(Path::parent) {
+            trim(all, most);
         }
+    }
+}
+
+/// A digest of a file. Flipped bits in weights are no error when they are read: the model writes nonsense.
+fn digest_of(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Removes what was used longest ago of all that is kept, until no more than `most` bytes are.
+pub fn trim(all: &Path, most: u64) {
+    let models = entries(all).into_iter();
+    let mut kept: Vec<_> = models.flat_map(|model| entries(&model)).map(Kept::of).collect();
+    kept.sort_by_key(|kept| kept.used);
+    let mut sum: u64 = kept.iter().map(|kept| kept.bytes).sum();
+    for Kept { place, bytes, .. } in kept {
+        if sum <= most {
+            break;
+        }
+        tracing::info!(place = %place.display(), "kept weights have to go");
+        remove(&place);
+        sum -= bytes;
     }
 }
 
@@ -214,6 +230,8 @@ mod tests {
         assert_eq!(fs::read(found.join("model.uqff")).unwrap(), [1]);
         let other = Place { by: "another version".into(), ..place.clone() };
         assert_eq!(other.find(), None);
+        fs::write(found.join("model.uqff"), [2]).unwrap();
+        assert_eq!(place.find(), None, "as long, and another content");
         fs::write(found.join("model.uqff"), []).unwrap();
         assert_eq!(place.find(), None);
         place.discard();
@@ -225,15 +243,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [first, second, third] = ["a", "b", "c"].map(|name| place(dir.path(), name, 1000));
         assert!(!write(&first, 1001), "more than all may take");
-        assert!(write(&first, 400) && write(&second, 400));
+        assert!(write(&first, 300) && write(&second, 300));
         // What was never finished goes before everything else.
         place(dir.path(), "d", 1000).begin(0).unwrap();
         let old = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
         let manifest = dir.path().join("a/four").join(MANIFEST);
         File::options().append(true).open(manifest).unwrap().set_modified(old).unwrap();
-        assert!(write(&third, 300));
+        assert!(write(&third, 350));
         assert_eq!([first.find(), second.find()].map(|found| found.is_some()), [false, true]);
         assert!(third.find().is_some() && !dir.path().join("d/four.unfinished").exists());
+        trim(dir.path(), 0);
+        assert_eq!([second.find(), third.find()], [None, None]);
+        trim(&dir.path().join("never"), 0);
     }
 
     #[test]

@@ -37,12 +37,12 @@ pub(super) fn pipeline(
             }
         }
     }
-    // They are in memory twice while they are written.
-    let room = greenlit_serving::free() > plan.weights;
+    // They are in memory twice while they are written, beside what is read at once.
+    let room = greenlit_serving::free() > plan.weights.saturating_mul(5) / 2;
     if let Some(unfinished) = room.then(|| place.begin(plan.weights)).flatten() {
         match apart(|| from_files(plan, device, Some(&unfinished))) {
             Ok(pipeline) => {
-                if let Err(error) = place.finish() {
+                if let Err(error) = with_settings(plan, &unfinished).and_then(|()| place.finish()) {
                     tracing::warn!(%error, "quantized weights are not kept");
                     place.abandon();
                 }
@@ -55,6 +55,17 @@ pub(super) fn pipeline(
         }
     }
     from_files(plan, device, None)
+}
+
+/// The library writes a template that has a file of its own, and forgets what it reads beside it: which the
+/// special tokens are.
+fn with_settings(plan: &Plan, kept: &Path) -> std::io::Result<()> {
+    let Some(settings) = &plan.files.tokenizer_config else { return Ok(()) };
+    let copy = kept.join("tokenizer_config.json");
+    if !copy.exists() {
+        std::fs::copy(settings, copy)?;
+    }
+    Ok(())
 }
 
 /// On a thread of its own: what the library keeps per thread goes with it, so another attempt is as good as

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use greenlit_protocol::engine::{EngineRequest, Keep, Precision};
+use greenlit_protocol::engine::{EngineRequest, Keep, Message, Precision, Prompt, Role};
 use greenlit_serving::check::Architecture;
 use greenlit_serving::tiny;
 
-use crate::engine::{Engine, SEED};
+use crate::engine::{Engine, SEED, job};
 
 const PROMPT: &str = "def f(x):";
 
@@ -69,14 +69,40 @@ async fn llama_in_eight_bits_is_the_same_from_the_disk() {
 async fn kept_weights_that_are_damaged_are_made_anew() {
     let engine = keeping(Architecture::Qwen2, Precision::Four).await;
     let expected = engine.greedy(None, PROMPT).await;
-    for damage in [|_: &[u8]| Vec::new(), |bytes: &[u8]| vec![0xff; bytes.len()]] {
+    let flipped = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        bytes
+    };
+    for damage in [|_: &[u8]| Vec::new(), |bytes: &[u8]| vec![0xff; bytes.len()], flipped] {
         let part = engine.path("kept/digest/four/model-0.uqff");
         let whole = std::fs::read(&part).unwrap();
         std::fs::write(&part, damage(&whole)).unwrap();
         again(&engine, Precision::Four).await;
         assert_eq!(engine.greedy(None, PROMPT).await, expected);
-        assert_eq!(std::fs::read(&part).unwrap().len(), whole.len(), "it is whole again");
+        assert_eq!(std::fs::read(&part).unwrap(), whole, "it is whole again");
     }
+}
+
+#[tokio::test]
+async fn special_tokens_are_known_where_the_template_has_a_file_of_its_own() {
+    let mut engine = Engine::start().await;
+    engine.keep = Some(Keep { directory: engine.path("kept/digest"), most_bytes: 1 << 30 });
+    let model = engine.path("model");
+    tiny::model(&model, Architecture::Qwen2, SEED).unwrap();
+    let template = "{{ bos_token }}{% for message in messages %}{{ message.content }}{% endfor %}";
+    std::fs::write(model.join("chat_template.jinja"), template).unwrap();
+    let settings = r#"{"bos_token": "<|start|>", "eos_token": "<|stop|>"}"#;
+    std::fs::write(model.join("tokenizer_config.json"), settings).unwrap();
+    engine.load("m", model, Precision::Four).await.unwrap();
+    for _ in 0..2 {
+        let mut chat = job(None, "", 4);
+        chat.prompt = Prompt::Chat(vec![Message { role: Role::User, content: "hello".to_owned() }]);
+        let (_, generated) = engine.write(chat).await.unwrap();
+        assert_eq!(generated.usage.prompt_tokens, 1 + 5, "one token begins, and no word `none`");
+        again(&engine, Precision::Four).await;
+    }
+    assert_eq!(parts(&engine).len(), 1);
 }
 
 #[tokio::test]

@@ -58,6 +58,12 @@ impl Shelf {
         self.directory.join("quantized")
     }
 
+    /// Removes quantized weights, those that were used longest ago first, until no more than so many bytes are
+    /// kept.
+    pub fn trim_kept(&self, most_bytes: u64) {
+        greenlit_serving::keep::trim(&self.kept_directory(), most_bytes);
+    }
+
     fn record(&self) -> impl Deref<Target = Record> {
         self.record.get()
     }

@@ -99,7 +99,14 @@ impl Shelf {
             origin,
             files: marks,
         };
-        self.change(|all| all.models.insert(name.clone(), record))?;
+        let before = self.change(|all| {
+            let before = all.models.insert(name.clone(), record)?.digest;
+            (!all.models.values().any(|other| other.digest == before)).then_some(before)
+        })?;
+        // Of what its files were before nobody asks again.
+        if let Some(before) = before {
+            keep::forget(&self.kept_directory(), &before, None);
+        }
         Ok(name)
     }
 
@@ -158,6 +165,8 @@ impl Shelf {
 /// Everything that decides what the model writes.
 fn paths(files: &ModelFiles) -> Vec<PathBuf> {
     let ModelFiles { config, tokenizer, template, generation, weights, .. } = files;
-    let small = [Some(config), Some(tokenizer), template.as_ref(), generation.as_ref()];
+    // A template may lie in it. If it has a file of its own, this one still names the special tokens.
+    let settings = files.tokenizer_config.as_ref().filter(|path| Some(*path) != template.as_ref());
+    let small = [Some(config), Some(tokenizer), template.as_ref(), settings, generation.as_ref()];
     small.into_iter().flatten().chain(weights).cloned().collect()
 }

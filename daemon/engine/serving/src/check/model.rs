@@ -19,6 +19,8 @@ pub struct ModelFiles {
     pub tokenizer: PathBuf,
     /// `chat_template.jinja`, else `tokenizer_config.json`.
     pub template: Option<PathBuf>,
+    /// `tokenizer_config.json`, which names special tokens.
+    pub tokenizer_config: Option<PathBuf>,
     /// `generation_config.json`.
     pub generation: Option<PathBuf>,
     /// Safetensors files, in order.
@@ -71,7 +73,8 @@ pub fn model(directory: &Path) -> Result<ModelFiles, BadFile> {
     fits(&weights[0], &shape, &tensors)?;
     Ok(ModelFiles {
         directory: directory.to_owned(),
-        template: present("chat_template.jinja").or(tokenizer_config),
+        template: present("chat_template.jinja").or(tokenizer_config.clone()),
+        tokenizer_config,
         config,
         rewritten,
         tokenizer,
