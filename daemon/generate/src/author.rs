@@ -290,6 +290,16 @@ impl Course<'_> {
         Ok(plan.ok())
     }
 
+    /// What a call that broke off took, as far as one can tell.
+    fn heard(&self, request: &Request<'_>, reply: &str) -> Usage {
+        if reply.is_empty() {
+            return Usage::default();
+        }
+        let count = |text: &str| self.author.model.count_tokens(text) as u64;
+        let prompt_tokens = request.messages.iter().map(|message| count(&message.content)).sum();
+        Usage { prompt_tokens, completion_tokens: count(reply), estimated: true }
+    }
+
     /// The reply to a call that came to its end, and the call's place in the record.
     fn ask(
         &self,
@@ -307,7 +317,7 @@ impl Course<'_> {
             ControlFlow::Continue(())
         });
         let (ending, usage) = match &asked {
-            Err(error) => (Ending::Failed(reasons(error)), Usage::default()),
+            Err(error) => (Ending::Failed(reasons(error)), self.heard(request, &reply)),
             Ok(Completion { usage, .. }) if reply.len() > MAX_REPLY => {
                 (Ending::Invalid(ContractError::TooLong.to_string()), *usage)
             }

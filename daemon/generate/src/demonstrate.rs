@@ -39,6 +39,12 @@ pub enum Unfit {
     /// The model could not read it.
     #[error("it does not fit the model")]
     TooLong(#[source] ModelError),
+    /// It is longer than a reply may be.
+    #[error("the patch takes more than the {most} tokens of a reply")]
+    LongReply {
+        /// Tokens of a reply.
+        most: usize,
+    },
     /// It does not mend what it mended.
     #[error("it is not verified again: {0}")]
     Fell(String),
@@ -80,6 +86,10 @@ impl Demonstrator {
             suspects: fault.context.files,
         };
         let reply = contract::reply(&self.patch, &scope).ok_or(Unfit::NoForm)?;
+        // A model that writes more is cut off: it must not learn to.
+        if self.model.count_tokens(&reply) > self.reply_tokens {
+            return Err(Unfit::LongReply { most: self.reply_tokens });
+        }
         let prompt = Prompt::new(&*self.model, fault, None, Step::Patch, self.reply_tokens);
         let messages = prompt.map_err(Unfit::TooLong)?.messages(Step::Patch, &[]);
         let told = messages.iter().map(|message| ("prompt", message.content.as_str()));

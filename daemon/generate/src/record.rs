@@ -88,11 +88,15 @@ impl Record {
         Some(times.iter().sum::<Duration>() / calls)
     }
 
-    /// Why the model cannot be judged: it was asked, and no call ever came to its end.
+    /// Why the model could not be asked at all: no call ever came to its end.
     pub fn unreached(&self) -> Option<&str> {
         let failed = |attempt: &Attempt| matches!(attempt.ending, Ending::Failed(_));
-        let all = self.attempts.iter().all(failed);
-        self.attempts.first().filter(|_| all).and_then(|attempt| match &attempt.ending {
+        self.failed().filter(|_| self.attempts.iter().all(failed))
+    }
+
+    /// Why a call failed, of the last one that did: what the model would have said is not known.
+    pub fn failed(&self) -> Option<&str> {
+        self.attempts.iter().rev().find_map(|attempt| match &attempt.ending {
             Ending::Failed(why) => Some(why.as_str()),
             _ => None,
         })

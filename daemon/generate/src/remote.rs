@@ -180,11 +180,18 @@ impl Model for Remote {
             let mut begun = false;
             let (body, sent) = self.standing.dialect.body(&self.endpoint, request);
             let heard = Call::start(&self.agent, &self.endpoint, body);
-            let asked = self.attempt(request, piece, &heard, &permit, &mut begun);
-            // Of what breaks off in the middle nobody says what it took: at least it was read.
+            let mut said = 0_u64;
+            let mut piece = |text: &str| {
+                said += self.count_tokens(text) as u64;
+                piece(text)
+            };
+            let asked = self.attempt(request, &mut piece, &heard, &permit, &mut begun);
+            // Of what breaks off nobody says what it took: it was read, and what was heard was written.
             let took = match &asked {
                 Ok(Completion { usage, .. }) => usage.prompt_tokens + usage.completion_tokens,
-                Err(_) if begun => self.count(request),
+                Err(error) if begun || matches!(error, EndpointError::Silent { .. }) => {
+                    self.count(request) + said
+                }
                 Err(_) => 0,
             };
             self.standing.spend(Instant::now(), took);

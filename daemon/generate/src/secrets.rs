@@ -20,17 +20,26 @@ const SHAPES: &[(&str, &str)] = &[
     (r"\bhf_[A-Za-z0-9]{30,}", "a Hugging Face token"),
     (r"\b(?:npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,})", "a registry token"),
     (r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", "a signed token"),
-    (r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]{3,}@", "a password in an address"),
+    (
+        r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:(?:[^\s/@]{3,}|[^\s/@]+@[^\s@]+)@",
+        "a password in an address",
+    ),
 ];
 
 static SET: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSet::new(SHAPES.iter().map(|(shape, _)| shape)).expect("the shapes are valid")
 });
 
-/// A name that says secret, and the text that it gets.
+/// A name that says secret, and the text that it gets: with a type between them or not, as a key of a table,
+/// in a file of settings without quotes.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    let names = "secret|passwd|password|token|api_?key|private_?key|access_?key";
-    let named = format!(r#"(?i)(?:{names})\w*["']?\s*(?::|=|:=|=>)\s*["']([^"'\s]{{16,}})["']"#);
+    let names = "secret|passwd|password|token|api[_-]?key|private[_-]?key|access[_-]?key";
+    let typed = r"(?::\s*[&'\w<>\[\]|. ]{1,40})?";
+    let quoted = r#"["']([^"'\s]{16,})["']"#;
+    let plain = r"([^\s\x22'(),;]{16,})[ \t]*$";
+    let named = format!(
+        r#"(?im)(?:{names})[\w-]*["']?\]?\s*{typed}\s*(?::=|=>|=|:)\s*(?:{quoted}|{plain})"#
+    );
     Regex::new(&named).expect("the shape is valid")
 });
 
@@ -43,7 +52,7 @@ pub(crate) fn find(text: &str) -> Option<&'static str> {
         let has = |of: fn(&char) -> bool| value.chars().any(|c| of(&c));
         has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
     };
-    let mut named = NAMED.captures_iter(text).filter_map(|found| found.get(1));
+    let mut named = NAMED.captures_iter(text).filter_map(|found| found.get(1).or(found.get(2)));
     named.any(|value| mixed(value.as_str())).then_some("a secret with a name")
 }
 
@@ -61,6 +70,26 @@ mod tests {
             (joined(&["url = 'postgres://app", ":hunter2@db/app'"]), "a password in an address"),
             (joined(&["\"api_", "key\": \"0123456789abcdefABCD\""]), "a secret with a name"),
             (joined(&["ghp", "_", &"a1".repeat(20)]), "a GitHub token"),
+            (joined(&["API_", "KEY: str = \"0123456789abcdefABCD\""]), "a secret with a name"),
+            (
+                joined(&["const API_", "KEY: &'static str = \"0123456789abcdefAB\""]),
+                "a secret with a name",
+            ),
+            (
+                joined(&["const api", "Key: string = \"0123456789abcdefABCD\""]),
+                "a secret with a name",
+            ),
+            (
+                joined(&["os.environ[\"SECRET", "_KEY\"] = \"0123456789abcdefAB\""]),
+                "a secret with a name",
+            ),
+            (
+                joined(&["headers[\"X-Api", "-Key\"] = '0123456789abcdefABCD'"]),
+                "a secret with a name",
+            ),
+            (joined(&["PORT=1\nAPI", "_KEY=0123456789abcdefABCD\nHOST=a"]), "a secret with a name"),
+            (joined(&["redis:/", "/:hunter22@host"]), "a password in an address"),
+            (joined(&["postgres:/", "/app:p@ss/word1@db"]), "a password in an address"),
         ] {
             assert_eq!(find(&text), Some(kind), "{text}");
         }
@@ -74,6 +103,10 @@ mod tests {
             "https://example.org/a:b@c",
             "# `api_key_env`: the variable that holds the key",
             "tokens = ['0123456789abcdef0123']",
+            "let token = next_token_of_line_1(input)",
+            "token = self.tokens2.next_of_all()",
+            "def f(token: Optional[str] = None):",
+            "http://localhost:8080/a@b",
         ] {
             assert_eq!(find(text), None, "{text}");
         }

@@ -1,5 +1,6 @@
 //! Recorded faults, set up again: examples to train on, and what a model mends of them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,15 +37,23 @@ pub(crate) fn is_held_out(kept: &Kept) -> bool {
     fault_of(kept).as_bytes()[0].is_multiple_of(HELD_OUT)
 }
 
-/// Which fault was mended, and how.
+/// Which fault was mended, however it was: the tests that it turned green, and what its files were, by
+/// digests that stay when a text is redacted.
 pub(crate) fn fault_of(kept: &Kept) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    for (path, text) in &kept.files {
-        hasher.update(path.as_bytes()).update(b"\0").update(text.as_bytes()).update(b"\0");
-    }
-    for edit in &kept.edits {
-        hasher.update(edit.path.as_bytes()).update(b"\0").update(edit.new_text.as_bytes());
-        hasher.update(&edit.start.to_le_bytes()).update(&edit.end.to_le_bytes());
+    let mut part = |text: &str| {
+        hasher.update(text.as_bytes()).update(b"\0");
+    };
+    let Some(report) = &kept.evidence else {
+        kept.search.tests.iter().for_each(|test| part(test));
+        return hasher.finalize();
+    };
+    let evidence = &report.entry.evidence;
+    let tests: BTreeSet<&String> = evidence.red_to_green.iter().collect();
+    tests.into_iter().for_each(|test| part(test));
+    for (path, digest) in &evidence.content_hashes {
+        part(path);
+        part(digest);
     }
     hasher.finalize()
 }
@@ -153,9 +162,18 @@ impl Job<'_> {
             let mends = |fault: &Fault, with: bool| -> Result<bool, Stop> {
                 let author = rivals.author(with, cancel)?;
                 let outcome = self.repair(fault, author.clone())?;
-                match author.record().unreached() {
-                    Some(why) => Err(Stop::Over(RemoteError::new(ErrorKind::BadRequest, why))),
-                    None => Ok(!outcome.fixes.is_empty()),
+                let record = author.record();
+                if let Some(why) = record.unreached() {
+                    return Err(Stop::Over(RemoteError::new(ErrorKind::BadRequest, why)));
+                }
+                let mended = !outcome.fixes.is_empty();
+                match record.failed().filter(|_| !mended) {
+                    Some(why) => Err(Stop::LeftOut(format!("a call of the model failed: {why}"))),
+                    None if record.attempts.is_empty() => {
+                        let why = "the model is not asked: the prompt does not fit it, or no line is suspected";
+                        Err(Stop::LeftOut(why.to_owned()))
+                    }
+                    None => Ok(mended),
                 }
             };
             let both = self.each(kept, |fault| Ok((mends(fault, true)?, mends(fault, false)?)));
@@ -253,7 +271,8 @@ impl Job<'_> {
             retriever: self.input.index.clone().map(|index| near(index, &fault.view)),
             changes: None,
             earlier: &[],
-            inputs: fault.inputs.digest(),
+            // What fell for one author is tried for the next one as well: both have the same time.
+            inputs: once(&fault.inputs),
             limits: RepairLimits {
                 budget: Duration::from_secs(self.input.config.fix.budget_secs),
                 max_fixes: 1,
@@ -265,6 +284,14 @@ impl Job<'_> {
         };
         repair.run().map_err(|error| remote_error(&error))
     }
+}
+
+/// Names inputs in a way that nothing that is remembered of them is found.
+fn once(inputs: &Inputs) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(inputs.digest().as_bytes());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    hasher.update(&now.as_nanos().to_le_bytes()).finalize()
 }
 
 /// An example as a line of a dataset.
