@@ -6,6 +6,7 @@
 mod doctor;
 mod engine;
 mod jobs;
+mod keys;
 mod lifecycle;
 mod models;
 mod state;

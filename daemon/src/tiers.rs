@@ -11,7 +11,7 @@ use std::time::Duration;
 use greenlit_download::is_loopback;
 use greenlit_evidence::Store;
 use greenlit_generate::{
-    Endpoint, Estimate, Key, Limits, Model, ModelAuthor, Protocol, Remote, Settings, Standing,
+    Endpoint, Estimate, Limits, Model, ModelAuthor, Protocol, Remote, Settings, Standing,
 };
 use greenlit_protocol::{Check, CheckState, ErrorKind, ModelStatus, Notice, RemoteError, Tier};
 use greenlit_repair::{Cancel, PathPatterns};
@@ -20,6 +20,7 @@ use greenlit_workspace::config::{self, Provider, TierModel};
 use greenlit_workspace::{Config, chain};
 
 use crate::engine::{Local, Rivals};
+use crate::keys::Keys;
 
 /// The configured tiers.
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ pub(crate) struct Tiers {
     /// How each tier's endpoint stands, whichever job asks it.
     standings: BTreeMap<&'static str, Arc<Standing>>,
     local: Arc<Local>,
+    keys: Arc<Keys>,
     offline: bool,
 }
 
@@ -54,7 +56,7 @@ impl Tiers {
             (*tier, Arc::new(Standing::new(limits)))
         };
         let standings = models.iter().map(standing).collect();
-        Self { models, standings, local, offline: config.network.offline }
+        Self { models, standings, local, keys: Arc::default(), offline: config.network.offline }
     }
 
     /// Counts what endpoints took before this daemon started, as far as it is recorded. Blocks.
@@ -93,7 +95,7 @@ impl Tiers {
     }
 
     /// Authors up to the tier that is asked for, else up to the configured one. Keys come from the
-    /// session's environment, else from the daemon's. What is `hidden` is shown to none elsewhere.
+    /// session's environment, else from the daemon's, or from a program. What is `hidden` is shown to none elsewhere.
     pub(crate) fn authors(
         &self,
         asked: Tier,
@@ -186,7 +188,7 @@ impl Tiers {
         configured: &TierModel,
         environment: &Environment,
     ) -> Result<Arc<dyn Model>, String> {
-        let endpoint = endpoint(tier, protocol, configured, environment)?;
+        let endpoint = endpoint(tier, protocol, configured, environment, &self.keys)?;
         let standing = self.standings.get(tier).cloned().unwrap_or_default();
         let model = Remote::new(endpoint, standing, self.offline).map_err(|error| chain(&error))?;
         Ok(Arc::new(model))
@@ -288,21 +290,14 @@ fn endpoint(
     protocol: Protocol,
     configured: &TierModel,
     environment: &Environment,
+    keys: &Keys,
 ) -> Result<Endpoint, String> {
     let missing = || format!("`tier.{tier}.endpoint` is missing");
     let at = configured.endpoint.as_deref().ok_or_else(missing)?;
     let mut endpoint = Endpoint::new(protocol, at, &configured.model);
     endpoint.context_tokens = configured.context_tokens as usize;
     endpoint.patience = Duration::from_secs(configured.timeout_secs.max(1));
-    if let Some(name) = &configured.api_key_env {
-        let named = std::ffi::OsStr::new(name);
-        let value = environment.vars.get(named).cloned().or_else(|| std::env::var_os(named));
-        let value = value.and_then(|value| Some(value.into_string().ok()?.trim().to_owned()));
-        let value = value.filter(|key| !key.is_empty());
-        let missing =
-            || format!("the variable {name}, which `tier.{tier}.api_key_env` names, is not set");
-        endpoint.key = Some(Key(value.ok_or_else(missing)?));
-    }
+    endpoint.key = keys.of(tier, configured, environment)?;
     Ok(endpoint)
 }
 

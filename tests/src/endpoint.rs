@@ -39,7 +39,7 @@ impl Endpoint {
         Self { url: format!("http://{address}/v1"), asked }
     }
 
-    /// The requests so far.
+    /// The requests so far, each with its header `authorization` beside what was sent.
     ///
     /// # Panics
     /// When the server panicked.
@@ -50,22 +50,25 @@ impl Endpoint {
 
 fn read(stream: &TcpStream) -> Option<Value> {
     let mut reader = BufReader::new(stream);
-    let mut length = 0;
+    let (mut length, mut authorization) = (0, Value::Null);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         if line.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().ok()?;
+        let Some((name, value)) = line.split_once(':') else { continue };
+        match &*name.to_ascii_lowercase() {
+            "content-length" => length = value.trim().parse().ok()?,
+            "authorization" => authorization = Value::from(value.trim()),
+            _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    let mut body: Value = serde_json::from_slice(&body).ok()?;
+    body["authorization"] = authorization;
+    Some(body)
 }
 
 /// The reply in two pieces. Who asked may have gone.

@@ -182,3 +182,37 @@ fn python_a_tier_that_took_its_tokens_of_the_day_is_not_asked_also_by_the_next_d
     assert!(ran.code == Some(1) && spent(&ran.stderr), "{}", ran.stderr);
     assert_eq!(endpoint.asked().len(), 1);
 }
+
+#[test]
+fn python_a_key_comes_from_a_program_and_is_in_no_file() {
+    let (installation, project) = (Installation::new(), project());
+    let endpoint = Endpoint::new(|_| RIGHT.to_owned());
+    configure(&installation, "small", &endpoint);
+    let file = installation.path("greenlit.toml");
+    let without = std::fs::read_to_string(&file).unwrap();
+    let with = |command: &str| format!("{without}api_key_command = ['sh', '-c', '{command}']\n");
+    std::fs::write(&file, with("exit 3")).unwrap();
+    let ran = fix(&installation, &project, &[]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stderr.contains("`tier.small.api_key_command` gave no key"), "{}", ran.stderr);
+    assert!(endpoint.asked().is_empty());
+
+    installation.greenlit(["stop"]);
+    std::fs::write(&file, with("printf from-; echo the-ring")).unwrap();
+    let ran = fix(&installation, &project, &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(endpoint.asked()[0]["authorization"], "Bearer from-the-ring");
+    installation.greenlit(["stop"]);
+    let mut open = vec![installation.path("")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(bytes) = std::fs::read(&path) {
+                let holds = bytes.windows(13).any(|part| part == b"from-the-ring");
+                assert!(!holds, "{}", path.display());
+            }
+        }
+    }
+}

@@ -27,7 +27,7 @@ pub enum EndpointError {
     },
     /// 401 or 403.
     #[error(
-        "the endpoint refuses the key ({status}): check the environment variable that `api_key_env` names"
+        "the endpoint refuses the key ({status}): check what `api_key_env` or `api_key_command` names; `greenlit restart` asks for it anew"
     )]
     Key {
         /// The HTTP status.

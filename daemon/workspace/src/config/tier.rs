@@ -29,6 +29,10 @@ pub struct TierModel {
     /// The environment variable that holds the key. Absent: none is sent.
     #[serde(default)]
     pub api_key_env: Option<String>,
+    /// A program with its arguments that prints the key, in place of a variable: an operating system's keyring, a
+    /// password manager. It is asked once, when the model is first needed.
+    #[serde(default)]
+    pub api_key_command: Vec<String>,
     /// Tokens that a prompt and its reply may have together. Default 8192.
     #[serde(default = "defaults::context_tokens")]
     pub context_tokens: u32,
@@ -65,6 +69,7 @@ impl TierModel {
             endpoint: None,
             model: model.to_owned(),
             api_key_env: None,
+            api_key_command: Vec::new(),
             context_tokens: defaults::context_tokens(),
             max_tokens: defaults::max_tokens(),
             samples: defaults::samples(),
