@@ -163,6 +163,13 @@ fn python_an_editor_takes_a_fix_back_and_dismisses_it() {
     until(|| !offers(&mut editor));
     assert!(!entry(&installation)["dismissed_ms"].is_null());
     assert_eq!(totals(&installation)["dismissed"], 1);
+    // Nor by the next daemon.
+    drop(editor);
+    installation.greenlit(["stop"]);
+    let mut editor = Editor::open(&installation, project.root());
+    editor.open_file("people.py", None);
+    editor.job("Running tests");
+    assert!(!offers(&mut editor));
 }
 
 /// Templates do not know what is wanted.

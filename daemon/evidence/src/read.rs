@@ -292,6 +292,20 @@ impl Reader {
         Ok(tokens)
     }
 
+    pub(crate) fn dismissed(&self, most: usize) -> Result<Vec<String>, ReadError> {
+        /// Attempts that are looked at: older fixes are of contents that nobody has any more.
+        const NEWEST: i64 = 100_000;
+        let mut select = self.0.prepare(
+            "SELECT fix FROM attempt
+             WHERE id > (SELECT coalesce(max(id), 0) FROM attempt) - ?1 AND fix IS NOT NULL
+                 AND dismissed_ms IS NOT NULL AND coalesce(applied_ms, 0) <= dismissed_ms
+             ORDER BY id DESC LIMIT ?2",
+        )?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = select.query_map((NEWEST, most), |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub(crate) fn accepted(&self, root: &Path, after: u64) -> Result<Vec<Kept>, ReadError> {
         let mut select = self.0.prepare(
             "SELECT attempt.id FROM attempt JOIN root ON root.id = attempt.root_id

@@ -322,6 +322,14 @@ impl Store {
         self.read(|reader| reader.tokens(tier, within))
     }
 
+    /// Fixes that a person dismissed and did not apply afterwards, newest first.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn dismissed(&self, most: usize) -> Result<Vec<String>, ReadError> {
+        self.read(|reader| reader.dismissed(most))
+    }
+
     /// Fixes of failing tests that a person applied in a workspace and that were not taken back, with what a
     /// replay needs: those with greater numbers than `after`, oldest first, no more than memory should hold.
     /// What is private or redacted is not among them.

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use greenlit_evidence::Decision;
+use greenlit_evidence::{Decision, Store};
 use greenlit_protocol::{EvidenceReport, UseReport, UsedPassages};
-use greenlit_workspace::{Change, Changed};
+use greenlit_workspace::{Change, Changed, chain};
 
 use crate::jobs::Earlier;
 use crate::state::State;
@@ -59,7 +59,20 @@ impl Evidence {
     }
 }
 
+/// What a person dismissed, by the record: also what an earlier daemon was told. Blocks.
+pub(crate) fn dismissed_before(attempts: &Store) -> Vec<String> {
+    attempts.dismissed(KEPT).unwrap_or_else(|error| {
+        tracing::warn!(error = chain(&error), "fixes that were dismissed may be shown again");
+        Vec::new()
+    })
+}
+
 impl State {
+    /// Fixes that were dismissed before this daemon started.
+    pub(crate) fn remember_dismissed(&mut self, fixes: Vec<String>) {
+        self.evidence.dismissed.extend(fixes);
+    }
+
     /// A fix was verified, or more is known of one.
     pub(crate) fn verified(&mut self, root: PathBuf, report: EvidenceReport) {
         let used = used(&report);

@@ -41,7 +41,7 @@ use crate::jobs::{JobNews, JobResult, Work};
 use crate::lifecycle::{Context, Inbound, serve_metrics};
 use crate::models::Models;
 use crate::tiers::Tiers;
-use evidence::Evidence;
+use evidence::{Evidence, dismissed_before};
 use index::Indexed;
 use jobs::{Pending, Running};
 use root::Root;
@@ -71,6 +71,8 @@ pub(crate) enum Event {
     ModelNews { session: u64, told: Told },
     /// What is to be done with what is recorded, and where.
     Planned { session: u64, request: u64, plan: Box<Result<(PathBuf, Work), RemoteError>> },
+    /// Fixes that were dismissed before this daemon started.
+    Dismissed(Vec<String>),
     /// Somebody on this machine asks what is measured.
     Scraped { answer: oneshot::Sender<String> },
 }
@@ -175,8 +177,12 @@ impl State {
         let tiers = Arc::new(Tiers::new(&known, local.clone()));
         let attempts = record(&known, &context);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (tiers, attempts) = (tiers.clone(), attempts.clone());
-            runtime.spawn_blocking(move || tiers.remember(&attempts));
+            let (tiers, attempts, events) = (tiers.clone(), attempts.clone(), events.clone());
+            runtime.spawn_blocking(move || {
+                // The receiver only goes away with the daemon.
+                let _ = events.send(Event::Dismissed(dismissed_before(&attempts)));
+                tiers.remember(&attempts);
+            });
         }
         if let (Some(port), Ok(runtime)) =
             (known.metrics.port, tokio::runtime::Handle::try_current())
@@ -242,6 +248,7 @@ impl State {
                 Ok((root, work)) => self.enqueue(session, request, root, work),
                 Err(error) => self.answer(session, request, Err(error)),
             },
+            Event::Dismissed(fixes) => self.remember_dismissed(fixes),
             Event::Scraped { answer } => self.scraped(answer),
             Event::IndexNews { root, news } => self.index_news(&root, news),
         }
