@@ -51,7 +51,7 @@ impl Keys {
                 variable(name, environment).ok_or_else(missing).map(|key| Some(Key(key)))
             }
             (None, false) => {
-                let key = self.from_program(command, environment, PATIENCE);
+                let key = self.program_says(command, environment, PATIENCE);
                 let why = |why| format!("`tier.{tier}.api_key_command` gave no key: {why}");
                 key.map_err(why).map(|key| Some(Key(key)))
             }
@@ -61,7 +61,7 @@ impl Keys {
         }
     }
 
-    fn from_program(
+    fn program_says(
         &self,
         command: &[String],
         environment: &Environment,
@@ -147,7 +147,7 @@ mod tests {
 
     fn environment(name: &str, value: &str) -> Environment {
         let vars = [(name.into(), value.into())].into();
-        Environment { vars, ..Environment::default() }
+        Environment { vars }
     }
 
     fn configured(env: Option<&str>, command: Vec<String>) -> TierModel {
@@ -180,7 +180,7 @@ mod tests {
         assert!(why(shell("true")).contains("prints nothing"));
         assert!(why(shell("printf '\\377'")).contains("not text"));
         assert!(why(vec!["/no/such/program".to_owned()]).contains("cannot be started"));
-        let slow = keys.from_program(&shell("exec sleep 60"), &none, Duration::from_millis(50));
+        let slow = keys.program_says(&shell("exec sleep 60"), &none, Duration::from_millis(50));
         assert!(slow.unwrap_err().contains("did not end"));
         assert!(keys.known().is_empty());
         let both = configured(Some("RING"), shell("echo k"));
