@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use redb::{Database, Durability, ReadableTable, TableDefinition};
+use rmp_serde::config::BytesMode;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Record, RecordId};
@@ -271,7 +272,11 @@ fn is_of_the_system(error: &redb::Error) -> bool {
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    rmp_serde::to_vec(value).expect("records hold only strings, numbers and lists")
+    let mut bytes = Vec::new();
+    // Digests as bytes are read several times as fast as lists of numbers, and take less room.
+    let mut to = rmp_serde::Serializer::new(&mut bytes).with_bytes(BytesMode::ForceAll);
+    value.serialize(&mut to).expect("records hold only strings, numbers and lists");
+    bytes
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CatalogueError> {

@@ -16,7 +16,7 @@ use crate::record::document_id;
 use crate::shelf::{Taken, size_of_directory};
 
 /// Grows when records or their documents mean something else.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A change of so many chunks and paths at most is held in memory at first: a saved file is found without a
 /// wait for the disk.
