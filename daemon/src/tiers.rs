@@ -290,7 +290,7 @@ fn endpoint(
     protocol: Protocol,
     configured: &TierModel,
     environment: &Environment,
-    keys: &Keys,
+    keys: &Arc<Keys>,
 ) -> Result<Endpoint, String> {
     let missing = || format!("`tier.{tier}.endpoint` is missing");
     let at = configured.endpoint.as_deref().ok_or_else(missing)?;

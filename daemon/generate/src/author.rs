@@ -291,8 +291,9 @@ impl Course<'_> {
     }
 
     /// What a call that broke off took, as far as one can tell.
-    fn heard(&self, request: &Request<'_>, reply: &str) -> Usage {
-        if reply.is_empty() {
+    fn heard(&self, request: &Request<'_>, reply: &str, error: &ModelError) -> Usage {
+        let silent = matches!(error, ModelError::Unavailable { read: true, .. });
+        if reply.is_empty() && !silent {
             return Usage::default();
         }
         let count = |text: &str| self.author.model.count_tokens(text) as u64;
@@ -317,7 +318,7 @@ impl Course<'_> {
             ControlFlow::Continue(())
         });
         let (ending, usage) = match &asked {
-            Err(error) => (Ending::Failed(reasons(error)), self.heard(request, &reply)),
+            Err(error) => (Ending::Failed(reasons(error)), self.heard(request, &reply, error)),
             Ok(Completion { usage, .. }) if reply.len() > MAX_REPLY => {
                 (Ending::Invalid(ContractError::TooLong.to_string()), *usage)
             }

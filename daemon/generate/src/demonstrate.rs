@@ -159,6 +159,7 @@ impl Model for Estimate {
         _piece: &mut dyn FnMut(&str) -> std::ops::ControlFlow<()>,
     ) -> Result<Completion, ModelError> {
         let source = "it only counts tokens".into();
-        Err(ModelError::Unavailable { model: "an estimate".into(), lasting: true, source })
+        let model = "an estimate".into();
+        Err(ModelError::Unavailable { model, lasting: true, read: false, source })
     }
 }

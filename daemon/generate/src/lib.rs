@@ -28,4 +28,6 @@ pub use model::{
     Usage,
 };
 pub use record::{Attempt, Ending, Record};
-pub use remote::{Endpoint, EndpointError, Key, Limits, Protocol, Remote, Standing};
+pub use remote::{
+    AskKey, Endpoint, EndpointError, Key, KeySource, Limits, Protocol, Remote, Standing,
+};

@@ -139,6 +139,8 @@ pub enum ModelError {
         model: String,
         /// Whether asking again within the same job makes no sense.
         lasting: bool,
+        /// Whether it may have read the messages all the same, and counts them.
+        read: bool,
         /// Why.
         #[source]
         source: Box<dyn Error + Send + Sync>,

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use self::call::{Call, Heard};
-pub use self::endpoint::{Endpoint, Key, Protocol};
+pub use self::endpoint::{AskKey, Endpoint, Key, KeySource, Protocol};
 pub use self::error::EndpointError;
 pub use self::standing::{Limits, Standing};
 use self::standing::{Permit, Refusal};
@@ -144,6 +144,7 @@ impl Remote {
         ModelError::Unavailable {
             model: self.endpoint.model.clone(),
             lasting: error.is_lasting(),
+            read: matches!(error, EndpointError::Silent { .. }),
             source: Box::new(error),
         }
     }
@@ -173,13 +174,18 @@ impl Model for Remote {
             let usage = Usage::default();
             Ok(Completion { usage, finish: Finish::Cancelled, first_token: None })
         };
+        let endpoint = match self.endpoint.opened(request.stop) {
+            Ok(endpoint) => endpoint,
+            Err(_) if (request.stop)() => return cancelled(),
+            Err(error) => return Err(self.unavailable(error)),
+        };
         loop {
             let permit = self.permit(request.stop, last.take());
             let permit = permit.map_err(|error| self.unavailable(error))?;
             let Some(permit) = permit else { return cancelled() };
             let mut begun = false;
-            let (body, sent) = self.standing.dialect.body(&self.endpoint, request);
-            let heard = Call::start(&self.agent, &self.endpoint, body);
+            let (body, sent) = self.standing.dialect.body(&endpoint, request);
+            let heard = Call::start(&self.agent, &endpoint, body);
             let mut said = 0_u64;
             let mut piece = |text: &str| {
                 said += self.count_tokens(text) as u64;

@@ -35,10 +35,11 @@ static SET: LazyLock<RegexSet> = LazyLock::new(|| {
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     let names = "secret|passwd|password|token|api[_-]?key|private[_-]?key|access[_-]?key";
     let typed = r"(?::\s*[&'\w<>\[\]|. ]{1,40})?";
-    let quoted = r#"["']([^"'\s]{16,})["']"#;
-    let plain = r"([^\s\x22'(),;]{16,})[ \t]*$";
+    let quoted = r#"["'`]([^"'`\s]{16,})["'`]"#;
+    // To the end of the line, or a remark or a command behind it. What begins with a colon is a path of names.
+    let plain = r"([^\s\x22'`(),;:=][^\s\x22'`(),;]{15,})(?:[ \t]+[^\s=].*|[ \t]*)\r?$";
     let named = format!(
-        r#"(?im)(?:{names})[\w-]*["']?\]?\s*{typed}\s*(?::=|=>|=|:)\s*(?:{quoted}|{plain})"#
+        r#"(?im)(?:{names})[\w-]*["']?\]?[ \t]*{typed}[ \t]*(?::=|=>|=|:)[ \t]*(?:{quoted}|{plain})"#
     );
     Regex::new(&named).expect("the shape is valid")
 });
@@ -52,7 +53,12 @@ pub(crate) fn find(text: &str) -> Option<&'static str> {
         let has = |of: fn(&char) -> bool| value.chars().any(|c| of(&c));
         has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
     };
-    let mut named = NAMED.captures_iter(text).filter_map(|found| found.get(1).or(found.get(2)));
+    // Without quotes it may be code: short names, one in the other.
+    let whole = |value: &str| value.split(['.', ':']).any(|part| part.len() >= 16);
+    let mut named = NAMED.captures_iter(text).filter_map(|found| match found.get(1) {
+        Some(quoted) => Some(quoted),
+        None => found.get(2).filter(|plain| whole(plain.as_str())),
+    });
     named.any(|value| mixed(value.as_str())).then_some("a secret with a name")
 }
 
@@ -88,6 +94,10 @@ mod tests {
                 "a secret with a name",
             ),
             (joined(&["PORT=1\nAPI", "_KEY=0123456789abcdefABCD\nHOST=a"]), "a secret with a name"),
+            (joined(&["API", "_KEY=0123456789abcdefABCD\r\nHOST=a"]), "a secret with a name"),
+            (joined(&["API", "_KEY=0123456789abcdefABCD  # prod"]), "a secret with a name"),
+            (joined(&["API", "_KEY=0123456789abcdefABCD make all"]), "a secret with a name"),
+            (joined(&["const api", "Key = `0123456789abcdefABCD`"]), "a secret with a name"),
             (joined(&["redis:/", "/:hunter22@host"]), "a password in an address"),
             (joined(&["postgres:/", "/app:p@ss/word1@db"]), "a password in an address"),
         ] {
@@ -107,6 +117,13 @@ mod tests {
             "token = self.tokens2.next_of_all()",
             "def f(token: Optional[str] = None):",
             "http://localhost:8080/a@b",
+            "lexer::token::tests::scans_u8_literal",
+            "auth::password::tests::hashes_with_sha256",
+            "tests/test_auth.py::TestPassword::test_rejects_sha1_hashes",
+            "    crate::token::Kind::Int64Literal",
+            "token_embedding = self.layer2.embedding",
+            "token:\n    result.base64_value_of_it",
+            "let token: Token = lexer2.next_one_of_them()?;",
         ] {
             assert_eq!(find(text), None, "{text}");
         }

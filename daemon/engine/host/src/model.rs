@@ -111,6 +111,7 @@ impl LocalModel {
         ModelError::Unavailable {
             model: self.identity.name.clone(),
             lasting: error.is_lasting(),
+            read: false,
             source: Box::new(error),
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
-use super::endpoint::Key;
+use super::endpoint::{Key, KeySource};
 use super::stream::{self, LINE, Step, event};
 use super::{Endpoint, EndpointError, Protocol, tgi};
 use crate::model::{Finish, Usage};
@@ -72,10 +72,14 @@ fn talk(
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "text/event-stream")
         .header(header::ACCEPT_ENCODING, "identity");
-    if let Some(Key(key)) = &endpoint.key {
+    if let Some(KeySource::Known(Key(key))) = &endpoint.key {
         request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
     }
     let response = request.send(body.to_string()).map_err(|error| match error {
+        // It has read nothing.
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+            EndpointError::Unreachable(Box::new(error))
+        }
         ureq::Error::Timeout(_) => EndpointError::Silent { patience: endpoint.patience },
         other => EndpointError::Unreachable(Box::new(other)),
     })?;

@@ -1,6 +1,7 @@
 //! Where a model is, and how it is asked there.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use greenlit_download::{Options, is_loopback, way};
@@ -18,6 +19,28 @@ impl fmt::Debug for Key {
     }
 }
 
+/// Asks for a key, perhaps a person, for as long as the given function does not say to stop; else says why there is
+/// none.
+pub type AskKey = dyn Fn(&dyn Fn() -> bool) -> Result<Key, String> + Send + Sync;
+
+/// Where a key comes from.
+#[derive(Clone)]
+pub enum KeySource {
+    /// It is known.
+    Known(Key),
+    /// It is asked for when the endpoint is.
+    Asked(Arc<AskKey>),
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Known(_) => "Known(…)",
+            Self::Asked(_) => "Asked(…)",
+        })
+    }
+}
+
 /// How an endpoint is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -28,7 +51,7 @@ pub enum Protocol {
 }
 
 /// An endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Endpoint {
     /// How it is spoken to.
     pub protocol: Protocol,
@@ -37,7 +60,7 @@ pub struct Endpoint {
     /// The model's name there.
     pub model: String,
     /// Sent as a bearer token.
-    pub key: Option<Key>,
+    pub key: Option<KeySource>,
     /// Tokens that messages and reply may have together.
     pub context_tokens: usize,
     /// The longest silence.
@@ -71,6 +94,17 @@ impl Endpoint {
         format!("{}/{path}", self.url)
     }
 
+    /// The same with its key known, which may take a while.
+    pub(super) fn opened(&self, stop: &dyn Fn() -> bool) -> Result<Self, EndpointError> {
+        let key = match &self.key {
+            Some(KeySource::Asked(ask)) => {
+                Some(KeySource::Known(ask(stop).map_err(EndpointError::NoKey)?))
+            }
+            known => known.clone(),
+        };
+        Ok(Self { key, ..self.clone() })
+    }
+
     /// The way there, if there may be one.
     pub(super) fn way(&self, offline: bool) -> Result<Agent, EndpointError> {
         let scheme = self.url.split("://").next().unwrap_or_default();
@@ -87,7 +121,7 @@ impl Endpoint {
     /// What a server says, fit to be shown: short, on one line, without the key.
     pub(super) fn shown(&self, text: &str) -> String {
         let text = match &self.key {
-            Some(Key(key)) if !key.is_empty() => text.replace(key.as_str(), "…"),
+            Some(KeySource::Known(Key(key))) if !key.is_empty() => text.replace(key.as_str(), "…"),
             _ => text.to_owned(),
         };
         let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });

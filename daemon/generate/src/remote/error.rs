@@ -25,6 +25,9 @@ pub enum EndpointError {
         /// The longest silence that is waited for.
         patience: Duration,
     },
+    /// Who knows the key does not say it.
+    #[error("{0}")]
+    NoKey(String),
     /// 401 or 403.
     #[error(
         "the endpoint refuses the key ({status}): check what `api_key_env` or `api_key_command` names; `greenlit restart` asks for it anew"
@@ -97,7 +100,8 @@ impl EndpointError {
     /// Whether asking again makes no sense before something is changed, or a long time has passed.
     pub fn is_lasting(&self) -> bool {
         match self {
-            Self::Address(_) | Self::KeyInClear(_) | Self::Network(_) | Self::Key { .. } => true,
+            Self::Address(_) | Self::KeyInClear(_) | Self::Network(_) => true,
+            Self::NoKey(_) | Self::Key { .. } => true,
             Self::Refused { .. } | Self::WrongType(_) => true,
             Self::Resting { .. } | Self::Spent { .. } => true,
             Self::Unreachable(_)

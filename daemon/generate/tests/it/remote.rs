@@ -5,11 +5,12 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use greenlit_generate::{
-    Completion, Constraint, Endpoint, EndpointError, Finish, Key, Limits, Message, Model,
-    ModelError, Protocol, Remote, Request, Role, Sampling, Standing, Usage,
+    Completion, Constraint, Endpoint, EndpointError, Finish, Key, KeySource, Limits, Message,
+    Model, ModelError, Protocol, Remote, Request, Role, Sampling, Standing, Usage,
 };
 use serde_json::json;
 
@@ -62,7 +63,7 @@ fn failure(
 fn a_reply_comes_in_pieces_with_what_it_took() {
     let server = Server::new(|_, _, stream| reply(stream, &["a", "b\n", "ç"]));
     let mut endpoint = endpoint(&server);
-    endpoint.key = Some(Key("secret".into()));
+    endpoint.key = Some(KeySource::Known(Key("secret".into())));
     let (said, completion) = ask(endpoint, &Constraint::Free);
     assert_eq!(said, "ab\nç");
     let usage = Usage { prompt_tokens: 12, completion_tokens: 5, estimated: false };
@@ -144,7 +145,7 @@ fn a_wrong_key_is_not_tried_again_and_never_shown() {
         let _ = stream.write_all(asked.authorization.clone().unwrap_or_default().as_bytes());
     });
     let mut endpoint = endpoint(&server);
-    endpoint.key = Some(Key("sk-very-secret".into()));
+    endpoint.key = Some(KeySource::Known(Key("sk-very-secret".into())));
     assert!(!format!("{endpoint:?}").contains("very"));
     let error = ask(endpoint.clone(), &Constraint::Free).1.unwrap_err();
     assert_eq!(server.asked().len(), 1);
@@ -159,6 +160,32 @@ fn a_wrong_key_is_not_tried_again_and_never_shown() {
         assert!(lasting);
         assert!(!source.to_string().contains("very"), "{source}");
     }
+}
+
+#[test]
+fn a_key_is_asked_for_when_the_endpoint_is_and_its_absence_is_lasting() {
+    let server = Server::new(|_, _, stream| reply(stream, &["here"]));
+    let asks = Arc::new(AtomicU32::new(0));
+    let with = |answer: Result<&'static str, &'static str>| {
+        let (mut endpoint, asks) = (endpoint(&server), asks.clone());
+        let ask = move |_: &dyn Fn() -> bool| {
+            asks.fetch_add(1, Ordering::Relaxed);
+            answer.map(|key| Key(key.into())).map_err(str::to_owned)
+        };
+        endpoint.key = Some(KeySource::Asked(Arc::new(ask)));
+        Remote::new(endpoint, Arc::default(), false).unwrap()
+    };
+    let (model, without) = (with(Ok("from-the-ring")), with(Err("the ring is locked")));
+    assert_eq!(asks.load(Ordering::Relaxed), 0);
+    assert_eq!(ask_until(&model, &Constraint::Free, &|_| false).0, "here");
+    assert_eq!(server.asked()[0].authorization.as_deref(), Some("Bearer from-the-ring"));
+    let error = ask_until(&without, &Constraint::Free, &|_| false).1.unwrap_err();
+    let ModelError::Unavailable { source, lasting: true, .. } = error else { panic!("{error:?}") };
+    assert_eq!(source.to_string(), "the ring is locked");
+    // Who does not want to wait any more is not told of a failure.
+    let stopped = ask_until(&without, &Constraint::Free, &|_| true).1.unwrap();
+    assert_eq!(stopped.finish, Finish::Cancelled);
+    assert_eq!((server.asked().len(), asks.load(Ordering::Relaxed)), (1, 3));
 }
 
 #[test]
@@ -326,7 +353,7 @@ fn offline_only_this_machine_is_asked() {
 fn a_key_is_not_sent_in_clear_and_an_address_has_to_be_one() {
     let mut far = Endpoint::new(Protocol::OpenAi, "http://models.example.com/v1", "big");
     assert!(Remote::new(far.clone(), Arc::default(), false).is_ok());
-    far.key = Some(Key("k".into()));
+    far.key = Some(KeySource::Known(Key("k".into())));
     assert!(matches!(Remote::new(far, Arc::default(), false), Err(EndpointError::KeyInClear(_))));
     for url in ["models.example.com", "ftp://x/v1", "http://", ""] {
         let new = Remote::new(Endpoint::new(Protocol::OpenAi, url, "m"), Arc::default(), false);

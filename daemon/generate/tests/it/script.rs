@@ -88,7 +88,12 @@ impl Model for Script {
             }
             Reply::Error(lasting) => {
                 let source = "no electricity".into();
-                return Err(ModelError::Unavailable { model: "script".into(), lasting, source });
+                return Err(ModelError::Unavailable {
+                    model: "script".into(),
+                    lasting,
+                    read: false,
+                    source,
+                });
             }
         }
         Ok(Completion {
