@@ -23,6 +23,9 @@ const PATH_BOOST: f32 = 1.0;
 /// Of a number in an identifier, wherever it is.
 const NUMBER: f32 = 0.5;
 
+/// The most that BM25 gives for a word, in units of its rarity: `k1 + 1`, with the library's `k1`.
+const MOST: f32 = 2.2;
+
 /// Words of questions that are no words of answers.
 const STOP: &[&str] = &[
     "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "how",
@@ -118,8 +121,7 @@ impl Lexical {
             let length = view.total_num_tokens(field)? as f32 / all as f32;
             let weight = Bm25Weight::for_one_term_without_explain(holders, all, length);
             let worth = match word.role {
-                // The most that it could give.
-                Role::Compound => Worth::Fixed(boost * weight.max_score()),
+                Role::Compound => Worth::Fixed(boost * MOST * rarity(holders, all)),
                 Role::Plain => Worth::Counted(weight.boost_by(boost)),
                 Role::Number => Worth::Counted(weight.boost_by(NUMBER)),
             };
@@ -127,6 +129,12 @@ impl Lexical {
         }
         Ok(found)
     }
+}
+
+/// How rare a word is, as BM25 has it.
+fn rarity(holders: u64, all: u64) -> f32 {
+    let (with, all) = (holders as f32, all as f32);
+    (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
 }
 
 /// The best of what holds any of the words; of equal ones those with the smallest ids.

@@ -13,6 +13,7 @@ mod weights;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -132,10 +133,16 @@ impl Index {
         let left = deadline.saturating_duration_since(Instant::now()).max(STALE_PATIENCE);
         let (snapshot, scope, whole) = self.scope(view, left);
         // The question may have to be embedded: its words are looked up meanwhile.
+        let by_words = || found_by_words(query, &snapshot, &scope);
         let (near, words) = std::thread::scope(|threads| {
-            let words = threads.spawn(|| found_by_words(query, &snapshot, &scope));
+            let beside = std::thread::Builder::new().spawn_scoped(threads, by_words);
             let near = self.meant(query, &snapshot, &scope);
-            (near, words.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let words = match beside {
+                Ok(words) => words.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                // Tests may have taken every thread that there is.
+                Err(_) => by_words(),
+            };
+            (near, words)
         });
         let mut reasons: Vec<String> = near.degraded.into_iter().collect();
         reasons.extend(answer::reasons(&self.shared().progress(), snapshot.totals.chunks == 0));

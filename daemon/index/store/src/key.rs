@@ -1,5 +1,6 @@
 //! Names: of a vector, of the space that it lies in, of those who need it.
 
+use std::panic::resume_unwind;
 use std::{fmt, thread};
 
 /// The name of a vector: a digest of everything that it depends on. Made by [`SpaceId::key`].
@@ -41,9 +42,15 @@ impl SpaceId {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
         thread::scope(|scope| {
             let parts = texts.chunks(texts.len().div_ceil(threads));
-            let parts: Vec<_> = parts.map(|part| scope.spawn(|| some(part))).collect();
-            let parts = parts.into_iter().map(|part| -> Vec<Key> {
-                part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            let some = &some;
+            let begin =
+                |part| (part, thread::Builder::new().spawn_scoped(scope, move || some(part)));
+            let parts: Vec<_> = parts.map(begin).collect();
+            let parts = parts.into_iter().map(|(part, begun)| -> Vec<Key> {
+                match begun {
+                    Ok(keys) => keys.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(_) => some(part),
+                }
             });
             parts.flatten().collect()
         })

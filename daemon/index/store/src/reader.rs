@@ -2,11 +2,27 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many files are kept open to be read, in the whole process: a quarter of what many systems let a
-/// process open. Few in unit tests, so that they do without as well.
-const MOST: usize = if cfg!(test) { 2 } else { 256 };
+/// How many files are kept open to be read, in the whole process: a quarter of what the system lets it open.
+/// Few in unit tests, so that they do without as well.
+static MOST: LazyLock<usize> = LazyLock::new(|| match cfg!(test) {
+    true => 2,
+    false => allowed() / 4,
+});
+
+/// How many files this process may have open.
+#[cfg(unix)]
+fn allowed() -> usize {
+    let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+    limit.map_or(0, |(soft, _hard)| usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
+#[cfg(not(unix))]
+fn allowed() -> usize {
+    0
+}
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -18,7 +34,7 @@ pub(crate) struct Reader(File);
 impl Reader {
     /// `None` where enough files are open, and where there is no way to read at a place.
     pub(crate) fn new(file: &File) -> Option<Self> {
-        let more = |open: usize| (cfg!(unix) && open < MOST).then_some(open + 1);
+        let more = |open: usize| (open < *MOST).then_some(open + 1);
         OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         match file.try_clone() {
             Ok(file) => Some(Self(file)),
@@ -46,7 +62,7 @@ impl Drop for Reader {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

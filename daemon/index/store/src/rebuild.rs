@@ -36,7 +36,7 @@ fn entry(dir: &Path) -> io::Result<Option<Entry>> {
         };
         let here = dir.ends_with(header.space.directory())
             && path == crate::writer::segment_path(dir, header.number);
-        let is_used = Segment::records().any(|record| segment.verify(record));
+        let is_used = Segment::records().any(|record| segment.verified(record).is_some());
         if !here || !is_used {
             continue;
         }

@@ -155,14 +155,13 @@ fn clean(writer: &mut Writer, id: &SpaceId, number: u32) -> Result<SlotMap, Room
     let len =
         if number == space.len / RECORDS { space.len.next_multiple_of(RECORDS) } else { space.len };
 
-    let keep: Vec<u32> =
-        live.range(slots.clone()).filter(|&slot| snapshot.is_sound(slot)).collect();
-    let record = |&slot: &u32| Some((snapshot.key(slot)?, snapshot.full(slot)));
-    let records: Vec<(Key, Cow<'_, [f32]>)> = keep.iter().filter_map(record).collect();
-    let records: Vec<(Key, &[f32])> =
-        records.iter().map(|(key, vector)| (*key, &**vector)).collect();
+    // Each is read once: what cannot be read is not kept, and what was read is what is written.
+    let record = |slot: u32| Some((slot, snapshot.key(slot)?, snapshot.sound(slot)?));
+    let keep: Vec<(u32, Key, Cow<'_, [f32]>)> =
+        live.range(slots.clone()).filter_map(record).collect();
+    let records: Vec<(Key, &[f32])> = keep.iter().map(|(_, key, full)| (*key, &**full)).collect();
     let written = writer.write_tail(id, len, &records).map_err(RoomError::Write)?;
-    let moved: BTreeMap<u32, u32> = keep.iter().copied().zip(len..).collect();
+    let moved: BTreeMap<u32, u32> = keep.iter().map(|(slot, ..)| *slot).zip(len..).collect();
     let gone = slots.clone().filter(|slot| !moved.contains_key(slot)).collect();
     let step = SlotMap { moved, gone };
 

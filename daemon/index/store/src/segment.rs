@@ -221,9 +221,9 @@ impl Segment {
         self.is_sound(record).then(view)
     }
 
-    /// Reads all of a record and tells whether it is what was written.
-    pub(crate) fn verify(&self, record: u32) -> bool {
-        self.is_sound(record) && self.full(record).is_some()
+    /// Reads all of a record: its full vector, if everything is what was written.
+    pub(crate) fn verified(&self, record: u32) -> Option<Cow<'_, [f32]>> {
+        self.is_sound(record).then(|| self.full(record)).flatten()
     }
 
     /// Whether the record was found damaged already. Reads nothing.

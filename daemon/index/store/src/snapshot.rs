@@ -143,7 +143,12 @@ impl Snapshot {
     }
 
     pub(crate) fn is_sound(&self, slot: u32) -> bool {
-        self.at(slot).is_some_and(|(segment, record)| segment.verify(record))
+        self.sound(slot).is_some()
+    }
+
+    /// The vector of a record that was read as a whole, and is what was written.
+    pub(crate) fn sound(&self, slot: u32) -> Option<Cow<'_, [f32]>> {
+        self.at(slot).and_then(|(segment, record)| segment.verified(record))
     }
 
     pub(crate) fn is_known_damaged(&self, slot: u32) -> bool {
