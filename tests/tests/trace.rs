@@ -168,7 +168,8 @@ fn python_an_editor_takes_a_fix_back_and_dismisses_it() {
     installation.greenlit(["stop"]);
     let mut editor = Editor::open(&installation, project.root());
     editor.open_file("people.py", None);
-    editor.job("Running tests");
+    let ended = editor.job("Running tests");
+    assert!(ended.contains("verified fix"), "{ended}");
     assert!(!offers(&mut editor));
 }
 

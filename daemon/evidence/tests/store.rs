@@ -150,6 +150,28 @@ fn what_a_person_did_stays_when_more_is_recorded_and_is_counted_once() {
 }
 
 #[test]
+fn dismissed_is_what_a_person_said_no_to_last_once_each_and_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path()));
+    let one = search(&store, "/w");
+    for fix in ["first", "second", "applied"] {
+        store.attempt(offered(&store, one, fix));
+        store.decided(fix, Decision::Dismissed);
+        // Time passes between two decisions of a person.
+        let before = now_ms();
+        while now_ms() <= before {}
+    }
+    // The same fix of another search, taken this time.
+    let other = search(&store, "/w");
+    store.attempt(offered(&store, other, "applied"));
+    store.decided("applied", Decision::Applied);
+    store.attempt(offered(&store, other, "second"));
+    store.decided("second", Decision::Dismissed);
+    assert_eq!(store.dismissed(10).unwrap(), ["second", "first"]);
+    assert_eq!(store.dismissed(1).unwrap(), ["second"]);
+}
+
+#[test]
 fn an_applied_fix_that_is_taken_back_counts_as_reverted() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(dir.path()));
@@ -181,6 +203,10 @@ fn an_applied_fix_that_is_taken_back_counts_as_reverted() {
 }
 
 /// Every file of the database.
+fn now_ms() -> u128 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()
+}
+
 fn bytes(dir: &Path) -> Vec<u8> {
     let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     files.flat_map(|file| fs::read(file).unwrap()).collect()

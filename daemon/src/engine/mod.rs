@@ -34,6 +34,8 @@ const HEALTH: Duration = Duration::from_secs(60);
 pub(crate) struct Local {
     engine: Engine,
     shelf: Shelf,
+    /// What quantized weights may take on disk.
+    kept_bytes: u64,
     offline: bool,
     /// What a person was shown of a hub, by what they asked for: what they agree to is what comes.
     shown: Mutex<Option<(String, Listing)>>,
@@ -46,8 +48,6 @@ impl Local {
         let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
         let shelf = Shelf::open(paths.data_dir.join("engine"));
         let most_bytes = own.kept_mb << 20;
-        // Fewer may be kept than the last time, or none.
-        shelf.trim_kept(most_bytes);
         let keep = Keep { directory: shelf.kept_directory(), most_bytes };
         let options = Options {
             program: Program {
@@ -74,9 +74,15 @@ impl Local {
         Self {
             engine: Engine::new(options),
             shelf,
+            kept_bytes: most_bytes,
             offline: config.network.offline,
             shown: Mutex::default(),
         }
+    }
+
+    /// Removes quantized weights where fewer may be kept than the last time, or none. Blocks.
+    pub(crate) fn trim_kept(&self) {
+        self.shelf.trim_kept(self.kept_bytes);
     }
 
     /// How the engine is.

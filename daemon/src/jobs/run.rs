@@ -225,7 +225,7 @@ impl Job<'_> {
                 retriever: self.input.index.clone().map(|index| near(index, &self.input.view)),
                 changes: changes.as_ref(),
                 earlier: &earlier,
-                inputs: inputs.digest(),
+                inputs: Some(inputs.digest()),
                 limits: RepairLimits {
                     budget: Duration::from_secs(budget),
                     max_fixes: self.input.config.fix.max_fixes.max(1) as usize,

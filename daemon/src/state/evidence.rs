@@ -1,6 +1,6 @@
 //! Evidence of verified fixes, and what it says of the index: whether what was retrieved was of use.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ const KEPT: usize = 500;
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     reports: VecDeque<(PathBuf, EvidenceReport)>,
-    /// Fixes that a person does not want to see any more.
-    dismissed: BTreeSet<String>,
+    /// Fixes that a person does not want to see any more, newest last.
+    dismissed: VecDeque<String>,
 }
 
 impl Evidence {
     /// Whether a person said that they do not want a fix.
     pub(crate) fn is_dismissed(&self, fix: &str) -> bool {
-        self.dismissed.contains(fix)
+        self.dismissed.iter().any(|dismissed| dismissed == fix)
     }
 
     /// The evidence of a fix.
@@ -44,6 +44,15 @@ impl Evidence {
             dismissed.iter().any(|(of, report)| of == root && one.is_of(root, &report.entry))
         };
         earlier.iter().filter(|one| !unwanted(one)).cloned().collect()
+    }
+
+    /// Of those that were dismissed the newest are kept: older ones are of contents that nobody has any more.
+    fn dismiss(&mut self, fix: String) {
+        self.dismissed.retain(|dismissed| *dismissed != fix);
+        self.dismissed.push_back(fix);
+        if self.dismissed.len() > KEPT {
+            self.dismissed.pop_front();
+        }
     }
 
     /// Replaces what is known of the same fix; says whether nothing was.
@@ -68,9 +77,10 @@ pub(crate) fn dismissed_before(attempts: &Store) -> Vec<String> {
 }
 
 impl State {
-    /// Fixes that were dismissed before this daemon started.
+    /// Fixes that were dismissed before this daemon started, newest first.
     pub(crate) fn remember_dismissed(&mut self, fixes: Vec<String>) {
-        self.evidence.dismissed.extend(fixes);
+        let since = std::mem::take(&mut self.evidence.dismissed);
+        fixes.into_iter().rev().chain(since).for_each(|fix| self.evidence.dismiss(fix));
     }
 
     /// A fix was verified, or more is known of one.
@@ -90,7 +100,7 @@ impl State {
             return;
         }
         self.attempts.decided(fix, Decision::Applied);
-        self.evidence.dismissed.remove(fix);
+        self.evidence.dismissed.retain(|dismissed| dismissed != fix);
         let Some((root, report)) = self.evidence.kept(fix) else { return };
         let (root, used) = (root.clone(), used(report));
         if let Some(uses) = self.uses_mut(&root) {
@@ -101,9 +111,7 @@ impl State {
     /// It is not shown again for the same contents.
     fn dismiss(&mut self, session: u64, fix: &str) {
         self.attempts.decided(fix, Decision::Dismissed);
-        if self.evidence.dismissed.len() < KEPT {
-            self.evidence.dismissed.insert(fix.to_owned());
-        }
+        self.evidence.dismiss(fix.to_owned());
         let roots = self.roots.iter().filter(|(_, root)| root.known.contains_key(&session));
         let roots: Vec<_> = roots.map(|(path, _)| path.clone()).collect();
         roots.iter().for_each(|root| self.publish(session, root));

@@ -178,7 +178,11 @@ impl State {
         let attempts = record(&known, &context);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (tiers, attempts, events) = (tiers.clone(), attempts.clone(), events.clone());
+            let (local, is_sound) = (local.clone(), !matches!(own, Some(Err(_))));
             runtime.spawn_blocking(move || {
+                if is_sound {
+                    local.trim_kept();
+                }
                 // The receiver only goes away with the daemon.
                 let _ = events.send(Event::Dismissed(dismissed_before(&attempts)));
                 tiers.remember(&attempts);

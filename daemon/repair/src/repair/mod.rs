@@ -63,8 +63,8 @@ pub struct Repair<'a> {
     pub changes: Option<&'a Changes>,
     /// Fixes of an earlier text, moved to this one: tried first.
     pub earlier: &'a [Candidate],
-    /// Digest of every input of the view.
-    pub inputs: blake3::Hash,
+    /// Digest of every input of the view; `None` where nothing is to be known of other searches, nor left for them.
+    pub inputs: Option<blake3::Hash>,
     /// Bounds.
     pub limits: RepairLimits,
     /// Whether every input is still what the baseline saw.
@@ -348,8 +348,9 @@ impl Repair<'_> {
         screen: &mut Option<Screen<'p>>,
     ) -> Result<SearchOutcome, WorkError> {
         let targets: Vec<_> = cause.failures.iter().map(|(id, _)| id.clone()).collect();
-        let known =
-            KnownFalls::open(&self.bench.sandbox.store.join("falls"), &self.state(&targets));
+        let falls = self.bench.sandbox.store.join("falls");
+        let known = self.state(&targets).map(|state| KnownFalls::open(&falls, &state));
+        let known = known.unwrap_or_default();
         let quick = SandboxVerifier { quick: true, ..self.verifier() };
         let search = Search {
             bench: self.bench,
@@ -373,17 +374,17 @@ impl Repair<'_> {
     }
 
     /// Everything that decides how a candidate ends in screening.
-    fn state(&self, targets: &[TestId]) -> blake3::Hash {
+    fn state(&self, targets: &[TestId]) -> Option<blake3::Hash> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-        hasher.update(self.inputs.as_bytes());
+        hasher.update(self.inputs?.as_bytes());
         for project in &self.baseline.projects {
             hasher.update(project.project.label().as_bytes()).update(b"\0");
         }
         for id in targets {
             hasher.update(id.0.as_bytes()).update(b"\0");
         }
-        hasher.finalize()
+        Some(hasher.finalize())
     }
 
     /// Candidates for the texts that the most promising first edits left, as far as there is time to
