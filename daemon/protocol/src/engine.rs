@@ -81,7 +81,7 @@ pub enum EngineRequest {
 pub struct LoadModel {
     /// What it is called from now on.
     pub model: String,
-    /// A directory with `config.json`, `tokenizer.json` and safetensors, absolute.
+    /// A directory with `config.json`, `tokenizer.json` and safetensors, or a GGUF file; absolute.
     pub directory: PathBuf,
     /// How weights are kept.
     pub precision: Precision,
@@ -117,6 +117,8 @@ pub enum Precision {
     Eight,
     /// As in the files, widened to 32 bits on a CPU.
     Full,
+    /// As in a file that is quantized already; never asked for.
+    Stored,
 }
 
 /// Text to write.

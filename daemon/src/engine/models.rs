@@ -110,7 +110,7 @@ impl Local {
             about: format!("{}, {} tokens; {from}", model.architecture, model.context),
             licence: model.origin.as_ref().and_then(|origin| origin.licence.clone()),
             bytes: Some(model.bytes),
-            installed: model.directory.is_dir(),
+            installed: model.directory.exists(),
             in_use: self.engine.holds(name),
             path: Some(model.directory.clone()),
             fit,
@@ -124,8 +124,7 @@ impl Local {
         let context = files.shape.context.min(options.context.into());
         let free = greenlit_serving::free();
         let limit = options.memory.unwrap_or_else(|| fit::share(free)).min(free);
-        let (shape, tensors) = (&files.shape, &files.tensors);
-        let chosen = fit::choose(options.precision, shape, tensors, context, limit);
+        let chosen = fit::choose(options.precision, files, context, limit);
         let fits = chosen.is_ok();
         let need = chosen.unwrap_or_else(|refused| refused.need);
         FitReport {

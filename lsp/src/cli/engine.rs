@@ -24,7 +24,7 @@ pub(crate) fn print(report: &EngineReport) {
             false => format!(" with {}", model.adapters.join(", ")),
         };
         output::line(format_args!(
-            "   {BOLD}{}{RESET}{adapters}  {DIM}{} bits, {} tokens, {}{RESET}",
+            "   {BOLD}{}{RESET}{adapters}  {DIM}{}, {} tokens, {}{RESET}",
             model.name,
             bits(model.precision),
             model.context,
@@ -40,7 +40,7 @@ pub(crate) fn fit(fit: &FitReport) -> String {
         false => format!("{RED}does not fit{RESET}"),
     };
     format!(
-        "{verdict}: {} weights ({} bits) + {} for {} tokens + {} to work with = {} of {}",
+        "{verdict}: {} weights ({}) + {} for {} tokens + {} to work with = {} of {}",
         size(fit.weights),
         bits(fit.precision),
         size(fit.cache),
@@ -55,7 +55,7 @@ pub(crate) fn fit(fit: &FitReport) -> String {
 pub(crate) fn bench(report: &BenchReport) {
     let BenchReport { model, device, isq, load_ms, prefill_tok_s, decode_tok_s, ttft_ms, .. } =
         report;
-    output::line(format_args!("{BOLD}{model}{RESET} on {device}, {} bits", bits(*isq)));
+    output::line(format_args!("{BOLD}{model}{RESET} on {device}, {}", bits(*isq)));
     output::line(format_args!("   loaded in {:.1} s", *load_ms as f64 / 1000.0));
     output::line(format_args!(
         "   reads   {prefill_tok_s:.1} tokens/s ({} tokens, {ttft_ms:.0} ms to the first)",
@@ -72,10 +72,11 @@ pub(crate) fn bench(report: &BenchReport) {
 
 fn bits(precision: Precision) -> &'static str {
     match precision {
-        Precision::Auto => "4 or 8",
-        Precision::Four => "4",
-        Precision::Eight => "8",
-        Precision::Full => "32",
+        Precision::Auto => "4 or 8 bits",
+        Precision::Four => "4 bits",
+        Precision::Eight => "8 bits",
+        Precision::Full => "32 bits",
+        Precision::Stored => "quantized in its file",
     }
 }
 

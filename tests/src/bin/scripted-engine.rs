@@ -64,7 +64,7 @@ impl Backend for Scripted {
     }
 
     fn load(&self, plan: &Plan) -> Result<Arc<dyn Runner>, EngineFailure> {
-        let directory = plan.files.directory.clone();
+        let directory = plan.files.place.clone();
         let mut script: Script = read(&directory.join("script.json")).unwrap_or_default();
         act(&directory, script.load);
         let adapter = plan.adapter.as_ref().map(|adapter| {

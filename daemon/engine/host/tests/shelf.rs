@@ -72,10 +72,26 @@ fn what_cannot_be_used_is_refused_by_the_name_of_the_file() {
     let error = scene.add("tiny").unwrap_err().to_string();
     assert!(error.contains("tokenizer.json is missing"), "{error}");
     fs::write(scene.path("m.gguf"), "GGUF").unwrap();
-    let error = scene.add("m.gguf").unwrap_err();
-    assert!(matches!(error, ShelfError::Gguf(_)), "{error}");
-    assert!(error.remedy().unwrap().contains("safetensors"));
+    let error = scene.add("m.gguf").unwrap_err().to_string();
+    assert!(error.contains("m.gguf: is truncated"), "{error}");
     assert!(scene.shelf.models().is_empty());
+}
+
+#[test]
+fn a_gguf_file_is_a_model_of_its_name_until_it_changes() {
+    let scene = Scene::new();
+    let path = scene.path("small.gguf");
+    tiny::gguf::gguf(&path, Architecture::Qwen2, SEED, tiny::gguf::Numbers::Q8).unwrap();
+    scene.add("small.gguf").unwrap();
+    let (name, model) = scene.shelf.models().remove(0);
+    assert_eq!((name.as_str(), &model.directory), ("small", &path));
+    assert_eq!(model.bytes, fs::metadata(&path).unwrap().len());
+    let adapter = AdapterAdd { model: Some("small"), ..scene.adapter("style", b'a') };
+    let error = scene.shelf.add_adapter(&adapter).unwrap_err().to_string();
+    assert!(error.contains("original weights"), "{error}");
+    fs::write(&path, "GGUF").unwrap();
+    let error = scene.shelf.model("small").unwrap_err().to_string();
+    assert!(error.contains("small.gguf is not what it was"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use greenlit_protocol::engine::Precision;
 
-use crate::check::{Shape, Tensor};
+use crate::check::{Format, ModelFiles, Shape, Tensor};
 
 /// An allowance, not measured: tokenizer, grammar tables, threads, and what the library holds besides
 /// tensors.
@@ -61,8 +61,23 @@ pub fn share(free: u64) -> u64 {
     free / SHARE.1 * SHARE.0
 }
 
-/// Chooses how weights are kept, so that everything fits into `limit` bytes.
+/// Chooses how weights are kept, so that everything fits into `limit` bytes. Those that are quantized already stay
+/// as they are.
 pub fn choose(
+    wanted: Precision,
+    files: &ModelFiles,
+    context: u64,
+    limit: u64,
+) -> Result<Need, DoesNotFit> {
+    let ModelFiles { format, shape, tensors, .. } = files;
+    let wanted = match format {
+        Format::Safetensors(_) => wanted,
+        Format::Gguf { .. } => Precision::Stored,
+    };
+    chosen(wanted, shape, tensors, context, limit)
+}
+
+fn chosen(
     wanted: Precision,
     shape: &Shape,
     tensors: &[Tensor],
@@ -85,6 +100,11 @@ pub fn choose(
 
 fn need(precision: Precision, shape: &Shape, tensors: &[Tensor], context: u64) -> Need {
     let kept = |tensor: &Tensor| match tensor.shape.last() {
+        // The library widens the embedding, and keeps it as it is as well where it is the output.
+        _ if precision == Precision::Stored && tensor.name == "token_embd.weight" => {
+            tensor.elements() * 4 + if shape.tied { tensor.bytes } else { 0 }
+        }
+        _ if precision == Precision::Stored => tensor.bytes,
         Some(inner) if quantized(&tensor.name) => bytes(precision, tensor.elements(), *inner),
         _ => tensor.elements() * 4,
     };
@@ -94,7 +114,11 @@ fn need(precision: Precision, shape: &Shape, tensors: &[Tensor], context: u64) -
         .fold(1, u64::saturating_mul);
     // Loading widens a few tensors at a time, and computing needs less than that. With three of the
     // widest a model of 1.5 billion weights comes out at 4.6 GB besides keys and values; 4.5 GB were seen.
-    let widest = tensors.iter().map(|tensor| tensor.elements() * 4).max().unwrap_or(0);
+    let wide = |tensor: &Tensor| match precision {
+        Precision::Stored => tensor.bytes,
+        _ => tensor.elements() * 4,
+    };
+    let widest = tensors.iter().map(wide).max().unwrap_or(0);
     let working = BASE + 3 * widest + shape.context * shape.head * 4;
     Need { precision, weights, cache, working }
 }
@@ -108,7 +132,7 @@ fn quantized(name: &str) -> bool {
 /// another one.
 fn bytes(precision: Precision, elements: u64, inner: u64) -> u64 {
     match precision {
-        Precision::Auto | Precision::Full => elements * 4,
+        Precision::Auto | Precision::Full | Precision::Stored => elements * 4,
         Precision::Four if inner.is_multiple_of(256) => elements / 256 * 144,
         Precision::Four if inner.is_multiple_of(32) => elements / 32 * 20,
         Precision::Eight if inner.is_multiple_of(32) => elements / 32 * 34,
@@ -122,13 +146,14 @@ fn label(precision: Precision) -> &'static str {
         Precision::Four => "4 bits",
         Precision::Eight => "8 bits",
         Precision::Full => "32 bits",
+        Precision::Stored => "as in the file",
     }
 }
 
 fn remedy(need: &Need, limit: u64) -> &'static str {
     if need.total() - need.cache <= limit {
         "Set a smaller context"
-    } else if matches!(need.precision, Precision::Four) {
+    } else if matches!(need.precision, Precision::Four | Precision::Stored) {
         "Take a smaller model, or free memory"
     } else {
         "Set 4 bits, take a smaller model, or free memory"
@@ -180,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_quantized_already_takes_what_it_takes_in_its_file_but_for_the_embedding() {
+        let tensor =
+            |name: &str| Tensor { name: name.into(), shape: vec![256, 256], bytes: 36_864 };
+        let tensors = [tensor("blk.0.ffn_up.weight"), tensor("token_embd.weight")];
+        let weights = |shape: &Shape| need(Precision::Stored, shape, &tensors, 512).weights;
+        assert_eq!(weights(&shape(512)), 36_864 + 256 * 256 * 4 + 36_864);
+        assert_eq!(weights(&Shape { tied: false, ..shape(512) }), 36_864 + 256 * 256 * 4);
+    }
+
+    #[test]
     fn keys_and_values_grow_with_the_context() {
         let need = need(Precision::Four, &shape(4096), &tensors(256), 4096);
         assert_eq!(need.cache, 4096 * 2 * 2 * 64 * 2 * 4);
@@ -188,7 +223,7 @@ mod tests {
     #[test]
     fn eight_bits_are_taken_where_they_fit_easily_and_four_where_they_fit_at_all() {
         let tensors = tensors(8192);
-        let choose = |limit| choose(Precision::Auto, &shape(512), &tensors, 512, limit);
+        let choose = |limit| chosen(Precision::Auto, &shape(512), &tensors, 512, limit);
         assert_eq!(choose(64 << 30).unwrap().precision, Precision::Eight);
         let four = need(Precision::Four, &shape(512), &tensors, 512).total();
         assert_eq!(choose(four).unwrap().precision, Precision::Four);
@@ -199,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_context_that_is_too_long_is_named_as_the_reason() {
-        let refused = choose(Precision::Eight, &shape(1 << 22), &tensors(256), 1 << 22, 2 << 30);
+        let refused = chosen(Precision::Eight, &shape(1 << 22), &tensors(256), 1 << 22, 2 << 30);
         assert!(refused.unwrap_err().to_string().contains("Set a smaller context"));
     }
 }

@@ -44,7 +44,7 @@ impl Place {
         let mut name = match precision {
             Precision::Four => "four",
             Precision::Eight => "eight",
-            Precision::Auto | Precision::Full => return None,
+            Precision::Auto | Precision::Full | Precision::Stored => return None,
         }
         .to_owned();
         if let Some(adapter) = adapter {

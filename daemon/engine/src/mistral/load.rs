@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use greenlit_protocol::engine::{EngineFailure, EngineFailureKind as Kind, Precision};
-use greenlit_serving::check::{Adapter, ModelFiles};
+use greenlit_serving::check::{Adapter, Beside, Format};
 use greenlit_serving::keep::Place;
 use greenlit_serving::{Plan, failure};
 use mistralrs_core::{
-    AdapterPaths, DeviceMapSetting, IsqType, LocalModelPaths, LoraAdapterPaths, ModelDType,
-    ModelPaths, NormalLoaderBuilder, NormalSpecificConfig, Pipeline, TokenSource,
+    AdapterPaths, DeviceMapSetting, GGUFLoaderBuilder, GGUFSpecificConfig, IsqType,
+    LocalModelPaths, LoraAdapterPaths, ModelDType, ModelPaths, NormalLoaderBuilder,
+    NormalSpecificConfig, Pipeline, TokenSource,
 };
 use serde_json::json;
 use tempfile::NamedTempFile;
@@ -24,10 +25,16 @@ pub(super) fn pipeline(
     device: &Device,
     library: &str,
 ) -> Result<SharedPipeline, EngineFailure> {
+    let beside = match &plan.files.format {
+        Format::Safetensors(beside) => beside,
+        Format::Gguf { tokenizer, ends } => {
+            return from_gguf(plan, tokenizer.as_deref(), ends, device);
+        }
+    };
     let place = plan.keep.as_ref();
     let place =
         place.and_then(|keep| Place::of(keep, plan.precision, plan.adapter.as_ref(), library));
-    let Some(place) = place else { return from_files(plan, device, None) };
+    let Some(place) = place else { return from_files(plan, beside, device, None) };
     if let Some(kept) = place.find() {
         match apart(|| from_kept(&kept, device)) {
             Ok(pipeline) => return Ok(pipeline),
@@ -40,9 +47,10 @@ pub(super) fn pipeline(
     // They are in memory twice while they are written, beside what is read at once.
     let room = greenlit_serving::free() > plan.weights.saturating_mul(5) / 2;
     if let Some(unfinished) = room.then(|| place.begin(plan.weights)).flatten() {
-        match apart(|| from_files(plan, device, Some(&unfinished))) {
+        match apart(|| from_files(plan, beside, device, Some(&unfinished))) {
             Ok(pipeline) => {
-                if let Err(error) = with_settings(plan, &unfinished).and_then(|()| place.finish()) {
+                if let Err(error) = with_settings(beside, &unfinished).and_then(|()| place.finish())
+                {
                     tracing::warn!(%error, "quantized weights are not kept");
                     place.abandon();
                 }
@@ -54,13 +62,13 @@ pub(super) fn pipeline(
             }
         }
     }
-    from_files(plan, device, None)
+    from_files(plan, beside, device, None)
 }
 
 /// The library writes a template that has a file of its own, and forgets what it reads beside it: which the
 /// special tokens are.
-fn with_settings(plan: &Plan, kept: &Path) -> std::io::Result<()> {
-    let Some(settings) = &plan.files.tokenizer_config else { return Ok(()) };
+fn with_settings(beside: &Beside, kept: &Path) -> std::io::Result<()> {
+    let Some(settings) = &beside.tokenizer_config else { return Ok(()) };
     let copy = kept.join("tokenizer_config.json");
     if !copy.exists() {
         std::fs::copy(settings, copy)?;
@@ -116,11 +124,11 @@ fn numbers(device: &Device) -> ModelDType {
 /// ask the hub for adapters even if they are here.
 fn from_files(
     plan: &Plan,
+    beside: &Beside,
     device: &Device,
     write: Option<&Path>,
 ) -> Result<SharedPipeline, EngineFailure> {
-    let files = &plan.files;
-    let name = files.directory.display().to_string();
+    let name = plan.files.place.display().to_string();
     let specific = NormalSpecificConfig {
         write_uqff: write.map(|directory| directory.join("model.uqff")),
         ..Default::default()
@@ -131,8 +139,8 @@ fn from_files(
     let broken = |error: anyhow::Error| failure(Kind::Backend, format!("{name}: {error:#}"));
     let loader = builder.build(None).map_err(broken)?;
     // Read while it loads.
-    let config = files.rewritten.as_deref().map(written).transpose().map_err(broken)?;
-    let mut paths = paths(files, plan.adapter.as_ref()).map_err(broken)?;
+    let config = beside.rewritten.as_deref().map(written).transpose().map_err(broken)?;
+    let mut paths = paths(&plan.files.weights, beside, plan.adapter.as_ref()).map_err(broken)?;
     if let Some(config) = &config {
         config.path().clone_into(&mut paths.config_filename);
     }
@@ -150,6 +158,40 @@ fn from_files(
         .map_err(broken)
 }
 
+/// Reads a file with everything in it, quantized already.
+fn from_gguf(
+    plan: &Plan,
+    tokenizer: Option<&Path>,
+    ends: &[u64],
+    device: &Device,
+) -> Result<SharedPipeline, EngineFailure> {
+    let name = plan.files.place.display().to_string();
+    let broken = |error: anyhow::Error| failure(Kind::Backend, format!("{name}: {error:#}"));
+    let file_names = plan.files.weights.iter().map(|path| path.display().to_string()).collect();
+    let specific = GGUFSpecificConfig::default();
+    let builder =
+        GGUFLoaderBuilder::new(None, None, name.clone(), file_names, specific, false, None);
+    let loader = builder.build();
+    // Of the tokens that end a text the library takes one from the file, and none if the tokenizer is beside it.
+    let generation = written(&json!({ "eos_token_id": ends }).to_string()).map_err(broken)?;
+    let paths: Box<dyn ModelPaths> = Box::new(LocalModelPaths {
+        // With an empty path it takes the tokenizer in the file.
+        tokenizer_filename: tokenizer.map(Path::to_path_buf).unwrap_or_default(),
+        config_filename: PathBuf::new(),
+        template_filename: None,
+        filenames: plan.files.weights.clone(),
+        adapter_paths: AdapterPaths::None,
+        gen_conf: Some(generation.path().to_owned()),
+        preprocessor_config: None,
+        processor_config: None,
+        chat_template_json_filename: None,
+    });
+    let mapper = DeviceMapSetting::dummy();
+    loader
+        .load_model_from_path(&paths, &numbers(device), device, true, mapper, None, None)
+        .map_err(broken)
+}
+
 /// A configuration in a file of its own, which goes with it.
 fn written(config: &str) -> anyhow::Result<NamedTempFile> {
     let file = NamedTempFile::with_suffix(".json")?;
@@ -158,7 +200,8 @@ fn written(config: &str) -> anyhow::Result<NamedTempFile> {
 }
 
 fn paths(
-    files: &ModelFiles,
+    weights: &[PathBuf],
+    beside: &Beside,
     adapter: Option<&Adapter>,
 ) -> anyhow::Result<LocalModelPaths<PathBuf>> {
     let adapter_paths = match adapter {
@@ -173,12 +216,12 @@ fn paths(
         }]),
     };
     Ok(LocalModelPaths {
-        tokenizer_filename: files.tokenizer.clone(),
-        config_filename: files.config.clone(),
-        template_filename: files.template.clone(),
-        filenames: files.weights.clone(),
+        tokenizer_filename: beside.tokenizer.clone(),
+        config_filename: beside.config.clone(),
+        template_filename: beside.template.clone(),
+        filenames: weights.to_vec(),
         adapter_paths,
-        gen_conf: files.generation.clone(),
+        gen_conf: beside.generation.clone(),
         preprocessor_config: None,
         processor_config: None,
         chat_template_json_filename: None,
@@ -189,6 +232,6 @@ fn quantization(precision: Precision) -> Option<IsqType> {
     match precision {
         Precision::Four => Some(IsqType::Q4K),
         Precision::Eight => Some(IsqType::Q8_0),
-        Precision::Auto | Precision::Full => None,
+        Precision::Auto | Precision::Full | Precision::Stored => None,
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct MistralRunner {
 
 impl MistralRunner {
     pub(super) fn new(pipeline: SharedPipeline, plan: &Plan) -> Result<Self, EngineFailure> {
-        let name = plan.files.directory.display();
+        let name = plan.files.place.display();
         let tokenizer = pipeline.try_lock().ok().and_then(|pipeline| pipeline.tokenizer());
         let tokenizer = tokenizer
             .ok_or_else(|| failure(Kind::Backend, format!("{name}: there is no tokenizer")))?;

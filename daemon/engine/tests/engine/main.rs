@@ -4,6 +4,7 @@
 
 mod adapters;
 mod engine;
+mod gguf;
 mod kept;
 mod texts;
 mod trouble;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Engine {
     /// The executable `greenlit-engine`, absolute. Absent: what lies beside `greenlitd`, else on `PATH`.
     pub program: Option<PathBuf>,
-    /// How weights are kept in memory. Default `"auto"`.
+    /// How weights are kept in memory; those of GGUF files stay as they are. Default `"auto"`.
     pub precision: Precision,
     /// Tokens that a prompt and its reply may have together; memory for them is kept. Default 8192.
     pub context_tokens: u32,

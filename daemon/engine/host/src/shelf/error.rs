@@ -12,9 +12,6 @@ pub enum ShelfError {
     /// Its files cannot be used; the message names one and the remedy.
     #[error(transparent)]
     BadFile(#[from] BadFile),
-    /// A format that the engine does not read.
-    #[error("{}: the engine reads no GGUF files", .0.display())]
-    Gguf(PathBuf),
     /// No name.
     #[error("`{name}` is no name: letters, digits, `-`, `_` and `.` are allowed")]
     Name {
@@ -113,9 +110,6 @@ impl ShelfError {
     #[must_use]
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
-            Self::Gguf(_) => {
-                Some("add a directory with config.json, tokenizer.json and safetensors")
-            }
             Self::Taken { what: "adapter", .. } => Some("give another `--version`"),
             Self::Taken { .. } => Some("give another `--name`, or remove that one first"),
             Self::Unknown { what: "adapter", .. } => Some("see `greenlit adapter list`"),

@@ -77,11 +77,14 @@ impl Shelf {
     }
 }
 
-/// A given name, else the directory's.
+/// A given name, else the directory's or the GGUF file's.
 fn name_of(given: Option<&str>, place: &Path) -> Result<String, ShelfError> {
     let name = match given {
         Some(name) => name.to_owned(),
-        None => place.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        None => {
+            let name = place.file_name().unwrap_or_default().to_string_lossy();
+            name.strip_suffix(".gguf").unwrap_or(&name).to_owned()
+        }
     };
     match is_name(&name) {
         true => Ok(name),

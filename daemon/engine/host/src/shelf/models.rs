@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use greenlit_serving::check::{self, ModelFiles};
+use greenlit_serving::check::{self, Beside, Format, ModelFiles};
 use greenlit_serving::keep;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use super::{Shelf, ShelfError, name_of};
 /// A language model on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRecord {
-    /// Where its files are.
+    /// Where its files are, or its GGUF file.
     pub directory: PathBuf,
     /// blake3 (hex) of its files.
     pub digest: String,
@@ -66,7 +66,7 @@ impl Shelf {
         self.record().models.clone().into_iter().collect()
     }
 
-    /// Takes in a model that lies in a directory, after its files were checked.
+    /// Takes in a model that lies in a directory or a GGUF file, after its files were checked.
     ///
     /// # Errors
     /// When it cannot be used, its name is taken, or nobody wants it any more.
@@ -77,9 +77,6 @@ impl Shelf {
         origin: Option<Origin>,
         wanted: &dyn Fn() -> bool,
     ) -> Result<String, ShelfError> {
-        if place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
-            return Err(ShelfError::Gguf(place.to_owned()));
-        }
         let name = name_of(name, place)?;
         let place = std::path::absolute(place)
             .map_err(|source| ShelfError::Read { path: place.to_owned(), source })?;
@@ -164,9 +161,21 @@ impl Shelf {
 
 /// Everything that decides what the model writes.
 fn paths(files: &ModelFiles) -> Vec<PathBuf> {
-    let ModelFiles { config, tokenizer, template, generation, weights, .. } = files;
-    // A template may lie in it. If it has a file of its own, this one still names the special tokens.
-    let settings = files.tokenizer_config.as_ref().filter(|path| Some(*path) != template.as_ref());
-    let small = [Some(config), Some(tokenizer), template.as_ref(), settings, generation.as_ref()];
-    small.into_iter().flatten().chain(weights).cloned().collect()
+    let beside: Vec<Option<&PathBuf>> = match &files.format {
+        Format::Safetensors(Beside {
+            config,
+            tokenizer,
+            template,
+            generation,
+            tokenizer_config,
+            ..
+        }) => {
+            // A template may lie in it. If it has a file of its own, this one still names the special tokens.
+            let settings =
+                tokenizer_config.as_ref().filter(|path| Some(*path) != template.as_ref());
+            vec![Some(config), Some(tokenizer), template.as_ref(), settings, generation.as_ref()]
+        }
+        Format::Gguf { tokenizer, .. } => vec![tokenizer.as_ref()],
+    };
+    beside.into_iter().flatten().chain(&files.weights).cloned().collect()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{BadFile, ModelFiles, json, safetensors};
+use super::{BadFile, Format, ModelFiles, json, safetensors};
 
 /// An adapter that fits its model.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,13 @@ pub fn adapter(directory: &Path, model: &ModelFiles) -> Result<Adapter, BadFile>
         "an adapter is a PEFT directory with adapter_config.json and adapter_model.safetensors",
     )?;
     let invalid = |problem: String| BadFile::invalid(&path, problem);
+    if matches!(model.format, Format::Gguf { .. }) {
+        return Err(invalid(format!(
+            "an adapter is merged into weights before they are quantized, and those of {} are already: add the \
+             model's original weights (config.json, tokenizer.json and safetensors)",
+            model.place.display()
+        )));
+    }
     if let Some(field) = ignored(&config) {
         return Err(invalid(format!(
             "`{field}` is not supported: the adapter would be applied without it; train it \
@@ -181,7 +188,7 @@ fn shapes(adapter: &Adapter, model: &ModelFiles) -> Result<(), BadFile> {
                                 "{name} has shape {is:?}; rank {} and the model in {} ask for \
                                  {wanted:?}: the adapter is for another model",
                                 adapter.rank,
-                                model.directory.display()
+                                model.place.display()
                             ),
                         ));
                     }

@@ -153,70 +153,105 @@ fn judged(path: &Path, fields: Map<String, Value>) -> Result<Shape, BadFile> {
     if config.hidden_act != "silu" {
         return invalid(format!("`hidden_act` is {}; only silu is supported", config.hidden_act));
     }
-    let sides = [
-        ("vocab_size", config.vocab_size, MAX_SIDE),
-        ("hidden_size", config.hidden_size, MAX_SIDE),
-        ("intermediate_size", config.intermediate_size, MAX_SIDE),
-        ("num_hidden_layers", config.num_hidden_layers, MAX_LAYERS),
-        ("num_attention_heads", config.num_attention_heads, MAX_SIDE),
-        ("num_key_value_heads", config.num_key_value_heads, MAX_SIDE),
-        ("head_dim", config.head_dim.unwrap_or(1), MAX_SIDE),
-        ("max_position_embeddings", config.max_position_embeddings, MAX_CONTEXT),
-    ];
-    for (field, value, most) in sides {
-        if value == 0 || value > most {
-            return invalid(format!("`{field}` is {value}; it must be between 1 and {most}"));
-        }
-    }
     for (field, value) in [("rope_theta", config.rope_theta), ("rms_norm_eps", config.rms_norm_eps)]
     {
         if !(value.is_finite() && value > 0.0) {
             return invalid(format!("`{field}` is {value}; it must be above 0"));
         }
     }
-    if !config.num_attention_heads.is_multiple_of(config.num_key_value_heads) {
-        return invalid(format!(
-            "`num_attention_heads` ({}) is not a multiple of `num_key_value_heads` ({})",
-            config.num_attention_heads, config.num_key_value_heads
-        ));
-    }
-    let head = match config.head_dim {
-        Some(head) if architecture == Architecture::Qwen3 => head,
-        Some(head) if head * config.num_attention_heads != config.hidden_size => {
-            return invalid(format!(
-                "`head_dim` is {head}; for {name} it must be `hidden_size` / `num_attention_heads`"
-            ));
-        }
-        _ if !config.hidden_size.is_multiple_of(config.num_attention_heads) => {
-            return invalid("`hidden_size` is not a multiple of `num_attention_heads`".into());
-        }
-        _ => config.hidden_size / config.num_attention_heads,
-    };
-    if !head.is_multiple_of(2) {
-        return invalid(format!("the width of a head is {head}; it must be even"));
-    }
-    if !config.max_position_embeddings.is_multiple_of(512) {
-        return invalid(format!(
-            "`max_position_embeddings` is {}; it must be a multiple of 512: lower it to {}",
-            config.max_position_embeddings,
-            (config.max_position_embeddings / 512).max(1) * 512
-        ));
-    }
-    Ok(Shape {
+    let heads = config.num_attention_heads;
+    let even = config.hidden_size.checked_div(heads).unwrap_or_default();
+    let head = config.head_dim.unwrap_or(even);
+    let shape = Shape {
         architecture,
         vocabulary: config.vocab_size,
         hidden: config.hidden_size,
         intermediate: config.intermediate_size,
         layers: config.num_hidden_layers,
-        heads: config.num_attention_heads,
+        heads,
         kv_heads: config.num_key_value_heads,
         head,
         context: config.max_position_embeddings,
         tied: config.tie_word_embeddings,
-    })
+    };
+    shape.sound(&NAMES).map_err(|problem| BadFile::invalid(path, problem))?;
+    if head * heads != config.hidden_size {
+        match config.head_dim {
+            Some(_) if architecture == Architecture::Qwen3 => {}
+            Some(_) => {
+                return invalid(format!(
+                    "`head_dim` is {head}; for {name} it must be `hidden_size` / `num_attention_heads`"
+                ));
+            }
+            None => {
+                return invalid("`hidden_size` is not a multiple of `num_attention_heads`".into());
+            }
+        }
+    }
+    Ok(shape)
 }
 
+/// How a format names the sizes of a model.
+pub(super) struct Names {
+    pub(super) vocabulary: &'static str,
+    pub(super) hidden: &'static str,
+    pub(super) intermediate: &'static str,
+    pub(super) layers: &'static str,
+    pub(super) heads: &'static str,
+    pub(super) kv_heads: &'static str,
+    pub(super) head: &'static str,
+    pub(super) context: &'static str,
+}
+
+const NAMES: Names = Names {
+    vocabulary: "vocab_size",
+    hidden: "hidden_size",
+    intermediate: "intermediate_size",
+    layers: "num_hidden_layers",
+    heads: "num_attention_heads",
+    kv_heads: "num_key_value_heads",
+    head: "head_dim",
+    context: "max_position_embeddings",
+};
+
 impl Shape {
+    /// Whether there can be such a model, and the library computes with it.
+    pub(super) fn sound(&self, names: &Names) -> Result<(), String> {
+        let sides = [
+            (names.vocabulary, self.vocabulary, MAX_SIDE),
+            (names.hidden, self.hidden, MAX_SIDE),
+            (names.intermediate, self.intermediate, MAX_SIDE),
+            (names.layers, self.layers, MAX_LAYERS),
+            (names.heads, self.heads, MAX_SIDE),
+            (names.kv_heads, self.kv_heads, MAX_SIDE),
+            (names.head, self.head, MAX_SIDE),
+            (names.context, self.context, MAX_CONTEXT),
+        ];
+        for (field, value, most) in sides {
+            if value == 0 || value > most {
+                return Err(format!("`{field}` is {value}; it must be between 1 and {most}"));
+            }
+        }
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(format!(
+                "`{}` ({}) is not a multiple of `{}` ({})",
+                names.heads, self.heads, names.kv_heads, self.kv_heads
+            ));
+        }
+        if !self.head.is_multiple_of(2) {
+            return Err(format!("the width of a head is {}; it must be even", self.head));
+        }
+        if !self.context.is_multiple_of(512) {
+            return Err(format!(
+                "`{}` is {}; it must be a multiple of 512: lower it to {}",
+                names.context,
+                self.context,
+                (self.context / 512).max(1) * 512
+            ));
+        }
+        Ok(())
+    }
+
     /// The tensors that such a model must have, with their shapes.
     pub(super) fn tensors(&self) -> Vec<(String, Vec<u64>)> {
         let mut tensors = vec![

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod config;
+mod gguf;
 mod model;
 mod safetensors;
 mod tokenizer;
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use adapter::{Adapter, adapter};
 pub use config::{Architecture, Shape};
-pub use model::{ModelFiles, model};
+pub use model::{Beside, Format, ModelFiles, model};
 pub use safetensors::Tensor;
 
 /// Longest JSON file that is read, in bytes. A tokenizer has tens of megabytes.

@@ -4,13 +4,40 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::safetensors::{self, Tensor};
-use super::{BadFile, Shape, config, tokenizer};
+use super::{BadFile, Shape, config, gguf, tokenizer};
 
 /// The files of a model that can be loaded.
 #[derive(Debug, Clone)]
 pub struct ModelFiles {
-    /// Where they are.
-    pub directory: PathBuf,
+    /// Its directory, or its GGUF file.
+    pub place: PathBuf,
+    /// What comes beside the weights.
+    pub format: Format,
+    /// Files with weights, in order.
+    pub weights: Vec<PathBuf>,
+    /// The sizes of the model.
+    pub shape: Shape,
+    /// What the weights' heads say.
+    pub tensors: Vec<Tensor>,
+}
+
+/// How a model is written down.
+#[derive(Debug, Clone)]
+pub enum Format {
+    /// Safetensors, with the files beside them.
+    Safetensors(Beside),
+    /// GGUF: quantized, with everything in it.
+    Gguf {
+        /// `tokenizer.json`, where the library does not read the one in the file as it should.
+        tokenizer: Option<PathBuf>,
+        /// Tokens that end a text, by id.
+        ends: Vec<u64>,
+    },
+}
+
+/// What lies beside safetensors.
+#[derive(Debug, Clone)]
+pub struct Beside {
     /// `config.json`.
     pub config: PathBuf,
     /// The same in the words that the library knows, where they are newer ones.
@@ -23,20 +50,18 @@ pub struct ModelFiles {
     pub tokenizer_config: Option<PathBuf>,
     /// `generation_config.json`.
     pub generation: Option<PathBuf>,
-    /// Safetensors files, in order.
-    pub weights: Vec<PathBuf>,
-    /// What `config.json` says.
-    pub shape: Shape,
-    /// What the weights' heads say.
-    pub tensors: Vec<Tensor>,
 }
 
-/// Checks a model directory.
-pub fn model(directory: &Path) -> Result<ModelFiles, BadFile> {
+/// Checks a model: a directory, or a GGUF file.
+pub fn model(place: &Path) -> Result<ModelFiles, BadFile> {
+    if gguf::is_gguf(place) { gguf::gguf(place) } else { directory(place) }
+}
+
+fn directory(directory: &Path) -> Result<ModelFiles, BadFile> {
     if !directory.is_dir() {
         return Err(BadFile::Missing {
             path: directory.to_owned(),
-            remedy: "name a directory with config.json, tokenizer.json and safetensors",
+            remedy: "name a GGUF file, or a directory with config.json, tokenizer.json and safetensors",
         });
     }
     let config = directory.join("config.json");
@@ -70,19 +95,16 @@ pub fn model(directory: &Path) -> Result<ModelFiles, BadFile> {
             "the weights are not complete: download them again",
         )?);
     }
-    fits(&weights[0], &shape, &tensors)?;
-    Ok(ModelFiles {
-        directory: directory.to_owned(),
+    fits(&weights[0], "config.json", &tensors, shape.tensors())?;
+    let format = Format::Safetensors(Beside {
         template: present("chat_template.jinja").or(tokenizer_config.clone()),
         tokenizer_config,
         config,
         rewritten,
         tokenizer,
         generation,
-        weights,
-        shape,
-        tensors,
-    })
+    });
+    Ok(ModelFiles { place: directory.to_owned(), format, weights, shape, tensors })
 }
 
 /// The files with weights: one, or all parts of a set.
@@ -124,26 +146,31 @@ fn part(name: &str) -> Option<(u32, u32)> {
     Some((number(part)?, number(of)?))
 }
 
-/// Whether the tensors are those that the configuration asks for.
-fn fits(path: &Path, shape: &Shape, tensors: &[Tensor]) -> Result<(), BadFile> {
+/// Whether the tensors are those that `who` asks for.
+pub(super) fn fits(
+    path: &Path,
+    who: &str,
+    tensors: &[Tensor],
+    wanted: Vec<(String, Vec<u64>)>,
+) -> Result<(), BadFile> {
     let mut found = HashMap::new();
     for tensor in tensors {
         if found.insert(tensor.name.as_str(), &tensor.shape).is_some() {
             return Err(BadFile::invalid(path, format!("{} is there twice", tensor.name)));
         }
     }
-    for (name, wanted) in shape.tensors() {
+    for (name, wanted) in wanted {
         match found.get(name.as_str()) {
             None => {
                 return Err(BadFile::invalid(
                     path,
-                    format!("the tensor {name}, which config.json asks for, is missing"),
+                    format!("the tensor {name}, which {who} asks for, is missing"),
                 ));
             }
             Some(is) if **is != wanted => {
                 return Err(BadFile::invalid(
                     path,
-                    format!("{name} has shape {is:?}, config.json asks for {wanted:?}"),
+                    format!("{name} has shape {is:?}, {who} asks for {wanted:?}"),
                 ));
             }
             Some(_) => {}

@@ -29,7 +29,7 @@ struct Added {
 
 /// What a tokenizer knows.
 pub(super) struct Vocabulary {
-    words: HashSet<String>,
+    words: HashMap<String, u64>,
     ids: HashSet<u64>,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn vocabulary(path: &Path, rows: u64) -> Result<Vocabulary, BadFile> 
     if !decoder.contains("\"ByteLevel\"") && !decoder.contains("\"ByteFallback\"") {
         return Err(BadFile::invalid(path, "its decoder is neither ByteLevel nor ByteFallback"));
     }
-    let mut vocabulary = Vocabulary { words: HashSet::new(), ids: HashSet::new() };
+    let mut vocabulary = Vocabulary { words: HashMap::new(), ids: HashSet::new() };
     let added = file.added_tokens.into_iter().map(|token| (token.content, token.id));
     for (word, id) in file.model.vocab.into_iter().chain(added) {
         if id >= rows {
@@ -52,7 +52,7 @@ pub(super) fn vocabulary(path: &Path, rows: u64) -> Result<Vocabulary, BadFile> 
                 ),
             ));
         }
-        vocabulary.words.insert(word);
+        vocabulary.words.insert(word, id);
         vocabulary.ids.insert(id);
     }
     if vocabulary.words.is_empty() {
@@ -72,6 +72,15 @@ struct Generation {
 }
 
 impl Vocabulary {
+    /// A word that another list of tokens, by id, does not have in the same place.
+    pub(super) fn differs(&self, tokens: &[String]) -> Option<(&str, u64)> {
+        let same = |(word, id): &(&String, &u64)| {
+            usize::try_from(**id).is_ok_and(|id| tokens.get(id) == Some(*word))
+        };
+        let other = self.words.iter().filter(|entry| !same(entry)).min_by_key(|(_, id)| **id);
+        other.map(|(word, id)| (word.as_str(), *id))
+    }
+
     /// Whether `tokenizer_config.json` is valid and its end token known. True where it names one.
     pub(super) fn end_word(&self, path: &Path) -> Result<bool, BadFile> {
         let config: TokenizerConfig = json(path, "")?;
@@ -83,7 +92,7 @@ impl Vocabulary {
             }
             Some(_) => "",
         };
-        if !self.words.contains(word) {
+        if !self.words.contains_key(word) {
             return Err(BadFile::invalid(
                 path,
                 format!("`eos_token` is {word:?}, which tokenizer.json does not have"),

@@ -193,7 +193,7 @@ impl Models {
                 Ok(victim) => victim,
                 Err(limit) => {
                     let refused = DoesNotFit { need, limit, context: plan.context };
-                    return Err(does_not_fit(&plan.files.directory, &refused));
+                    return Err(does_not_fit(&plan.files.place, &refused));
                 }
             };
             tracing::info!(model, adapter = name, "an adapter has to go");
@@ -213,13 +213,13 @@ impl Models {
 
 /// The same model again is an answer; another one of that name is a mistake.
 fn known(model: &Model, request: &LoadModel) -> Result<LoadedModel, EngineFailure> {
-    let directory = &model.plan.files.directory;
-    if *directory == request.directory {
+    let place = &model.plan.files.place;
+    if *place == request.directory {
         return Ok(model.loaded.clone());
     }
     Err(failure(
         Kind::BadRequest,
-        format!("{} is loaded from {}; unload it first", request.model, directory.display()),
+        format!("{} is loaded from {}; unload it first", request.model, place.display()),
     ))
 }
 
@@ -233,7 +233,7 @@ fn plan(request: &LoadModel) -> Result<(Plan, Need), EngineFailure> {
     };
     let free = memory::free();
     let limit = request.memory.unwrap_or_else(|| fit::share(free)).min(free);
-    let need = fit::choose(request.precision, &files.shape, &files.tensors, context, limit)
+    let need = fit::choose(request.precision, &files, context, limit)
         .map_err(|refused| does_not_fit(&request.directory, &refused))?;
     let plan = Plan {
         files: Arc::new(files),

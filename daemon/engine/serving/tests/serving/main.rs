@@ -4,5 +4,6 @@
 
 mod adapters;
 mod files;
+mod gguf;
 mod requests;
 mod script;

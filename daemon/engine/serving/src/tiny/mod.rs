@@ -5,6 +5,8 @@
 //! never the likeliest. [`always`] makes an adapter with a known effect: the model then writes one
 //! letter for ever.
 
+pub mod gguf;
+
 use std::path::Path;
 
 use fastrand::Rng;
