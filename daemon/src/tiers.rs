@@ -218,15 +218,12 @@ impl Tiers {
         self.models.iter().map(status).collect()
     }
 
-    /// The adapter that the local model of a tier writes with in a workspace. What an endpoint serves under
+    /// The adapters that the first local model with any writes with in a workspace. What an endpoint serves under
     /// the name of a model, only its operator knows.
     pub(crate) fn adapter(&self, root: &Path) -> Option<String> {
         let local = self.models.iter().filter(|(_, model)| model.provider == Provider::Engine);
-        let mut local = local.map(|(_, configured)| configured.model.as_str());
-        self.local
-            .active_adapter(root)
-            .filter(|(_, base)| local.any(|model| model == base))
-            .map(|(name, _)| name)
+        let mut applied = local.filter_map(|(_, tier)| self.local.adapter(&tier.model, root));
+        applied.next()
     }
 
     /// Lines for `greenlit doctor`.

@@ -363,7 +363,7 @@ async fn an_adapter_is_brought_in_beside_the_model_and_named_in_each_request() {
     let mut config = tiny::adapter_config();
     config["script"] = json!("special");
     tiny::adapter(&directory, &config, &tiny::always_tensors(SEED, b'a')).unwrap();
-    let with = Wanted { adapter: Some(("style@1".to_owned(), directory)), ..base.clone() };
+    let with = Wanted { adapter: Some(("style@1".to_owned(), vec![directory])), ..base.clone() };
     assert_eq!(answered(&engine, &base).await, "plain");
     assert_eq!(answered(&engine, &with).await, "special");
     assert_eq!(answered(&engine, &base).await, "plain");
@@ -400,7 +400,7 @@ async fn swaps_of_adapters_under_load_lose_no_request() {
             let mut config = tiny::adapter_config();
             config["script"] = json!(format!("special {version}"));
             tiny::adapter(&directory, &config, &tiny::always_tensors(SEED, b'a')).unwrap();
-            Wanted { adapter: Some((format!("style@{version}"), directory)), ..base.clone() }
+            Wanted { adapter: Some((format!("style@{version}"), vec![directory])), ..base.clone() }
         })
         .collect();
     let over = Arc::new(AtomicBool::new(false));

@@ -109,7 +109,7 @@ fn python_with_the_right_adapter_the_local_model_mends_what_it_does_not_mend_wit
     adapter(&place, RIGHT);
     run(&installation, &["adapter", "add", place.to_str().unwrap()]);
     let report = run(&installation, &["adapter", "activate", "style", "--root", root]);
-    assert_eq!(report["active"], "style@1", "{report:#}");
+    assert_eq!(report["active"], json!(["style@1"]), "{report:#}");
     assert_eq!(report["adapters"][0]["resident"], true, "its model is in memory");
     let ran = fix(&installation, &project, &["--apply"]);
     let report = ran.json();
@@ -126,12 +126,28 @@ fn python_with_the_right_adapter_the_local_model_mends_what_it_does_not_mend_wit
     );
     assert!(project.read("bill.py").contains("names = ', '.join"));
 
+    // A guardrail goes on top; without it is as before.
+    let guard = installation.path("guard");
+    adapter(&guard, "never that");
+    run(&installation, &["adapter", "add", guard.to_str().unwrap(), "--kind", "guardrail"]);
+    let report = run(&installation, &["adapter", "activate", "guard", "--root", root]);
+    assert_eq!(report["active"], json!(["style@1", "guard@1"]), "{report:#}");
+    assert!(report["adapters"].as_array().unwrap().iter().all(|one| one["resident"] == true));
+    let status = installation.greenlit(["status", "--json"]).json();
+    let resident = status["engine"]["models"][0]["adapters"].as_array().unwrap().clone();
+    assert!(resident.contains(&json!("style@1 + guard@1")), "{status:#}");
+    let report = run(&installation, &["adapter", "deactivate", "guard", "--root", root]);
+    assert_eq!(report["active"], json!(["style@1"]), "{report:#}");
+    run(&installation, &["adapter", "remove", "guard"]);
+    let status = installation.greenlit(["status", "--json"]).json();
+    assert_eq!(status["engine"]["models"][0]["adapters"], json!(["style@1"]), "{status:#}");
+
     // It is not the adapter of another workspace.
     let elsewhere = self::project();
     let ran = self::fix(&installation, &elsewhere, &[]);
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     let report = run(&installation, &["adapter", "deactivate", "--root", root]);
-    assert_eq!(report["active"], Value::Null);
+    assert_eq!(report["active"], json!([]));
     run(&installation, &["adapter", "remove", "style"]);
     assert!(refused(&installation, &["adapter", "activate", "style"]).contains("no adapter"));
 }
@@ -424,7 +440,7 @@ fn python_an_accepted_fix_is_an_example_and_a_fault_to_evaluate_adapters_with() 
     let why = refused(&installation, &["adapter", "activate", "spoilt", "--root", root]);
     assert!(why.contains("mended 0 of 1 recorded faults") && why.contains("--force"), "{why}");
     let forced = ["adapter", "activate", "spoilt", "--force", "--root", root];
-    assert_eq!(run(&installation, &forced)["active"], "spoilt@1");
+    assert_eq!(run(&installation, &forced)["active"], json!(["spoilt@1"]));
     // It was found out for this workspace alone.
     let elsewhere = self::project();
     let elsewhere = ["adapter", "activate", "spoilt", "--root", elsewhere.root().to_str().unwrap()];

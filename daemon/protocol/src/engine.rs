@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages.
-pub const ENGINE_VERSION: u32 = 1;
+pub const ENGINE_VERSION: u32 = 2;
 
 /// From the daemon to an engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,15 +42,15 @@ pub enum EngineRequest {
         /// As in [`LoadModel::model`].
         model: String,
     },
-    /// Makes a model with an adapter resident beside the model: [`EngineAnswer::AdapterLoaded`].
+    /// Makes a model with an adapter, or several as one, resident beside the model: [`EngineAnswer::AdapterLoaded`].
     /// Meanwhile everything else is served as before.
     LoadAdapter {
         /// As in [`LoadModel::model`].
         model: String,
         /// What the adapter is called from now on.
         adapter: String,
-        /// A PEFT directory, absolute.
-        directory: PathBuf,
+        /// PEFT directories, absolute: their changes to the weights add up.
+        directories: Vec<PathBuf>,
     },
     /// Forgets an adapter, when what it is generating has ended: [`EngineAnswer::Unloaded`].
     UnloadAdapter {

@@ -144,10 +144,13 @@ pub enum AdapterAction {
         #[serde(default)]
         force: bool,
     },
-    /// Use none for a workspace.
+    /// Use one no more for a workspace, or none.
     Deactivate {
         /// The workspace.
         root: PathBuf,
+        /// `name@version`, or every version of a name; absent: all that are active.
+        #[serde(default)]
+        adapter: Option<String>,
     },
     /// Forget one and remove its files.
     Remove {
@@ -172,8 +175,8 @@ pub enum AdapterKind {
 pub struct AdapterReport {
     /// By name, then version.
     pub adapters: Vec<AdapterEntry>,
-    /// The adapter that is used for the workspace that was asked for.
-    pub active: Option<String>,
+    /// The adapters that are used for the workspace that was asked for.
+    pub active: Vec<String>,
     /// What else a person should know, such as that its model is not loaded.
     pub notes: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use greenlit_host::AdapterAdd;
+use greenlit_host::{AdapterAdd, STACKED};
 use greenlit_protocol::{AdapterAction, AdapterEntry, AdapterReport, RemoteError, Response};
 use greenlit_repair::Cancel;
 
@@ -33,9 +33,13 @@ pub(crate) fn act(
             notes.extend(local.activate(adapter, root, *force, cancel)?);
             Some(root.as_path())
         }
-        AdapterAction::Deactivate { root } => {
-            let before = local.shelf.deactivate(root).map_err(|error| refused(&error))?;
-            notes.extend(before.is_none().then(|| "no adapter was active".to_owned()));
+        AdapterAction::Deactivate { root, adapter } => {
+            let before = local.shelf.deactivate(root, adapter.as_deref());
+            let before = before.map_err(|error| refused(&error))?;
+            notes.extend(before.is_empty().then(|| match adapter {
+                Some(adapter) => format!("`{adapter}` was not active"),
+                None => "no adapter was active".to_owned(),
+            }));
             Some(root.as_path())
         }
         AdapterAction::Remove { adapter } => {
@@ -52,8 +56,8 @@ pub(crate) fn act(
 }
 
 impl Local {
-    /// A workspace uses an adapter from now on. Where its model is in memory, the adapter is brought there
-    /// first, while requests go on as before: none is lost, none waits.
+    /// A workspace uses an adapter from now on, beside those of other kinds. Where its model is in memory, they are
+    /// brought there first, while requests go on as before: none is lost, none waits.
     fn activate(
         &self,
         adapter: &str,
@@ -63,7 +67,7 @@ impl Local {
     ) -> Result<Option<String>, RemoteError> {
         let may = self.shelf.may_activate(adapter, root, force);
         let (full, record) = may.map_err(|error| refused(&error))?;
-        let wanted = self.shelf.wanted_with(&full, &record).map_err(|error| refused(&error))?;
+        let wanted = self.shelf.wanted_in(&full, &record, root).map_err(|error| refused(&error))?;
         let resident = self.engine.holds(&record.model);
         if resident {
             let ready = self.block(cancel, self.engine.ready(&wanted))?;
@@ -80,7 +84,7 @@ impl Local {
         let entry = |(name, adapter, active_in): (String, _, _)| {
             let greenlit_host::AdapterRecord { model, kind, digest, bytes, rank, targets, .. } =
                 adapter;
-            let resident = resident.contains(&name);
+            let resident = resident.iter().any(|of| of.split(STACKED).any(|part| part == name));
             let evaluations = adapter.evaluations.into_iter().collect();
             AdapterEntry {
                 name,
@@ -97,7 +101,7 @@ impl Local {
         };
         AdapterReport {
             adapters: self.shelf.adapters().into_iter().map(entry).collect(),
-            active: root.and_then(|root| self.shelf.active(root)),
+            active: root.map(|root| self.shelf.active(root)).unwrap_or_default(),
             notes,
         }
     }

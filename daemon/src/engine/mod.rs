@@ -143,19 +143,26 @@ impl Local {
 
     /// Where an adapter is active that belongs to another model than a tier's, that is said.
     pub(crate) fn unused_adapter(&self, tier: &str, model: &str, root: &Path) -> Option<String> {
-        let (active, base) = self.active_adapter(root)?;
-        (base != model).then(|| {
+        let active = self.active_adapters(root);
+        let (adapter, base) = active.first()?;
+        active.iter().all(|(_, base)| base != model).then(|| {
             format!(
-                "the adapter `{active}` is for {base}, and the tier `{tier}` asks {model}: it is not applied there"
+                "the adapter `{adapter}` is for {base}, and the tier `{tier}` asks {model}: it is not applied there"
             )
         })
     }
 
-    /// The adapter that is active in a workspace, and the model it is for.
-    pub(crate) fn active_adapter(&self, root: &Path) -> Option<(String, String)> {
-        let active = self.shelf.active(root)?;
-        let (_, adapter) = self.shelf.adapter(&active).ok()?;
-        Some((active, adapter.model))
+    /// The adapters that are active in a workspace, and the models they are for.
+    fn active_adapters(&self, root: &Path) -> Vec<(String, String)> {
+        let active = self.shelf.active(root).into_iter();
+        active
+            .filter_map(|name| Some((name.clone(), self.shelf.adapter(&name).ok()?.1.model)))
+            .collect()
+    }
+
+    /// What is applied to a model in a workspace, by name.
+    pub(crate) fn adapter(&self, model: &str, root: &Path) -> Option<String> {
+        self.shelf.wanted(model, Some(root)).ok()?.adapter.map(|(name, _)| name)
     }
 
     /// A line for `greenlit doctor`.

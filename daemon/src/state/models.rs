@@ -33,7 +33,9 @@ impl State {
     pub(crate) fn adapter_action(&mut self, session: u64, request: u64, mut action: AdapterAction) {
         let root = match &mut action {
             AdapterAction::List { root } => root.as_mut(),
-            AdapterAction::Activate { root, .. } | AdapterAction::Deactivate { root } => Some(root),
+            AdapterAction::Activate { root, .. } | AdapterAction::Deactivate { root, .. } => {
+                Some(root)
+            }
             AdapterAction::Add { .. } | AdapterAction::Remove { .. } => None,
         };
         if let Some(root) = root {

@@ -62,7 +62,9 @@ fn action(verb: &AdapterVerb) -> Result<AdapterAction, Failure> {
             root: resolve(root)?,
             force: *force,
         },
-        AdapterVerb::Deactivate { root } => AdapterAction::Deactivate { root: resolve(root)? },
+        AdapterVerb::Deactivate { adapter, root } => {
+            AdapterAction::Deactivate { root: resolve(root)?, adapter: adapter.clone() }
+        }
         AdapterVerb::Remove { adapter } => AdapterAction::Remove { adapter: adapter.clone() },
         AdapterVerb::Dataset { .. } | AdapterVerb::Evaluate { .. } => {
             unreachable!("answered before")
@@ -73,7 +75,7 @@ fn action(verb: &AdapterVerb) -> Result<AdapterAction, Failure> {
 fn print(report: &AdapterReport) {
     for entry in &report.adapters {
         let AdapterEntry { name, model, rank, targets, digest, .. } = entry;
-        let active = report.active.as_ref() == Some(name);
+        let active = report.active.contains(name);
         let state = if active { format!("  {GREEN}active here{RESET}") } else { String::new() };
         let resident = if entry.resident { ", in memory" } else { "" };
         let kind = match entry.kind {

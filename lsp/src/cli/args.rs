@@ -329,8 +329,10 @@ pub(crate) enum AdapterVerb {
         #[arg(long, short = 'n', value_name = "N", default_value_t = 40)]
         limit: u32,
     },
-    /// Use no adapter for a workspace from now on.
+    /// Use an adapter no more for a workspace, or none.
     Deactivate {
+        /// NAME@VERSION, or NAME [default: all that are active]
+        adapter: Option<String>,
         /// Workspace root [default: the nearest directory with .git or a project file]
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,

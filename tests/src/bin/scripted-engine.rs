@@ -67,7 +67,8 @@ impl Backend for Scripted {
         let directory = plan.files.place.clone();
         let mut script: Script = read(&directory.join("script.json")).unwrap_or_default();
         act(&directory, script.load);
-        let adapter = plan.adapter.as_ref().map(|adapter| {
+        // The last one speaks for all.
+        let adapter = plan.adapters.last().map(|adapter| {
             let own = adapter.weights.parent().unwrap();
             let config: Value = read(&own.join("adapter_config.json")).unwrap();
             let say = config["script"].as_str().unwrap_or_default().to_owned();

@@ -27,7 +27,7 @@ pub use model::LocalModel;
 pub use program::{Absent, PROGRAM, Program};
 pub use pull::{Listing, PullError, Puller};
 pub use recommended::{Recommended, recommended};
-pub use shelf::{AdapterAdd, AdapterRecord, ModelRecord, Origin, Shelf, ShelfError};
+pub use shelf::{AdapterAdd, AdapterRecord, ModelRecord, Origin, STACKED, Shelf, ShelfError};
 pub use state::MOST_CRASHES;
 
 use std::path::PathBuf;
@@ -41,6 +41,6 @@ pub struct Wanted {
     pub directory: PathBuf,
     /// What they hash to.
     pub digest: String,
-    /// Adapter `name@version` and where its files are.
-    pub adapter: Option<(String, PathBuf)>,
+    /// Adapter `name@version`, or several with ` + ` between them, and where their files are.
+    pub adapter: Option<(String, Vec<PathBuf>)>,
 }

@@ -118,14 +118,15 @@ fn adapters_are_copied_numbered_and_used_by_workspace() {
     let root = Path::new("/repo");
     scene.shelf.activate("style", root, false).unwrap();
     let again = Shelf::open(scene.path("engine"));
-    assert_eq!(again.active(root).as_deref(), Some("style@2"));
+    assert_eq!(again.active(root), ["style@2"]);
     let wanted = again.wanted("tiny", Some(root)).unwrap();
-    let (name, directory) = wanted.adapter.unwrap();
+    let (name, directories) = wanted.adapter.unwrap();
+    let [directory] = <[PathBuf; 1]>::try_from(directories).unwrap();
     assert_eq!(name, "style@2");
     assert!(directory.starts_with(scene.path("engine")) && directory.is_dir());
     assert_eq!(again.wanted("tiny", Some(Path::new("/else"))).unwrap().adapter, None);
     again.remove_adapter("style@2").unwrap();
-    assert_eq!(again.active(root), None);
+    assert!(again.active(root).is_empty());
     assert!(!directory.exists());
     assert!(again.adapter("style@2").is_err() && again.adapter("style").is_ok());
 }
@@ -161,18 +162,59 @@ fn an_adapter_belongs_to_the_weights_that_it_was_checked_against() {
 }
 
 #[test]
-fn kinds_are_not_stacked_silently() {
+fn one_of_each_kind_is_applied_to_a_model_at_a_time() {
+    let scene = Scene::with_model();
+    let shelf = &scene.shelf;
+    for (name, letter, kind) in [
+        ("guard", b'b', AdapterKind::Guardrail),
+        ("style", b'a', AdapterKind::Functional),
+        ("taste", b'c', AdapterKind::Functional),
+    ] {
+        shelf.add_adapter(&AdapterAdd { kind, ..scene.adapter(name, letter) }).unwrap();
+    }
+    let root = Path::new("/repo");
+    let wanted = || shelf.wanted("tiny", Some(root)).unwrap().adapter;
+    shelf.activate("guard", root, false).unwrap();
+    let (full, style) = shelf.adapter("style").unwrap();
+    let would = shelf.wanted_in(&full, &style, root).unwrap().adapter;
+    shelf.activate("style", root, false).unwrap();
+    let (name, directories) = wanted().unwrap();
+    assert_eq!((name.as_str(), directories.len()), ("style@1 + guard@1", 2));
+    assert_eq!(would, Some((name, directories)));
+    // Another one of the same kind takes the place.
+    shelf.activate("taste", root, false).unwrap();
+    assert_eq!(wanted().unwrap().0, "taste@1 + guard@1");
+    // One for another model stands beside them.
+    tiny::model(&scene.path("other"), Architecture::Llama, SEED).unwrap();
+    scene.add("other").unwrap();
+    let other = AdapterAdd { model: Some("other"), ..scene.adapter("far", b'd') };
+    shelf.add_adapter(&other).unwrap();
+    shelf.activate("far", root, false).unwrap();
+    assert_eq!(wanted().unwrap().0, "taste@1 + guard@1");
+    assert_eq!(shelf.wanted("other", Some(root)).unwrap().adapter.unwrap().0, "far@1");
+
+    assert_eq!(shelf.deactivate(root, Some("style")).unwrap(), Vec::<String>::new());
+    assert_eq!(shelf.deactivate(root, Some("taste")).unwrap(), ["taste@1"]);
+    assert_eq!(wanted().unwrap().0, "guard@1");
+    shelf.remove_adapter("guard").unwrap();
+    assert_eq!(wanted(), None);
+    assert_eq!(shelf.deactivate(root, None).unwrap(), ["far@1"]);
+    assert!(shelf.active(root).is_empty());
+}
+
+#[test]
+fn a_record_from_before_adapters_could_be_stacked_is_read() {
     let scene = Scene::with_model();
     scene.shelf.add_adapter(&scene.adapter("style", b'a')).unwrap();
-    let mut guard = scene.adapter("guard", b'b');
-    guard.kind = AdapterKind::Guardrail;
-    scene.shelf.add_adapter(&guard).unwrap();
-    let root = Path::new("/repo");
-    scene.shelf.activate("guard", root, false).unwrap();
-    let error = scene.shelf.activate("style", root, false).unwrap_err().to_string();
-    assert!(error.contains("`guard@1` (guardrail) is active"), "{error}");
-    assert_eq!(scene.shelf.deactivate(root).unwrap().as_deref(), Some("guard@1"));
-    scene.shelf.activate("style", root, false).unwrap();
+    scene.shelf.activate("style", Path::new("/repo"), false).unwrap();
+    let file = fs::read_dir(scene.path("engine")).unwrap().flatten();
+    let path = file.map(|entry| entry.path()).find(|path| path.is_file()).unwrap();
+    let written = fs::read_to_string(&path).unwrap();
+    let before: String = written.split_whitespace().collect();
+    let before = before.replace("[\"style@1\"]", "\"style@1\"");
+    assert_ne!(before, written.split_whitespace().collect::<String>());
+    fs::write(&path, before).unwrap();
+    assert_eq!(Shelf::open(scene.path("engine")).active(Path::new("/repo")), ["style@1"]);
 }
 
 #[test]

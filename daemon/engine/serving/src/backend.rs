@@ -32,8 +32,8 @@ pub struct Plan {
     pub precision: Precision,
     /// Longest prompt and answer together, in tokens.
     pub context: u64,
-    /// An adapter to load it with.
-    pub adapter: Option<Adapter>,
+    /// Adapters to load it with; their changes to the weights add up.
+    pub adapters: Vec<Adapter>,
     /// What its weights take as they are kept, in bytes.
     pub weights: u64,
     /// Where quantized weights are kept, if they are.

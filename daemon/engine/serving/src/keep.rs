@@ -34,20 +34,15 @@ pub struct Place {
 }
 
 impl Place {
-    /// For a model and perhaps an adapter; `None` where nothing is quantized. `by` is the backend.
-    pub fn of(
-        keep: &Keep,
-        precision: Precision,
-        adapter: Option<&Adapter>,
-        by: &str,
-    ) -> Option<Self> {
+    /// For a model, perhaps with adapters; `None` where nothing is quantized. `by` is the backend.
+    pub fn of(keep: &Keep, precision: Precision, adapters: &[Adapter], by: &str) -> Option<Self> {
         let mut name = match precision {
             Precision::Four => "four",
             Precision::Eight => "eight",
             Precision::Auto | Precision::Full | Precision::Stored => return None,
         }
         .to_owned();
-        if let Some(adapter) = adapter {
+        for adapter in adapters {
             let own = adapter.weights.parent()?.file_name()?.to_string_lossy();
             let found = adapter.weights.metadata().ok()?;
             let since = found.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -160,13 +155,14 @@ pub fn trim(all: &Path, most: u64) {
     }
 }
 
-/// Removes what is kept of a model, or of a model with one adapter. Both are named by what their files hash to.
+/// Removes what is kept of a model, or of a model with one adapter, alone or with others. Both are named by what their files hash to.
 pub fn forget(all: &Path, model: &str, adapter: Option<&str>) {
     let model = all.join(model);
     let Some(adapter) = adapter else { return remove(&model) };
     for place in entries(&model) {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
-        if name.split('-').nth(1) == Some(adapter) {
+        // Three parts for each adapter.
+        if name.split('-').skip(1).step_by(3).any(|own| own == adapter) {
             remove(&place);
         }
     }
@@ -207,7 +203,7 @@ mod tests {
 
     fn place(root: &Path, model: &str, most: u64) -> Place {
         let keep = Keep { directory: root.join(model), most_bytes: most };
-        Place::of(&keep, Precision::Four, None, "a backend").unwrap()
+        Place::of(&keep, Precision::Four, &[], "a backend").unwrap()
     }
 
     fn write(place: &Place, bytes: usize) -> bool {
@@ -260,7 +256,7 @@ mod tests {
     #[test]
     fn what_is_forgotten_is_removed() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["m/four", "m/four-a-1-2", "m/eight-a-1-2", "m/four-b-1-2", "n/four"] {
+        for name in ["m/four", "m/four-a-1-2", "m/eight-b-1-2-a-1-2", "m/four-b-1-a", "n/four"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         let left = |model: &str| entries(&dir.path().join(model)).len();

@@ -198,8 +198,8 @@ impl Task {
                 let work = models.load(request, stop.clone());
                 self.to_the_end(work).await.map(EngineAnswer::Loaded)
             }
-            EngineRequest::LoadAdapter { model, adapter, directory } => {
-                let work = models.load_adapter(model, adapter, directory, stop.clone());
+            EngineRequest::LoadAdapter { model, adapter, directories } => {
+                let work = models.load_adapter(model, adapter, directories, stop.clone());
                 self.to_the_end(work).await.map(EngineAnswer::AdapterLoaded)
             }
             EngineRequest::Unload { model } => {

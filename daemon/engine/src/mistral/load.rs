@@ -32,8 +32,7 @@ pub(super) fn pipeline(
         }
     };
     let place = plan.keep.as_ref();
-    let place =
-        place.and_then(|keep| Place::of(keep, plan.precision, plan.adapter.as_ref(), library));
+    let place = place.and_then(|keep| Place::of(keep, plan.precision, &plan.adapters, library));
     let Some(place) = place else { return from_files(plan, beside, device, None) };
     if let Some(kept) = place.find() {
         match apart(|| from_kept(&kept, device)) {
@@ -135,12 +134,12 @@ fn from_files(
     };
     let builder = NormalLoaderBuilder::new(specific, None, None, Some(name.clone()), false, None);
     // No names: it only sets the kind of loader.
-    let builder = if plan.adapter.is_some() { builder.with_lora(Vec::new()) } else { builder };
+    let builder = if plan.adapters.is_empty() { builder } else { builder.with_lora(Vec::new()) };
     let broken = |error: anyhow::Error| failure(Kind::Backend, format!("{name}: {error:#}"));
     let loader = builder.build(None).map_err(broken)?;
     // Read while it loads.
     let config = beside.rewritten.as_deref().map(written).transpose().map_err(broken)?;
-    let mut paths = paths(&plan.files.weights, beside, plan.adapter.as_ref()).map_err(broken)?;
+    let mut paths = paths(&plan.files.weights, beside, &plan.adapters).map_err(broken)?;
     if let Some(config) = &config {
         config.path().clone_into(&mut paths.config_filename);
     }
@@ -202,18 +201,22 @@ fn written(config: &str) -> anyhow::Result<NamedTempFile> {
 fn paths(
     weights: &[PathBuf],
     beside: &Beside,
-    adapter: Option<&Adapter>,
+    adapters: &[Adapter],
 ) -> anyhow::Result<LocalModelPaths<PathBuf>> {
-    let adapter_paths = match adapter {
-        None => AdapterPaths::None,
-        Some(adapter) => AdapterPaths::Lora(vec![LoraAdapterPaths {
+    let one = |adapter: &Adapter| -> anyhow::Result<LoraAdapterPaths> {
+        Ok(LoraAdapterPaths {
             lora_config: serde_json::from_value(json!({
                 "r": adapter.rank,
                 "lora_alpha": adapter.alpha,
                 "target_modules": adapter.targets,
             }))?,
             adapter_path: adapter.weights.clone(),
-        }]),
+        })
+    };
+    let adapter_paths = match adapters {
+        [] => AdapterPaths::None,
+        // Merged one after the other.
+        adapters => AdapterPaths::Lora(adapters.iter().map(one).collect::<Result<_, _>>()?),
     };
     Ok(LocalModelPaths {
         tokenizer_filename: beside.tokenizer.clone(),

@@ -49,6 +49,26 @@ async fn adapters_do_not_add_up() {
 }
 
 #[tokio::test]
+async fn stacked_adapters_do_together_what_neither_does_alone() {
+    let engine = Engine::with(Architecture::Qwen2, Precision::Four).await;
+    let before = engine.greedy(None, "x").await;
+    // One makes values constant, the other turns what is constant into a letter.
+    for (name, part) in [("first", "v_proj"), ("second", "o_proj")] {
+        let mut config = greenlit_serving::tiny::adapter_config();
+        config["target_modules"] = json!([part]);
+        let mut tensors = greenlit_serving::tiny::always_tensors(crate::engine::SEED, b'a');
+        tensors.retain(|(tensor, ..)| tensor.contains(part));
+        greenlit_serving::tiny::adapter(&engine.path(name), &config, &tensors).unwrap();
+        engine.load_adapter(name).await.unwrap();
+        assert_ne!(engine.greedy(Some(name), "x").await, "a".repeat(24), "{name} alone");
+    }
+    engine.load_adapters("both", &["first", "second"]).await.unwrap();
+    assert_eq!(engine.greedy(Some("both"), "x").await, "a".repeat(24));
+    assert_ne!(engine.greedy(Some("first"), "x").await, "a".repeat(24), "beside both");
+    assert_eq!(engine.greedy(None, "x").await, before);
+}
+
+#[tokio::test]
 async fn an_adapter_for_a_wider_model_is_refused_before_it_is_loaded() {
     let engine = Engine::with(Architecture::Qwen2, Precision::Four).await;
     let mut tensors = greenlit_serving::tiny::always_tensors(crate::engine::SEED, b'a');
@@ -57,7 +77,8 @@ async fn an_adapter_for_a_wider_model_is_refused_before_it_is_loaded() {
     let directory = engine.path("wide");
     let config = greenlit_serving::tiny::adapter_config();
     greenlit_serving::tiny::adapter(&directory, &config, &tensors).unwrap();
-    let load = EngineRequest::LoadAdapter { model: "m".into(), adapter: "w".into(), directory };
+    let (model, adapter, directories) = ("m".into(), "w".into(), vec![directory]);
+    let load = EngineRequest::LoadAdapter { model, adapter, directories };
     let (kind, message) = failed(engine.client.ask(load).await);
     assert_eq!(kind, Kind::BadFiles);
     assert!(message.contains("the adapter is for another model"), "{message}");

@@ -81,9 +81,18 @@ impl Engine {
 
     /// Loads an adapter from the directory of its name.
     pub(crate) async fn load_adapter(&self, adapter: &str) -> Result<EngineAnswer, CallError> {
-        let directory = self.path(adapter);
+        self.load_adapters(adapter, &[adapter]).await
+    }
+
+    /// Loads adapters as one, from the directories of their names.
+    pub(crate) async fn load_adapters(
+        &self,
+        adapter: &str,
+        names: &[&str],
+    ) -> Result<EngineAnswer, CallError> {
+        let directories = names.iter().map(|name| self.path(name)).collect();
         let (model, adapter) = ("m".into(), adapter.into());
-        self.client.ask(EngineRequest::LoadAdapter { model, adapter, directory }).await
+        self.client.ask(EngineRequest::LoadAdapter { model, adapter, directories }).await
     }
 
     pub(crate) async fn unload(&self, adapter: &str) {

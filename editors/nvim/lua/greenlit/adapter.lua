@@ -9,10 +9,10 @@ local NONE = 'no adapter'
 
 local function describe(entry, active)
   if entry == NONE then
-    return NONE .. (active and '' or '  (as now)')
+    return NONE .. (#active > 0 and '' or '  (as now)')
   end
   local facts = { entry.kind, 'for ' .. entry.model, ('%.1f MB'):format(entry.bytes / 1e6) }
-  if entry.name == active then
+  if vim.tbl_contains(active, entry.name) then
     table.insert(facts, 1, 'active here')
   end
   return ('%s  (%s)'):format(entry.name, table.concat(facts, ', '))
@@ -20,7 +20,8 @@ end
 
 local function done(report)
   local notes = #report.notes > 0 and ('. ' .. table.concat(report.notes, '. ')) or ''
-  ui.say(('%s is used here'):format(report.active or NONE) .. notes)
+  local used = #report.active > 0 and table.concat(report.active, ' + ') or NONE
+  ui.say(('%s is used here'):format(used) .. notes)
 end
 
 --- The adapters that there are; the project of the current buffer uses the chosen one from then on.

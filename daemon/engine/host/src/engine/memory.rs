@@ -1,6 +1,6 @@
 //! What is in its memory: models, and adapters beside them.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use greenlit_serving::CallError;
 use super::{InUse, Inner};
 use crate::Wanted;
 use crate::error::EngineError;
+use crate::shelf::STACKED;
 use crate::state::{Resident, Running};
 
 impl Inner {
@@ -39,8 +40,8 @@ impl Inner {
                 }
                 continue;
             };
-            if let (false, Some((name, directory))) = (adapter, &wanted.adapter) {
-                let work = self.load_adapter(&running, &wanted.model, name, directory);
+            if let (false, Some((name, directories))) = (adapter, &wanted.adapter) {
+                let work = self.load_adapter(&running, &wanted.model, name, directories);
                 self.during(name.clone(), work).await?;
                 continue;
             }
@@ -115,12 +116,12 @@ impl Inner {
         running: &Arc<Running>,
         model: &str,
         adapter: &str,
-        directory: &Path,
+        directories: &[PathBuf],
     ) -> Result<(), EngineError> {
         let request = EngineRequest::LoadAdapter {
             model: model.to_owned(),
             adapter: adapter.to_owned(),
-            directory: directory.to_owned(),
+            directories: directories.to_vec(),
         };
         match running.client.ask(request).await {
             Ok(EngineAnswer::AdapterLoaded(loaded)) => {
@@ -166,21 +167,23 @@ impl Inner {
         adapter: &str,
     ) -> Result<(), EngineError> {
         let running = self.state.borrow().running.clone();
-        let mut known = false;
+        let mut with_it = Vec::new();
         self.state.send_modify(|state| {
             if let Some(model) = state.models.get_mut(model) {
-                known = model.adapters.iter().any(|of| of == adapter);
-                model.adapters.retain(|of| of != adapter);
+                let has_it = |of: &mut String| of.split(STACKED).any(|part| part == adapter);
+                with_it = model.adapters.extract_if(.., has_it).collect();
             }
         });
-        let (Some(running), true) = (running, known) else { return Ok(()) };
-        let request =
-            EngineRequest::UnloadAdapter { model: model.to_owned(), adapter: adapter.to_owned() };
-        match running.client.ask(request).await {
-            Ok(_) => Ok(()),
-            Err(CallError::Failed(failure)) if failure.kind == Kind::NotLoaded => Ok(()),
-            Err(error) => Err(self.failed(&running, error).await),
+        let Some(running) = running else { return Ok(()) };
+        for adapter in with_it {
+            let request = EngineRequest::UnloadAdapter { model: model.to_owned(), adapter };
+            match running.client.ask(request).await {
+                Ok(_) => {}
+                Err(CallError::Failed(failure)) if failure.kind == Kind::NotLoaded => {}
+                Err(error) => return Err(self.failed(&running, error).await),
+            }
         }
+        Ok(())
     }
 
     /// Work that is shown as loading while it lasts.

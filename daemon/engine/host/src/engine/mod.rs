@@ -182,7 +182,7 @@ impl Engine {
         self.inner.unload(model).await
     }
 
-    /// Takes an adapter out of memory, if it is there.
+    /// Takes an adapter out of memory, if it is there, and whatever it is stacked with.
     ///
     /// # Errors
     /// When the engine ended meanwhile.

@@ -10,7 +10,7 @@ use greenlit_serving::{check, keep};
 use serde::{Deserialize, Serialize};
 
 use super::digest::digest;
-use super::{Record, Shelf, ShelfError, name_of};
+use super::{Active, Record, STACKED, Shelf, ShelfError, name_of};
 use crate::Wanted;
 
 /// An adapter on this machine.
@@ -58,7 +58,7 @@ impl Shelf {
     pub fn adapters(&self) -> Vec<(String, AdapterRecord, Vec<PathBuf>)> {
         let record = self.record();
         let entry = |(name, adapter): (&String, &AdapterRecord)| {
-            let roots = record.active.iter().filter(|(_, active)| *active == name);
+            let roots = record.active.iter().filter(|(_, active)| active.0.contains(name));
             (name.clone(), adapter.clone(), roots.map(|(root, _)| root.clone()).collect())
         };
         record.adapters.iter().map(entry).collect()
@@ -148,8 +148,7 @@ impl Shelf {
     /// better without it.
     ///
     /// # Errors
-    /// When there is none, its model is not the one it was checked against, one of another kind is active
-    /// there, or it was found to be worse than none.
+    /// When there is none, its model is not the one it was checked against, or it was found to be worse than none.
     pub fn may_activate(
         &self,
         name: &str,
@@ -163,41 +162,56 @@ impl Shelf {
         {
             return Err(ShelfError::Worse { adapter: full, evaluation: found.clone() });
         }
-        let active = self.active(root).filter(|active| *active != full);
-        if let Some(active) = active
-            && let Ok((_, other)) = self.adapter(&active)
-            && other.kind != adapter.kind
-        {
-            return Err(ShelfError::Stacked {
-                active,
-                active_kind: label(other.kind),
-                kind: label(adapter.kind),
-            });
-        }
         Ok((full, adapter))
     }
 
-    /// A workspace uses an adapter from now on.
+    /// A workspace uses an adapter from now on, beside those of other kinds and for other models.
     ///
     /// # Errors
     /// As [`Self::may_activate`], or when that cannot be recorded.
     pub fn activate(&self, name: &str, root: &Path, force: bool) -> Result<(), ShelfError> {
-        let (full, _) = self.may_activate(name, root, force)?;
-        self.change(|all| drop(all.active.insert(root.to_owned(), full)))
+        let (full, adapter) = self.may_activate(name, root, force)?;
+        let active = Active(self.with(root, &full, &adapter));
+        self.change(|all| drop(all.active.insert(root.to_owned(), active)))
     }
 
-    /// A workspace uses no adapter from now on.
+    /// What would be active in a workspace with another adapter: it takes the place of one of its kind.
+    fn with(&self, root: &Path, full: &str, adapter: &AdapterRecord) -> Vec<String> {
+        let stays = |name: &String| {
+            let known = self.adapter(name).ok();
+            known.is_some_and(|(_, other)| {
+                (other.kind, &other.model) != (adapter.kind, &adapter.model)
+            })
+        };
+        let mut active: Vec<_> = self.active(root).into_iter().filter(stays).collect();
+        active.push(full.to_owned());
+        active
+    }
+
+    /// A workspace uses an adapter no more, or none at all; says which it did use.
     ///
     /// # Errors
     /// When that cannot be recorded.
-    pub fn deactivate(&self, root: &Path) -> Result<Option<String>, ShelfError> {
-        self.change(|all| all.active.remove(root))
+    pub fn deactivate(&self, root: &Path, name: Option<&str>) -> Result<Vec<String>, ShelfError> {
+        let is_meant = |active: &mut String| match name {
+            None => true,
+            Some(name) if name.contains('@') => active == name,
+            Some(name) => active.split_once('@').is_some_and(|(known, _)| known == name),
+        };
+        self.change(|all| {
+            let active = all.active.get_mut(root);
+            let gone: Vec<_> = active
+                .map(|active| active.0.extract_if(.., is_meant).collect())
+                .unwrap_or_default();
+            all.active.retain(|_, active| !active.0.is_empty());
+            gone
+        })
     }
 
-    /// The adapter that a workspace uses.
+    /// The adapters that a workspace uses.
     #[must_use]
-    pub fn active(&self, root: &Path) -> Option<String> {
-        self.record().active.get(root).cloned()
+    pub fn active(&self, root: &Path) -> Vec<String> {
+        self.record().active.get(root).map(|active| active.0.clone()).unwrap_or_default()
     }
 
     /// Forgets an adapter; its files go with the last one that has them.
@@ -208,7 +222,10 @@ impl Shelf {
         let (full, adapter) = self.adapter(name)?;
         let shared = self.change(|all| {
             all.adapters.remove(&full);
-            all.active.retain(|_, active| *active != full);
+            for active in all.active.values_mut() {
+                active.0.retain(|active| *active != full);
+            }
+            all.active.retain(|_, active| !active.0.is_empty());
             all.adapters.values().any(|other| other.digest == adapter.digest)
         })?;
         if !shared {
@@ -219,27 +236,64 @@ impl Shelf {
         Ok((full, adapter))
     }
 
-    /// What is to be in memory for a model, with the adapter of a workspace where there is one for it.
+    /// What is to be in memory for a model, with the adapters of a workspace where there are some for it.
     ///
     /// # Errors
-    /// When the model or the adapter cannot be used.
+    /// When the model or an adapter cannot be used.
     pub fn wanted(&self, model: &str, root: Option<&Path>) -> Result<Wanted, ShelfError> {
         let found = self.model(model)?;
-        if let Some(active) = root.and_then(|root| self.active(root)) {
-            let (full, adapter) = self.adapter(&active)?;
-            if adapter.model == model {
-                return self.wanted_with(&full, &adapter);
-            }
-        }
+        let active = root.map(|root| self.active(root)).unwrap_or_default();
+        let adapter = self.stacked(model, &active)?;
         Ok(Wanted {
             model: model.to_owned(),
             directory: found.directory,
             digest: found.digest,
-            adapter: None,
+            adapter,
         })
     }
 
-    /// What is to be in memory for an adapter.
+    /// What is to be in memory once an adapter is active in a workspace beside those that are.
+    ///
+    /// # Errors
+    /// When a model or an adapter cannot be used.
+    pub fn wanted_in(
+        &self,
+        full: &str,
+        adapter: &AdapterRecord,
+        root: &Path,
+    ) -> Result<Wanted, ShelfError> {
+        let active = self.with(root, full, adapter);
+        let alone = self.wanted_with(full, adapter)?;
+        Ok(Wanted { adapter: self.stacked(&adapter.model, &active)?, ..alone })
+    }
+
+    /// Those of the active adapters that are for a model, as one: what a model does better first, then what it is
+    /// kept from.
+    fn stacked(
+        &self,
+        model: &str,
+        active: &[String],
+    ) -> Result<Option<(String, Vec<PathBuf>)>, ShelfError> {
+        let mut own = Vec::new();
+        for name in active {
+            let (full, adapter) = self.adapter(name)?;
+            if adapter.model == model {
+                own.push((adapter.kind == AdapterKind::Guardrail, full, adapter));
+            }
+        }
+        own.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        let mut names = Vec::new();
+        let mut directories = Vec::new();
+        for (_, full, adapter) in own {
+            directories.extend(
+                self.wanted_with(&full, &adapter)?.adapter.into_iter().flat_map(|one| one.1),
+            );
+            names.push(full);
+        }
+        Ok((!names.is_empty()).then(|| (names.join(STACKED), directories)))
+    }
+
+    /// What is to be in memory for an adapter alone.
     ///
     /// # Errors
     /// When its model is not the one it was checked against, or its files are gone.
@@ -261,7 +315,7 @@ impl Shelf {
             model: adapter.model.clone(),
             directory: model.directory,
             digest: model.digest,
-            adapter: Some((full.to_owned(), directory)),
+            adapter: Some((full.to_owned(), vec![directory])),
         })
     }
 
@@ -296,14 +350,6 @@ impl Record {
     fn newest(&self, name: &str) -> Option<String> {
         let order = |version: &&str| (version.parse::<u64>().ok(), (*version).to_owned());
         self.versions(name).max_by_key(order).map(|version| format!("{name}@{version}"))
-    }
-}
-
-/// For people.
-fn label(kind: AdapterKind) -> &'static str {
-    match kind {
-        AdapterKind::Functional => "functional",
-        AdapterKind::Guardrail => "guardrail",
     }
 }
 

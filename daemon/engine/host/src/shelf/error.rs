@@ -58,19 +58,6 @@ pub enum ShelfError {
         /// Its model.
         model: String,
     },
-    /// Stacking.
-    #[error(
-        "`{active}` ({active_kind}) is active for this workspace, and the engine applies one adapter \
-         at a time: a {kind} adapter cannot be stacked on it"
-    )]
-    Stacked {
-        /// The one that is active.
-        active: String,
-        /// What it is for.
-        active_kind: &'static str,
-        /// What the other one is for.
-        kind: &'static str,
-    },
     /// It was found to be worse than none.
     #[error(
         "with `{adapter}` its model mended {} of {} recorded faults of this workspace, and {} without",
@@ -120,7 +107,6 @@ impl ShelfError {
             Self::WhichModel { .. } => Some("name it with `--model`"),
             Self::OtherWeights { .. } => Some("add the adapter again"),
             Self::Worse { .. } => Some("`--force` activates it nevertheless"),
-            Self::Stacked { .. } => Some("`greenlit adapter deactivate` first"),
             Self::BadFile(_) | Self::Name { .. } | Self::Cancelled => None,
             Self::Read { .. } | Self::Write { .. } => None,
         }

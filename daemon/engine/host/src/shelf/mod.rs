@@ -34,8 +34,33 @@ struct Record {
     models: BTreeMap<String, ModelRecord>,
     /// By `name@version`.
     adapters: BTreeMap<String, AdapterRecord>,
-    /// The adapter that a workspace uses.
-    active: BTreeMap<PathBuf, String>,
+    /// The adapters that a workspace uses.
+    active: BTreeMap<PathBuf, Active>,
+}
+
+/// Between the names of adapters that are applied together.
+pub const STACKED: &str = " + ";
+
+/// Adapters that are applied together: for each model one of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "OneOrMore")]
+struct Active(Vec<String>);
+
+/// Until they could be stacked there was one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl From<OneOrMore> for Active {
+    fn from(written: OneOrMore) -> Self {
+        Self(match written {
+            OneOrMore::One(name) => vec![name],
+            OneOrMore::More(names) => names,
+        })
+    }
 }
 
 impl Shelf {

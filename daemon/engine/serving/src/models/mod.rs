@@ -86,13 +86,13 @@ impl Models {
         Ok(loaded)
     }
 
-    /// Makes a model with an adapter resident, beside the model. One of the same name is replaced when
+    /// Makes a model with an adapter, or several as one, resident beside the model. One of the same name is replaced when
     /// the new one is ready.
     pub(crate) async fn load_adapter(
         self: Arc<Self>,
         model: String,
         adapter: String,
-        directory: PathBuf,
+        directories: Vec<PathBuf>,
         stop: CancellationToken,
     ) -> Result<LoadedAdapter, EngineFailure> {
         let turn = self.turn().await;
@@ -101,7 +101,7 @@ impl Models {
             let state = self.state();
             let base = state.model(&model)?;
             if let Some(variant) = base.variants.get(&adapter)
-                && variant.directory == directory
+                && variant.directories == directories
             {
                 return Ok(LoadedAdapter { evicted: Vec::new(), ..variant.loaded.clone() });
             }
@@ -109,17 +109,17 @@ impl Models {
             (base.plan.clone(), Need { working: 0, ..base.need })
         };
         let plan = {
-            let directory = directory.clone();
-            let files = Arc::clone(&plan.files);
-            let checked = on_fresh_thread(directory.display().to_string(), move || {
-                check::adapter(&directory, &files).map_err(bad_files)
+            let (directories, files) = (directories.clone(), Arc::clone(&plan.files));
+            let checked = on_fresh_thread(adapter.clone(), move || {
+                let checked = directories.iter().map(|one| check::adapter(one, &files));
+                checked.collect::<Result<Vec<_>, _>>().map_err(bad_files)
             });
-            Plan { adapter: Some(checked.await?), ..plan }
+            Plan { adapters: checked.await?, ..plan }
         };
         let evicted = self.make_room(&model, &adapter, need, &plan).await?;
         let runner = {
             let backend = Arc::clone(&self.backend);
-            on_fresh_thread(directory.display().to_string(), move || backend.load(&plan)).await?
+            on_fresh_thread(adapter.clone(), move || backend.load(&plan)).await?
         };
         let resident = Resident::new(runner);
         if stop.is_cancelled() {
@@ -133,7 +133,7 @@ impl Models {
             load_ms: millis(began.elapsed()),
             evicted,
         };
-        let variant = Variant { resident, directory, loaded: loaded.clone(), used: 0 };
+        let variant = Variant { resident, directories, loaded: loaded.clone(), used: 0 };
         let replaced = self.state().put(&model, adapter, variant)?;
         if let Some(old) = replaced {
             // Its memory counts until it is gone: nobody else loads before.
@@ -239,7 +239,7 @@ fn plan(request: &LoadModel) -> Result<(Plan, Need), EngineFailure> {
         files: Arc::new(files),
         precision: need.precision,
         context,
-        adapter: None,
+        adapters: Vec::new(),
         weights: need.weights,
         keep: request.keep.clone(),
     };

@@ -28,10 +28,10 @@ pub(super) struct Model {
     pub(super) variants: HashMap<String, Variant>,
 }
 
-/// The model with an adapter.
+/// The model with an adapter, or several.
 pub(super) struct Variant {
     pub(super) resident: Resident,
-    pub(super) directory: PathBuf,
+    pub(super) directories: Vec<PathBuf>,
     pub(super) loaded: LoadedAdapter,
     /// [`State::clock`] at the last use.
     pub(super) used: u64,

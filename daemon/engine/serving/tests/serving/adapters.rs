@@ -11,10 +11,10 @@ use crate::script::{Engine, failed, generate, request};
 async fn with_room(adapters: u64) -> Engine {
     let engine = Engine::start().await;
     engine.load("probe", &engine.model()).await.unwrap();
-    let directory = engine.adapter("a");
+    let directories = vec![engine.adapter("a")];
     let loaded = engine
         .client
-        .ask(EngineRequest::LoadAdapter { model: "probe".into(), adapter: "a".into(), directory })
+        .ask(EngineRequest::LoadAdapter { model: "probe".into(), adapter: "a".into(), directories })
         .await;
     let bytes = adapter(loaded).bytes;
     engine.client.ask(EngineRequest::Unload { model: "probe".into() }).await.unwrap();
@@ -70,8 +70,9 @@ async fn an_adapter_of_the_same_name_replaces_the_old_one_when_it_is_ready() {
     // The old one is still writing while the new one comes.
     let mut old = engine.client.call(generate(Some("a"), "until-cancelled"));
     assert_eq!(old.piece().await.as_deref(), Some("a"));
-    let directory = engine.adapter("a2");
-    let replace = EngineRequest::LoadAdapter { model: "m".into(), adapter: "a".into(), directory };
+    let directories = vec![engine.adapter("a2")];
+    let replace =
+        EngineRequest::LoadAdapter { model: "m".into(), adapter: "a".into(), directories };
     assert_eq!(adapter(engine.client.ask(replace).await).evicted, Vec::<String>::new());
     assert_eq!(engine.text(Some("a"), " one").await.unwrap(), "a2one");
     old.cancel();
@@ -86,7 +87,8 @@ async fn an_adapter_that_cannot_be_used_leaves_the_others_alone() {
     engine.load_adapter("a").await.unwrap();
     let directory = engine.adapter("b");
     std::fs::remove_file(directory.join("adapter_model.safetensors")).unwrap();
-    let load = EngineRequest::LoadAdapter { model: "m".into(), adapter: "b".into(), directory };
+    let directories = vec![directory];
+    let load = EngineRequest::LoadAdapter { model: "m".into(), adapter: "b".into(), directories };
     let (kind, message) = failed(engine.client.ask(load).await);
     assert_eq!(kind, Kind::BadFiles);
     assert!(message.contains("adapter_model.safetensors is missing"), "{message}");

@@ -58,13 +58,10 @@ impl Backend for ScriptBackend {
             None => {}
         }
         script.open.fetch_add(1, Ordering::SeqCst);
-        let adapter = plan.adapter.as_ref().map(|adapter| adapter.weights.parent().unwrap());
-        let voice = adapter.map(|dir| dir.file_name().unwrap().to_string_lossy().into_owned());
-        Ok(Arc::new(ScriptRunner {
-            script: Arc::clone(script),
-            voice: voice.unwrap_or_default(),
-            closed: false.into(),
-        }))
+        let directories = plan.adapters.iter().map(|one| one.weights.parent().unwrap());
+        let names = directories.map(|own| own.file_name().unwrap().to_string_lossy());
+        let voice = names.collect::<Vec<_>>().join("+");
+        Ok(Arc::new(ScriptRunner { script: Arc::clone(script), voice, closed: false.into() }))
     }
 }
 
@@ -157,9 +154,9 @@ impl Engine {
     }
 
     pub(crate) async fn load_adapter(&self, name: &str) -> Result<EngineAnswer, CallError> {
-        let directory = self.adapter(name);
+        let directories = vec![self.adapter(name)];
         let (model, adapter) = ("m".into(), name.into());
-        self.client.ask(EngineRequest::LoadAdapter { model, adapter, directory }).await
+        self.client.ask(EngineRequest::LoadAdapter { model, adapter, directories }).await
     }
 
     /// What is written for a prompt.
