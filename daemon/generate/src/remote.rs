@@ -210,10 +210,11 @@ impl Model for Remote {
                 }
                 Err(error) => error,
             };
-            permit.failed(&error, Instant::now());
             if !begun && self.standing.dialect.learns(&error, &sent) {
+                permit.answered();
                 continue;
             }
+            permit.failed(&error, Instant::now());
             failures += 1;
             if begun || error.is_lasting() || failures >= self.endpoint.attempts {
                 return Err(self.unavailable(error));

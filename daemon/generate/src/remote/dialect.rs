@@ -9,9 +9,12 @@ use super::{Endpoint, EndpointError, Protocol, tgi};
 use crate::model::{Constraint, Request};
 
 /// Members that an endpoint may not know. Where a refusal names none of them, it is the constraint.
-const OPTIONAL: [&str; 5] = ["response_format", "grammar", "stream_options", "seed", "max_tokens"];
+const OPTIONAL: [&str; 6] =
+    ["response_format", JSON_OBJECT, "grammar", "stream_options", "seed", "max_tokens"];
 /// Those that say what a reply has to look like.
-const CONSTRAINTS: usize = 2;
+const CONSTRAINTS: usize = 3;
+/// An older form of `response_format`, with the schema beside the type (llama-cpp-python).
+const JSON_OBJECT: &str = "json_object";
 
 /// Members by name.
 pub(super) type Names = BTreeSet<&'static str>;
@@ -51,14 +54,19 @@ impl Dialect {
             && let Ok(schema) = serde_json::from_str::<Value>(schema)
         {
             let named = json!({"name": "reply", "strict": true, "schema": schema});
-            optional
-                .push(("response_format", json!({"type": "json_schema", "json_schema": named})));
+            optional.extend([
+                ("response_format", json!({"type": "json_schema", "json_schema": named})),
+                (JSON_OBJECT, json!({"type": "json_object", "schema": schema})),
+            ]);
         }
         let unknown = lock(&self.unknown);
         let mut sent = BTreeSet::new();
         for (name, value) in optional {
+            if name == JSON_OBJECT && !unknown.contains("response_format") {
+                continue;
+            }
             if !unknown.contains(name) {
-                body[name] = value;
+                body[if name == JSON_OBJECT { "response_format" } else { name }] = value;
                 sent.insert(name);
             } else if name == "max_tokens" {
                 // What replaced it.
@@ -71,13 +79,19 @@ impl Dialect {
     /// Whether a refusal of a request with these members says what to leave out from now on. A text
     /// that is too long says nothing of that, whatever it names.
     pub(super) fn learns(&self, error: &EndpointError, sent: &Names) -> bool {
-        let EndpointError::Refused { status: 400 | 422 | 501, said } = error else { return false };
+        let (said, is_refusal) = match error {
+            EndpointError::Refused { status: 400 | 422 | 501, said } => (said, true),
+            // Some fail over what they do not know. They say so, or it was something else.
+            EndpointError::Failing { said, .. } => (said, false),
+            _ => return false,
+        };
         let plain = said.to_lowercase();
         if TOO_MUCH.iter().any(|words| plain.contains(words)) {
             return false;
         }
         let named = OPTIONAL.iter().find(|name| sent.contains(**name) && said.contains(**name));
         let first = OPTIONAL.iter().take(CONSTRAINTS).find(|name| sent.contains(**name));
+        let first = first.filter(|_| is_refusal || said.contains("response_format"));
         // Another request may have found it out meanwhile: this one had it in it nevertheless.
         named.or(first).is_some_and(|name| {
             lock(&self.unknown).insert(name);

@@ -120,15 +120,38 @@ fn members_that_an_endpoint_refuses_are_left_out_from_then_on() {
         assert_eq!(said, "{}");
     }
     let asked = server.asked();
-    assert_eq!(asked.len(), 5, "three refusals, then it is known");
+    assert_eq!(asked.len(), 6, "four refusals, then it is known");
     assert_eq!(
         asked[0].body["response_format"]["json_schema"]["schema"],
         json!({"type": "object"})
     );
-    let last = &asked[4].body;
+    let last = &asked[5].body;
     assert!(last.get("response_format").is_none() && last.get("stream_options").is_none());
     assert_eq!(last["max_completion_tokens"], 64);
     assert_eq!(last["seed"], 7, "what nobody refused is still sent");
+}
+
+#[test]
+fn a_schema_is_sent_in_an_older_form_to_a_server_that_fails_over_the_newer_one() {
+    // As llama-cpp-python 0.3 has it.
+    let server = Server::new(|_, asked, stream| {
+        if asked.body["response_format"]["type"] == "json_schema" {
+            head(stream, "500 Internal Server Error", &["Content-Type: application/json"]);
+            let said = "{'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text' or 'json_object'\"}";
+            let _ = write!(stream, "{}", json!({ "error": { "message": said } }));
+        } else {
+            reply(stream, &["{}"]);
+        }
+    });
+    let model = Remote::new(endpoint(&server), Arc::default(), false).unwrap();
+    let schema = Constraint::JsonSchema("{\"type\":\"object\"}".into());
+    for _ in 0..2 {
+        assert_eq!(ask_until(&model, &schema, &|_| false).0, "{}");
+    }
+    let asked = server.asked();
+    let formats: Vec<_> = asked.iter().map(|asked| asked.body["response_format"].clone()).collect();
+    let older = json!({ "type": "json_object", "schema": { "type": "object" } });
+    assert_eq!((formats.len(), &formats[1], &formats[2]), (3, &older, &older));
 }
 
 #[test]
