@@ -17,6 +17,8 @@ use greenlit_repair::{
     FaultContext, Generator, Localization, Method, SourceFile, Suspicious, TemplateGenerator,
     apply, reject,
 };
+use greenlit_serving::check::gguf_tensors;
+use greenlit_serving::tiny::gguf::{Field, Numbers, file};
 use greenlit_syntax::chunk::{Document, SourceKind};
 use tokio_util::codec::Decoder;
 
@@ -71,6 +73,7 @@ pub const TARGETS: &[Target] = &[
             ])
         },
     },
+    Target { name: "gguf", run: gguf, seeds: weights },
     Target {
         name: "reports",
         run: greenlit_runner::read_any_report,
@@ -109,6 +112,29 @@ fn messages() -> Vec<Vec<u8>> {
 #[must_use]
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.iter().find(|target| target.name == name).copied()
+}
+
+/// Whatever a file of weights says, its tensors lie in it.
+fn gguf(input: &[u8]) {
+    for tensor in gguf_tensors(input).into_iter().flatten() {
+        assert!(tensor.bytes <= input.len() as u64, "{tensor:?}");
+        // Overflows where the head was not checked.
+        assert!(tensor.elements() > 0, "{tensor:?}");
+    }
+}
+
+fn weights() -> Vec<Vec<u8>> {
+    let fields = vec![
+        ("general.alignment".to_owned(), Field::Count(32)),
+        ("a".to_owned(), Field::Texts(vec!["b".to_owned(), "é".to_owned()])),
+        ("c".to_owned(), Field::Numbers(vec![1, -1])),
+        ("d".to_owned(), Field::Float(0.5)),
+    ];
+    let tensors = vec![
+        ("e".to_owned(), vec![2, 32], vec![0.25; 64]),
+        ("f".to_owned(), vec![8], vec![1.0; 8]),
+    ];
+    [Numbers::F32, Numbers::Q8].map(|numbers| file(&fields, &tensors, numbers)).to_vec()
 }
 
 /// Frames of a broken peer. What one side understands it can say again.

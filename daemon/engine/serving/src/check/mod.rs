@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use adapter::{Adapter, adapter};
 pub use config::{Architecture, Shape};
+pub use gguf::gguf_tensors;
 pub use model::{Beside, Format, ModelFiles, model};
 pub use safetensors::Tensor;
 

@@ -4,7 +4,6 @@
 //! against what is left of the file before anything is kept for it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -44,25 +43,34 @@ pub(super) struct Head {
 /// Reads the head of a file whose tensors lie in it, one beside the other.
 pub(super) fn head(path: &Path) -> Result<Head, BadFile> {
     let (file, length) = open(path, "the weights are not complete: download them again")?;
-    let mut reader = Reader { file: BufReader::new(file), left: length };
-    let head = reader.head();
-    let (mut head, places) = head.map_err(|problem| match problem {
+    read(BufReader::new(file), length).map_err(|problem| match problem {
         Problem::Io(error) => BadFile::unreadable(path, error),
         Problem::Cut => BadFile::invalid(path, "is truncated: download it again"),
         Problem::Bad(problem) => BadFile::invalid(path, problem),
-    })?;
-    let invalid = |problem: String| Err(BadFile::invalid(path, problem));
+    })
+}
+
+/// The tensors of a file with these bytes; `None` where they are none. For those who fuzz.
+pub fn gguf_tensors(bytes: &[u8]) -> Option<Vec<Tensor>> {
+    read(bytes, bytes.len() as u64).ok().map(|head| head.tensors)
+}
+
+fn read(file: impl Read, length: u64) -> Result<Head, Problem> {
+    let mut reader = Reader { file, left: length };
+    let (mut head, places) = reader.head()?;
     let alignment = match head.values.get("general.alignment") {
         None => DEFAULT_ALIGNMENT,
         Some(Value::Count(alignment)) if alignment.is_power_of_two() => *alignment,
-        Some(_) => return invalid("has a damaged head: `general.alignment`".into()),
+        Some(_) => return bad("has a damaged head: `general.alignment`"),
     };
-    let data = (length - reader.left).next_multiple_of(alignment);
+    let Some(data) = (length - reader.left).checked_next_multiple_of(alignment) else {
+        return bad("has a damaged head: `general.alignment`");
+    };
     let mut taken = Vec::new();
     for (tensor, place) in head.tensors.iter().zip(places) {
         let end = place.checked_add(tensor.bytes).and_then(|end| end.checked_add(data));
         if place % alignment != 0 || end.is_none_or(|end| end > length) {
-            return invalid(format!(
+            return bad(format!(
                 "is truncated or has a damaged head: {} has no place in it; download it again",
                 tensor.name
             ));
@@ -71,7 +79,7 @@ pub(super) fn head(path: &Path) -> Result<Head, BadFile> {
     }
     taken.sort_unstable();
     if taken.windows(2).any(|pair| pair[0].1 > pair[1].0) {
-        return invalid("has a damaged head: two tensors lie in one place".into());
+        return bad("has a damaged head: two tensors lie in one place");
     }
     head.tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(head)
@@ -87,13 +95,13 @@ fn bad<T>(problem: impl Into<String>) -> Result<T, Problem> {
     Err(Problem::Bad(problem.into()))
 }
 
-struct Reader {
-    file: BufReader<File>,
+struct Reader<R> {
+    file: R,
     /// Bytes of the file that were not read.
     left: u64,
 }
 
-impl Reader {
+impl<R: Read> Reader<R> {
     fn head(&mut self) -> Result<(Head, Vec<u64>), Problem> {
         if self.bytes::<4>()? != *b"GGUF" {
             return bad("is no GGUF file");
@@ -149,7 +157,7 @@ impl Reader {
         };
         let inner = shape.last().copied().unwrap_or_default();
         let elements = shape.iter().try_fold(1, |all: u64, side| all.checked_mul(*side));
-        let bytes = elements.filter(|_| inner > 0 && inner.is_multiple_of(block));
+        let bytes = elements.filter(|all| *all > 0 && inner.is_multiple_of(block));
         let Some(bytes) = bytes.and_then(|elements| (elements / block).checked_mul(size)) else {
             return bad(format!("has a damaged head: {name} has shape {shape:?}"));
         };

@@ -8,6 +8,7 @@ mod head;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use self::head::gguf_tensors;
 use self::head::{Value, head};
 use super::config::Names;
 use super::model::{Format, fits};
