@@ -213,14 +213,14 @@ pub(crate) enum ModelVerb {
     /// An embedding model comes with what runs it where that is missing, and is used from then on. Shows sizes and licences and asks first. What was interrupted goes on where it stopped. A running
     /// daemon takes the model without a restart.
     Pull(PullArgs),
-    /// Use a model that is in a directory of this machine.
+    /// Use a model that is in a directory or a GGUF file of this machine.
     ///
-    /// The directory stays where it is. With model.onnx it is an embedding model; else a language model,
-    /// which needs config.json, tokenizer.json and safetensors.
+    /// It stays where it is. A directory with model.onnx is an embedding model; else it is a language model,
+    /// which needs config.json, tokenizer.json and safetensors. A GGUF file has everything in it.
     Add {
-        /// The directory
+        /// The directory, or the GGUF file
         path: PathBuf,
-        /// What to call it [default: the directory's name]
+        /// What to call it [default: the directory's or the file's name]
         #[arg(long)]
         name: Option<String>,
     },

@@ -9,6 +9,8 @@
 //! - No prefix cache on a CPU: it never evicts, and can match a token without a row.
 //! - A grammar ends texts with a token that it finds by name ([`prompt::ENDS`]), which need not be one that
 //!   the model ends with: so it is named as a stop token.
+//! - On a CPU the experts of a mixture are placeholders that fail at the first token, unless all of a layer lie in
+//!   one tensor, as in no model that is published; from GGUF files it panics. So `check` knows no mixture.
 //! - 32-bit activations on a CPU: its own choice would be 16 bits.
 
 mod load;

@@ -90,6 +90,7 @@ fn what_the_library_would_ignore_or_cannot_read_is_refused() {
     refused(|head| set(head, "general.architecture", text("gemma3")), &["gemma3", "qwen2"]);
     refused(|head| set(head, "qwen2.rope.scaling.type", text("yarn")), &["positions are scaled"]);
     refused(|head| set(head, "qwen2.expert_count", Field::Count(8)), &["mixtures of experts"]);
+    refused(|head| set(head, "general.architecture", text("qwen3moe")), &["mixtures of experts"]);
     refused(|head| set(head, "qwen2.context_length", text("long")), &["`qwen2.context_length`"]);
     refused(|head| set(head, "qwen2.context_length", Field::Count(1000)), &["multiple of 512"]);
     refused(|head| set(head, "qwen2.block_count", Field::Count(3)), &["blk.2.attn_q.weight"]);

@@ -17,6 +17,8 @@ use super::{Architecture, BadFile, ModelFiles, Shape, tokenizer};
 /// The tokenizer whose words the library cuts as it should.
 const KNOWN_TOKENIZER: (&str, &str) = ("gpt2", "qwen2");
 
+const NO_EXPERTS: &str = "mixtures of experts are not supported: the inference library computes them on NVIDIA devices alone";
+
 const NAMES: Names = Names {
     vocabulary: "tokenizer.ggml.tokens",
     hidden: "embedding_length",
@@ -109,6 +111,7 @@ impl Values<'_> {
             "llama" => Architecture::Llama,
             "qwen2" => Architecture::Qwen2,
             "qwen3" => Architecture::Qwen3,
+            "qwen3moe" => return self.invalid(NO_EXPERTS),
             other => {
                 return self.invalid(format!(
                     "the architecture {other} is not supported in GGUF files; supported: llama, qwen2, qwen3"
@@ -118,7 +121,7 @@ impl Values<'_> {
         let of = |field: &str| format!("{name}.{field}");
         let count = |field: &str| self.count(&of(field));
         if matches!(self.values.get(&of("expert_count")), Some(Value::Count(1..))) {
-            return self.invalid("mixtures of experts are not supported");
+            return self.invalid(NO_EXPERTS);
         }
         let scaled = match self.values.get(&of("rope.scaling.type")) {
             None => tensors.clone().any(|name| name.starts_with("rope_freqs")),
