@@ -298,8 +298,8 @@ impl Reader {
         let mut select = self.0.prepare(
             "SELECT fix FROM attempt
              WHERE id > (SELECT coalesce(max(id), 0) FROM attempt) - ?1 AND fix IS NOT NULL
-             GROUP BY fix HAVING max(dismissed_ms) >= coalesce(max(applied_ms), 0)
-             ORDER BY max(dismissed_ms) DESC LIMIT ?2",
+             GROUP BY fix HAVING max(dismissed_ms) > coalesce(max(applied_ms), 0)
+             ORDER BY max(dismissed_ms) DESC, max(id) DESC LIMIT ?2",
         )?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = select.query_map((NEWEST, most), |row| row.get(0))?;

@@ -156,17 +156,14 @@ fn dismissed_is_what_a_person_said_no_to_last_once_each_and_newest_first() {
     let one = search(&store, "/w");
     for fix in ["first", "second", "applied"] {
         store.attempt(offered(&store, one, fix));
-        store.decided(fix, Decision::Dismissed);
-        // Time passes between two decisions of a person.
-        let before = now_ms();
-        while now_ms() <= before {}
+        decided(&store, fix, Decision::Dismissed);
     }
     // The same fix of another search, taken this time.
     let other = search(&store, "/w");
     store.attempt(offered(&store, other, "applied"));
-    store.decided("applied", Decision::Applied);
+    decided(&store, "applied", Decision::Applied);
     store.attempt(offered(&store, other, "second"));
-    store.decided("second", Decision::Dismissed);
+    decided(&store, "second", Decision::Dismissed);
     assert_eq!(store.dismissed(10).unwrap(), ["second", "first"]);
     assert_eq!(store.dismissed(1).unwrap(), ["second"]);
 }
@@ -203,8 +200,14 @@ fn an_applied_fix_that_is_taken_back_counts_as_reverted() {
 }
 
 /// Every file of the database.
-fn now_ms() -> u128 {
-    std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()
+/// Recorded before anything else, and at another time: a person takes longer.
+fn decided(store: &Store, fix: &str, decision: Decision) {
+    store.decided(fix, decision);
+    // Reading settles what was written.
+    store.show(fix).unwrap();
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let before = now();
+    while now() <= before {}
 }
 
 fn bytes(dir: &Path) -> Vec<u8> {
